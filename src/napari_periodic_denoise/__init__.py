@@ -1,0 +1,48 @@
+"""Find and remove periodic noise from images, in napari, from Python and from the shell."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_periodic_denoise.noise.estimate import (
+        NoiseEstimate,
+        Progress,
+        estimate_noise,
+        iter_estimate_noise,
+    )
+    from napari_periodic_denoise.noise.waves import Wave
+
+try:
+    __version__ = version("napari-periodic-denoise")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    __version__ = "unknown"
+
+_HOMES = {
+    "NoiseEstimate": "estimate",
+    "Progress": "estimate",
+    "Wave": "waves",
+    "estimate_noise": "estimate",
+    "iter_estimate_noise": "estimate",
+}
+
+__all__ = [
+    "NoiseEstimate",
+    "Progress",
+    "Wave",
+    "__version__",
+    "estimate_noise",
+    "iter_estimate_noise",
+]
+
+
+def __getattr__(name: str) -> object:
+    # napari imports this package to read the manifest: torch must wait for the first use.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.noise.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,100 @@
+"""What comes in and what goes out: checks of the input array, and exact subtraction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+MIN_SIZE = 16
+
+
+def as_image(image: Any) -> np.ndarray:  # noqa: ANN401 - anything array-like, checked below
+    """Turn a 2-D array of any kind into a numpy array, or say why it can't be done.
+
+    Parameters
+    ----------
+    image : array-like, shape (H, W)
+        numpy, torch or dask (computed once, here); any real dtype; at least 16×16.
+
+    Returns
+    -------
+    ndarray of shape (H, W)
+        In its own dtype; shares memory with the input where possible, so only to be read.
+
+    Raises
+    ------
+    TypeError
+        If the pixels are not real numbers, or some are masked.
+    ValueError
+        If the array is not 2-D, is too small, or holds NaN or infinite pixels.
+    """
+    if hasattr(image, "detach"):  # a torch tensor, on any device, perhaps with a gradient
+        image = image.detach().cpu()
+    if np.ma.isMaskedArray(image):
+        raise TypeError(
+            "masked arrays are not taken: fill the masked pixels first, for example with "
+            "image.filled(numpy.median(image.compressed()))"
+        )
+    array = np.asarray(image)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(
+            f"images of integers or floats are taken, not dtype {array.dtype}"
+            + {
+                "b": "; a mask has no intensities to clean",
+                "c": "; clean numpy.abs(image), or its real and imaginary parts one by one",
+            }.get(array.dtype.kind, "")
+        )
+    if array.ndim != 2:
+        raise ValueError(
+            f"a 2-D image (height, width) is taken, not an array of shape {array.shape}; "
+            "pass one plane or one channel at a time"
+        )
+    if min(array.shape) < MIN_SIZE:
+        raise ValueError(
+            f"an image of at least {MIN_SIZE}×{MIN_SIZE} pixels is taken, not of shape "
+            f"{array.shape}: fewer pixels can't show what repeats"
+        )
+    if array.dtype.kind == "f":
+        bad = array.size - int(np.isfinite(array).sum())
+        if bad:
+            raise ValueError(
+                f"{bad} of {array.size} pixels are NaN or infinite; replace them first, "
+                "for example with numpy.nan_to_num(image)"
+            )
+    return array
+
+
+def subtract(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """``image − noise`` in the image's own dtype.
+
+    Parameters
+    ----------
+    image : ndarray
+        Integers or floats.
+    noise : ndarray of float32
+        Same shape.
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of the image; integers are rounded, and clipped to the dtype's range.
+    """
+    if image.dtype.kind == "f":
+        limits = np.finfo(image.dtype)
+        wide = np.subtract(image, noise, dtype=np.result_type(image.dtype, np.float32))
+        return np.clip(wide, limits.min, limits.max, out=wide).astype(image.dtype, copy=False)
+    limits_int = np.iinfo(image.dtype)
+    step = np.rint(noise)
+    if image.dtype.itemsize < 8:
+        exact = np.float32 if image.dtype.itemsize < 3 else np.float64
+        wide = np.subtract(image, step, dtype=exact)
+        return np.clip(wide, limits_int.min, limits_int.max, out=wide).astype(image.dtype)
+    # no float holds every 64-bit integer: move within the room there is on either side
+    sign = np.uint64(1 << 63) if image.dtype.kind == "i" else np.uint64(0)
+    offset = image.astype(np.uint64) ^ sign
+    down = np.minimum(np.clip(step, 0, 2.0**63).astype(np.uint64), offset)
+    up = np.minimum(
+        np.clip(-step, 0, 2.0**63).astype(np.uint64), np.iinfo(np.uint64).max - offset
+    )
+    return ((offset - down + up) ^ sign).astype(image.dtype)
