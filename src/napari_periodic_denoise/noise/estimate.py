@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from napari_periodic_denoise.device import resolve_device
-from napari_periodic_denoise.noise.images import as_image, subtract
-from napari_periodic_denoise.noise.waves import Wave, synthesize
+from napari_periodic_denoise.noise.detect import find_candidates, present_in_most
+from napari_periodic_denoise.noise.features import edges
+from napari_periodic_denoise.noise.fit import (
+    CONSENSUS,
+    EVIDENCE_PER_LOG_PIXEL,
+    Fit,
+    GradientSample,
+    evidence,
+    fit_waves,
+    polish_waves,
+    sample_gradient,
+    unfitted,
+)
+from napari_periodic_denoise.noise.images import as_image, normalize, subtract
+from napari_periodic_denoise.noise.waves import Frequency, Wave, synthesize
 
 METHODS = ("aligned",)
 FEATURES = ("edges",)
 NOISE_MODELS = ("auto", "additive")
 DEFAULT_SENSITIVITY = 1e-3
+
+_SEARCH_PIXELS = 30_000
+_FINAL_PIXELS = 200_000
+_ROUNDS = 12
+_BATCH = 8
+_HOPEFUL = 0.25  # share of the needed evidence that a rough fit must show
+_VISIBLE = 0.25  # grey levels, under which a wave can be an artefact of rounding another
+_APART = 1.2  # cycles across the image, below which two waves are one
+_EXPECTED_STEPS = 12
+
+# softening of each Gauss–Newton step, in units of the mean residual
+_APPROACH = (3.0, 2.0, 1.0, 0.5, 0.25, 0.1)
+_REFIT = (0.5, 0.2, 0.05)
+_FINISH = (0.2, 0.1, 0.05, 0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +107,96 @@ class NoiseEstimate:
         )
 
 
+def estimate_noise(
+    image: Any,  # noqa: ANN401
+    *,
+    method: str = "aligned",
+    features: str = "edges",
+    noise_model: str = "auto",
+    channel_axis: int | None = None,
+    exemplar: None = None,
+    sensitivity: float = DEFAULT_SENSITIVITY,
+    device: str = "auto",
+    seed: int = 0,
+) -> NoiseEstimate:
+    """Find the periodic noise of an image, and the image without it.
+
+    Parameters
+    ----------
+    image : array-like, shape (H, W)
+        numpy, torch or dask (computed once); any real dtype, at least 16×16 pixels. Never
+        written to.
+    method : {"aligned"}
+        How the noise is found: from the spectral Gram matrix which waves there are, from a
+        robust fit to the image where their crests lie.
+    features : {"edges"}
+        What the Gram matrix is taken of: clipped first differences.
+    noise_model : {"auto", "additive"}
+        How noise and specimen combine; ``"auto"`` chooses among those that exist.
+    channel_axis : None
+        Only images of one channel are taken.
+    exemplar : None
+        An area that shows noise alone; none can be given yet.
+    sensitivity : float
+        How many false alarms to expect per image without periodic noise before the fit
+        examines them; larger finds weaker noise.
+    device : str
+        ``"auto"`` takes CUDA, then MPS, then the CPU; or a name torch knows.
+    seed : int
+        Of the random choice of pixels; the same seed gives the same result on the same machine.
+
+    Returns
+    -------
+    NoiseEstimate
+
+    Raises
+    ------
+    TypeError
+        If the pixels are not real numbers.
+    ValueError
+        If an option is not one of its choices, or the image is not 2-D, too small, or holds
+        NaN or infinite pixels.
+
+    Notes
+    -----
+    The model is ``I = C + N`` with ``N = Σ a·cos(2π f·x + φ)``. Frequencies are taken from peaks
+    of the spectral Gram matrix of the clipped gradient, whitened by its local background; then
+    ``Σ |∂(I − N)|`` is minimised over amplitude, phase and frequency of all waves jointly. As a
+    specimen's gradient is sparse, the L1 norm ignores it, and recovery is nearly exact. A wave
+    is kept if it shortens the image's description by more than ``4·ln(pixels)`` nats; what is
+    left is searched again until nothing is found.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_periodic_denoise import estimate_noise
+    >>> y, x = np.mgrid[:128, :128]
+    >>> specimen = 100.0 * (np.hypot(y - 60, x - 70) < 30)
+    >>> estimate = estimate_noise(specimen + 5 * np.cos(2 * np.pi * (0.11 * y + 0.07 * x)))
+    >>> [tuple(round(f, 4) for f in wave.frequency) for wave in estimate.waves]
+    [(0.11, 0.07)]
+    >>> bool(abs(estimate.cleaned - specimen).max() < 0.01)
+    True
+    """
+    run = iter_estimate_noise(
+        image,
+        method=method,
+        features=features,
+        noise_model=noise_model,
+        channel_axis=channel_axis,
+        exemplar=exemplar,
+        sensitivity=sensitivity,
+        device=device,
+        seed=seed,
+    )
+    while True:
+        try:
+            next(run)
+        except StopIteration as end:
+            estimate: NoiseEstimate = end.value
+            return estimate
+
+
 def iter_estimate_noise(
     image: Any,  # noqa: ANN401
     *,
@@ -90,13 +209,203 @@ def iter_estimate_noise(
     device: str = "auto",
     seed: int = 0,
 ) -> Generator[Progress, None, NoiseEstimate]:
-    raise NotImplementedError
+    """`estimate_noise` step by step, for progress bars and to be stopped in between.
 
+    Parameters
+    ----------
+    image, method, features, noise_model, channel_axis, exemplar, sensitivity, device, seed
+        As for `estimate_noise`.
 
-def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
-    run = iter_estimate_noise(image, **options)
+    Yields
+    ------
+    Progress
+        Before each step.
+
+    Returns
+    -------
+    NoiseEstimate
+    """
+    _check_choice("method", method, METHODS)
+    _check_choice("features", features, FEATURES)
+    _check_choice("noise_model", noise_model, NOISE_MODELS)
+    _check_choice("channel_axis", channel_axis, (None,))
+    _check_choice("exemplar", exemplar, (None,))
+    if not isinstance(sensitivity, numbers.Real) or not 0 < sensitivity < math.inf:
+        raise ValueError(
+            f"sensitivity must be a positive number of false alarms, not {sensitivity!r}"
+        )
+    if not isinstance(seed, numbers.Integral) or seed < 0:
+        raise ValueError(f"seed must be an integer from 0 up, not {seed!r}")
+    where = resolve_device(device)
+
+    yield Progress("detect", 0, _EXPECTED_STEPS, "reading the image")
+    array = as_image(image)
+    pixels, unit, quantum = normalize(array, where)
+    search = _search(pixels, quantum, float(sensitivity), int(seed))
+    done = 0
     while True:
         try:
-            next(run)
+            stage, message = next(search)
         except StopIteration as end:
-            return end.value
+            found = end.value
+            break
+        done = min(done + 1, _EXPECTED_STEPS - 2)
+        yield Progress(stage, done, _EXPECTED_STEPS, message)
+
+    yield Progress("subtract", _EXPECTED_STEPS - 1, _EXPECTED_STEPS, "subtracting the noise")
+    waves = tuple(sorted(found.waves(unit), key=lambda wave: -wave.amplitude))
+    tensor = synthesize(waves, array.shape, where)
+    share = float(tensor.var() / pixels.var()) / unit**2 if waves else 0.0
+    noise = tensor.cpu().numpy()
+    estimate = NoiseEstimate(
+        noise=noise,
+        cleaned=subtract(array, noise) if waves else array.copy(),
+        waves=waves,
+        settings={
+            "method": method,
+            "features": features,
+            "noise_model": noise_model,
+            "channel_axis": channel_axis,
+            "exemplar": exemplar,
+            "sensitivity": float(sensitivity),
+            "device": str(where),
+            "seed": int(seed),
+        },
+        removed_variance=share,
+    )
+    yield Progress("subtract", _EXPECTED_STEPS, _EXPECTED_STEPS, estimate.summary)
+    return estimate
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Waves found so far, and why each was believed."""
+
+    fit: Fit
+    false_alarms: np.ndarray
+    evidence: np.ndarray
+    shape: tuple[int, int]
+
+    def take(self, keep: np.ndarray) -> _Found:
+        return _Found(
+            self.fit.take(keep), self.false_alarms[keep], self.evidence[keep], self.shape
+        )
+
+    def join(self, other: _Found) -> _Found:
+        return _Found(
+            self.fit.join(other.fit),
+            np.concatenate([self.false_alarms, other.false_alarms]),
+            np.concatenate([self.evidence, other.evidence]),
+            self.shape,
+        )
+
+    def waves(self, unit: float = 1.0) -> list[Wave]:
+        """As waves from pixel (0, 0), amplitudes times ``unit``."""
+        centre = (np.array(self.shape) - 1) / 2
+        waves = []
+        for k, (frequency, coefficient) in enumerate(
+            zip(self.fit.frequencies, self.fit.coefficients, strict=True)
+        ):
+            fy, fx = (frequency + 0.5) % 1 - 0.5
+            phase = np.angle(coefficient) - 2 * np.pi * float(frequency @ centre)
+            if (fy, fx) < (0, 0):
+                fy, fx, phase = -fy, -fx, -phase
+            waves.append(
+                Wave(
+                    frequency=(float(fy), float(fx)),
+                    amplitude=float(abs(coefficient)) * unit,
+                    phase=math.remainder(phase, 2 * math.pi),
+                    false_alarms=float(self.false_alarms[k]),
+                    evidence=float(self.evidence[k]),
+                )
+            )
+        return waves
+
+
+def _search(
+    pixels: torch.Tensor, quantum: float, sensitivity: float, seed: int
+) -> Generator[tuple[str, str], None, _Found]:
+    """Detect, fit, subtract, and again on what is left, until nothing is found.
+
+    Yields the stage, and what is being done, in words.
+    """
+    shape = (pixels.shape[0], pixels.shape[1])
+    sample = sample_gradient(pixels, _FINAL_PIXELS, seed, quantum)
+    found = _Found(unfitted(np.empty((0, 2))), np.empty(0), np.empty(0), shape)
+    tried: list[Frequency] = []
+    residual = pixels
+    for _ in range(_ROUNDS):
+        count = len(found.fit)
+        yield "detect", f"looking for waves ({count} found)"
+        features = edges(residual)
+        yield "detect", f"looking for waves ({count} found)"
+        candidates = [
+            candidate
+            for candidate in find_candidates(features, sensitivity=sensitivity)
+            if all(_apart(candidate.frequency, other, shape) for other in tried)
+        ]
+        left = sample.of(residual)
+        for start in range(0, len(candidates), _BATCH):
+            batch = candidates[start : start + _BATCH]
+            tried += [candidate.frequency for candidate in batch]
+            yield "fit", f"fitting {len(batch)} candidates ({count} found)"
+            batch = present_in_most(features, batch)
+            trial = _Found(
+                unfitted(np.array([candidate.frequency for candidate in batch])),
+                np.array([candidate.false_alarms for candidate in batch]),
+                np.zeros(len(batch)),
+                shape,
+            )
+            accepted = _examine(left, trial)
+            if len(accepted.fit):
+                break
+        else:
+            break
+        found = found.join(accepted)
+        *_, fit = polish_waves(sample.first(_SEARCH_PIXELS), found.fit, _REFIT)
+        found = replace(found, fit=fit)
+        residual = pixels - synthesize(found.waves(), shape, pixels.device)
+
+    if len(found.fit):
+        for step, fit in enumerate(polish_waves(sample, found.fit, _FINISH)):
+            yield "fit", f"fitting {len(fit)} waves together, step {step + 1} of {len(_FINISH)}"
+            found = replace(found, fit=fit)
+        found = _believed(sample, found)
+    return found
+
+
+def _examine(left: GradientSample, trial: _Found) -> _Found:
+    """Those of the candidates that pay for themselves, fitted to what is left of the image."""
+    if len(trial.fit):
+        few = left.first(_SEARCH_PIXELS)
+        trial = replace(trial, fit=fit_waves(few, trial.fit))
+        # a candidate off by a fraction of a cycle still saves a good part of what it can
+        nats, _ = evidence(few, trial.fit)
+        trial = trial.take(nats * len(left) > _HOPEFUL * _needed(left) * len(few))
+    if len(trial.fit):
+        *_, fit = polish_waves(few, trial.fit, _APPROACH)
+        trial = _believed(left, replace(trial, fit=fit))
+    return trial
+
+
+def _believed(sample: GradientSample, found: _Found) -> _Found:
+    """Those of the waves that pay for themselves, all over the image, and are no rounding."""
+    nats, consensus = evidence(sample, found.fit)
+    visible = np.abs(found.fit.coefficients) >= _VISIBLE * sample.quantum
+    found = replace(found, evidence=nats)
+    return found.take((nats > _needed(sample)) & (consensus > CONSENSUS) & visible)
+
+
+def _needed(sample: GradientSample) -> float:
+    return EVIDENCE_PER_LOG_PIXEL * math.log(len(sample))
+
+
+def _apart(one: Frequency, other: Frequency, shape: tuple[int, int]) -> bool:
+    dy, dx = ((a - b + 0.5) % 1 - 0.5 for a, b in zip(one, other, strict=True))
+    return math.hypot(dy * shape[0], dx * shape[1]) > _APART
+
+
+def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    if not any(value is choice or value == choice for choice in choices):
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{name}={value!r} is not one of the choices: {listed}")

@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
+
+from napari_periodic_denoise.noise.features import robust_scale
 
 MIN_SIZE = 16
+_SAMPLE = 1 << 14
+_LARGEST = 1e6  # in robust deviations; float32 keeps enough digits beside such hot pixels
 
 
 def as_image(image: Any) -> np.ndarray:  # noqa: ANN401 - anything array-like, checked below
@@ -63,6 +68,41 @@ def as_image(image: Any) -> np.ndarray:  # noqa: ANN401 - anything array-like, c
                 "for example with numpy.nan_to_num(image)"
             )
     return array
+
+
+def normalize(
+    image: np.ndarray, device: torch.device | str = "cpu"
+) -> tuple[torch.Tensor, float, float]:
+    """Intensities as float32, zero in the middle and about one robust deviation in unit.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W)
+    device : torch.device or str
+
+    Returns
+    -------
+    pixels : Tensor of float32, shape (H, W)
+    unit : float
+        Image intensities per unit.
+    quantum : float
+        Step between two grey levels, in units; close to 0 where intensities are continuous.
+    """
+    flat = image.reshape(-1)
+    pick = np.random.default_rng(0).integers(flat.size, size=_SAMPLE)
+    sample = flat[pick].astype(np.float64)
+    centre = float(np.median(sample))
+    unit = robust_scale(torch.from_numpy(sample - centre)) or 1.0
+    levels = np.diff(np.unique(sample))
+    quantum = float(levels.min()) / unit if levels.size else 0.0
+    if image.dtype.itemsize > 4 or image.dtype.kind == "f":
+        wide = np.subtract(image, centre, dtype=np.float64)
+        wide /= unit
+        np.clip(wide, -_LARGEST, _LARGEST, out=wide)
+        pixels = torch.from_numpy(wide.astype(np.float32))
+    else:
+        pixels = torch.from_numpy(np.subtract(image, centre, dtype=np.float32)).div_(unit)
+    return pixels.to(device), unit, quantum
 
 
 def subtract(image: np.ndarray, noise: np.ndarray) -> np.ndarray:

@@ -1,0 +1,197 @@
+"""Candidate waves: peaks of the whitened spectral Gram matrix that most of the image shows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+
+from napari_periodic_denoise.noise.gram import hann, spectral_power
+from napari_periodic_denoise.noise.waves import Frequency, phasors
+
+_WINDOW = 2048
+_REACH = 5
+_EULER_GAMMA = 0.5772156649
+_CAP = 3.0
+_MIN_CYCLES = 1.5
+_CONSENSUS_BLOCKS = 4
+_PRESENT = 0.25
+_MOST = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A spectral peak that may be a wave.
+
+    Attributes
+    ----------
+    frequency : tuple of float
+        ``(fy, fx)`` in cycles/pixel, refined off the FFT grid.
+    false_alarms : float
+        Expected number of peaks this high if there were no periodic noise.
+    """
+
+    frequency: Frequency
+    false_alarms: float
+
+
+def find_candidates(
+    features: torch.Tensor, *, sensitivity: float, most: int = 32
+) -> list[Candidate]:
+    """Local maxima of the whitened spectral Gram with fewer false alarms than allowed.
+
+    A-contrario rule: without periodic noise, whitened power follows an exponential law, so that
+    among n frequencies ``n·exp(−power)`` reach a given power by chance.
+
+    Parameters
+    ----------
+    features : Tensor of float32, shape (C, H, W)
+    sensitivity : float
+        Number of false alarms to expect on an image without periodic noise.
+    most : int
+        Return at most this many, the strongest.
+
+    Returns
+    -------
+    list of Candidate
+        Most significant first.
+    """
+    h, w = (_fast_length(min(n, _WINDOW)) for n in features.shape[1:])
+    power = spectral_power(features, window=(h, w))
+    log_power = power.clamp_min(torch.finfo(power.dtype).tiny).log_()
+    excess = log_power - background(log_power)
+    fy = torch.fft.fftfreq(h, device=power.device)[:, None]
+    fx = torch.fft.rfftfreq(w, device=power.device)
+    excess[torch.hypot(fy * h, fx * w) < _MIN_CYCLES] = -math.inf
+    excess[h // 2 + 1 :, 0] = -math.inf  # conjugates of the first half of the column
+    tests = h * w / 2
+    # exp overflows nowhere: the threshold is compared in logarithms
+    threshold = math.log(math.log(max(tests / sensitivity, math.e)))
+    peaks = _local_maxima(excess, torch.nonzero(excess > threshold))
+    if not len(peaks):
+        return []
+    heights = excess[peaks[:, 0], peaks[:, 1]].cpu().double()
+    order = heights.argsort(descending=True, stable=True)[:most]
+    return [
+        Candidate(
+            _off_grid(log_power, int(row), int(column), (h, w)),
+            float(tests * math.exp(-min(math.exp(float(height)), 700.0))),
+        )
+        for (row, column), height in zip(peaks[order].tolist(), heights[order], strict=True)
+    ]
+
+
+def background(log_power: torch.Tensor) -> torch.Tensor:
+    """Log of the mean power around each frequency, peaks left out by capping.
+
+    Parameters
+    ----------
+    log_power : Tensor of float32, shape (h, w // 2 + 1)
+
+    Returns
+    -------
+    Tensor of float32, same shape
+    """
+    level = _local_mean(log_power)
+    level = _local_mean(torch.minimum(log_power, level.add_(_CAP)))
+    # the mean of the log of an exponential variable lies γ under the log of its mean
+    return level.add_(_EULER_GAMMA)
+
+
+def present_in_most(
+    features: torch.Tensor, candidates: list[Candidate]
+) -> list[Candidate]:
+    """Keep the candidates that most parts of the image show.
+
+    Parameters
+    ----------
+    features : Tensor of float32, shape (C, H, W)
+    candidates : list of Candidate
+
+    Returns
+    -------
+    list of Candidate
+    """
+    if not candidates:
+        return []
+    blocks = _CONSENSUS_BLOCKS
+    channels, h, w = (s if i == 0 else s // blocks for i, s in enumerate(features.shape))
+    parts = features[:, : blocks * h, : blocks * w].reshape(channels, blocks, h, blocks, w)
+    frequency = np.array([candidate.frequency for candidate in candidates])
+    device = features.device
+    columns = _split(phasors(-frequency[:, 1], w), device) * hann(w, device)
+    rows = _split(phasors(-frequency[:, 0], h), device) * hann(h, device)
+    along_x = torch.einsum("cayx,rkx->crkay", parts.transpose(2, 3).flatten(1, 2), columns)
+    along_x = along_x.reshape(channels, 2, len(candidates), blocks, blocks, h)
+    re, im = along_x[:, 0], along_x[:, 1]
+    real = torch.einsum("ckaby,ky->ckab", re, rows[0]) - torch.einsum(
+        "ckaby,ky->ckab", im, rows[1]
+    )
+    imag = torch.einsum("ckaby,ky->ckab", re, rows[1]) + torch.einsum(
+        "ckaby,ky->ckab", im, rows[0]
+    )
+    energy = (real.square() + imag.square()).sum(0).flatten(1)
+    share = (energy > _PRESENT * energy.mean(1, keepdim=True)).float().mean(1).cpu()
+    return [c for c, s in zip(candidates, share.tolist(), strict=True) if s >= _MOST]
+
+
+def _local_maxima(values: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Those of the positions, shape (n, 2), where no value within two bins is larger."""
+    reach = torch.arange(-2, 3, device=values.device)
+    rows = (positions[:, :1] + reach)[:, :, None] % values.shape[0]
+    columns = (positions[:, 1:] + reach).clamp(0, values.shape[1] - 1)[:, None, :]
+    largest = values[rows, columns].amax((1, 2))
+    keep = values[positions[:, 0], positions[:, 1]] >= largest
+    return positions[keep].cpu()
+
+
+def _split(values: np.ndarray, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.stack([values.real, values.imag]).astype(np.float32)).to(device)
+
+
+def _local_mean(values: torch.Tensor) -> torch.Tensor:
+    """Mean over a square neighbourhood; rows go on around, columns are mirrored."""
+    for axis, mode in ((0, "circular"), (1, "reflect")):
+        reach = min(_REACH, (values.shape[axis] - 1) // 2)
+        sides = (0, 0, reach + 1, reach) if axis == 0 else (reach + 1, reach, 0, 0)
+        total = pad(values[None, None], sides, mode=mode)[0, 0].cumsum(axis)
+        span = total.shape[axis] - (2 * reach + 1)
+        values = total.narrow(axis, 2 * reach + 1, span) - total.narrow(axis, 0, span)
+        values.div_(2 * reach + 1)
+    return values
+
+
+def _fast_length(length: int) -> int:
+    """The largest length not above the one given that has no prime factor above 5."""
+    while True:
+        rest = length
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return length
+        length -= 1
+
+
+def _off_grid(
+    log_power: torch.Tensor, row: int, column: int, size: tuple[int, int]
+) -> Frequency:
+    """Vertex of the parabolas through a peak and its neighbours along each axis."""
+    h, w = size
+    last = log_power.shape[1] - 1
+
+    def at(y: int, x: int) -> float:
+        if x < 0 or x > last:  # the half plane that is not stored
+            y, x = -y, (-x) % w
+        return float(log_power[y % h, x])
+
+    shift = []
+    for dy, dx in ((1, 0), (0, 1)):
+        before, here, after = (at(row + s * dy, column + s * dx) for s in (-1, 0, 1))
+        bend = before - 2 * here + after
+        shift.append(max(-0.5, min(0.5, 0.5 * (before - after) / bend)) if bend < 0 else 0.0)
+    fy = (row if row <= h // 2 else row - h) + shift[0]
+    return fy / h, (column + shift[1]) / w

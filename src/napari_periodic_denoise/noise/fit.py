@@ -1,0 +1,345 @@
+"""Phase-aligned robust fit: where the waves are, and whether the image is better off without."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from napari_periodic_denoise.noise.waves import phasors
+
+EVIDENCE_PER_LOG_PIXEL = 4.0
+CONSENSUS = 6.0
+
+# Schedule of the softening d, in units of the mean magnitude of the gradient: it starts above
+# all differences, as the median of an 8-bit image's is zero and would freeze the fit.
+_START, _SHRINK, _FLOOR = 3.0, 0.5, 0.05
+_BLOCKS = 8  # per axis, over which a wave's evidence must agree
+_BAND = 1 << 14  # pixels worked on at once, few enough for the processor's cache
+_NEGLIGIBLE = 1e-6
+_RIDGE = 1e-4  # damps steps along which two waves look alike; the optimum stays where it is
+_LARGEST_STEP = 0.3  # cycles across the image, per iteration
+
+
+@dataclass(frozen=True, slots=True)
+class GradientSample:
+    """First differences of an image where some of its rows and columns cross.
+
+    Attributes
+    ----------
+    rows : Tensor of int64, shape (m,)
+        In random order.
+    columns : Tensor of int64, shape (n,)
+        In random order. Crossing lines rather than scattered pixels keep waves separable.
+    gradient : Tensor of float32, shape (2, m, n)
+        Differences along y and along x.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+    quantum : float
+        Step between two grey levels; residuals below it are rounding.
+    """
+
+    rows: torch.Tensor
+    columns: torch.Tensor
+    gradient: torch.Tensor
+    shape: tuple[int, int]
+    quantum: float
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+    def first(self, count: int) -> GradientSample:
+        """About ``count`` pixels of the sample: a random sample too."""
+        share = min(1.0, math.sqrt(count / len(self)))
+        m, n = (math.ceil(share * len(lines)) for lines in (self.rows, self.columns))
+        return replace(
+            self,
+            rows=self.rows[:m],
+            columns=self.columns[:n],
+            gradient=self.gradient[:, :m, :n].contiguous(),
+        )
+
+    def of(self, image: torch.Tensor) -> GradientSample:
+        """The same pixels of another image of the same shape."""
+        return replace(self, gradient=_gradient_at(image, self.rows, self.columns))
+
+    def softening(self, share: float, mean: float) -> float:
+        """A share of the mean residual, but not less than the rounding of the grey levels."""
+        return max(share * mean, self.quantum)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Waves fitted jointly, ``N = Σ Re(c · exp(2πi f·(x − centre)))``.
+
+    Attributes
+    ----------
+    frequencies : ndarray of float64, shape (K, 2)
+        Cycles/pixel.
+    coefficients : ndarray of complex128, shape (K,)
+        Complex amplitudes at the image's centre ``((H − 1)/2, (W − 1)/2)``, where errors of
+        frequency and phase are independent.
+    """
+
+    frequencies: np.ndarray
+    coefficients: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+    def take(self, keep: np.ndarray) -> Fit:
+        """Some of the waves, by index or by mask."""
+        return Fit(self.frequencies[keep], self.coefficients[keep])
+
+    def join(self, other: Fit) -> Fit:
+        """The waves of both."""
+        return Fit(
+            np.concatenate([self.frequencies, other.frequencies]),
+            np.concatenate([self.coefficients, other.coefficients]),
+        )
+
+
+def unfitted(frequencies: np.ndarray) -> Fit:
+    """Waves of known frequency, shape (K, 2), and amplitude zero."""
+    return Fit(
+        np.asarray(frequencies, dtype=np.float64).reshape(-1, 2),
+        np.zeros(len(frequencies), dtype=np.complex128),
+    )
+
+
+def sample_gradient(
+    image: torch.Tensor, count: int, seed: int, quantum: float = 0.0
+) -> GradientSample:
+    """Draw rows and columns at random and take the image's gradient where they cross.
+
+    Parameters
+    ----------
+    image : Tensor of float32, shape (H, W)
+    count : int
+        Number of pixels, about; all of the image where it has fewer.
+    seed : int
+    quantum : float
+        Step between two grey levels, 0 where there are none.
+
+    Returns
+    -------
+    GradientSample
+    """
+    h, w = image.shape
+    share = min(1.0, math.sqrt(count / ((h - 1) * (w - 1))))
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = (
+        torch.randperm(n, generator=generator)[: math.ceil(share * n)].to(image.device)
+        for n in (h - 1, w - 1)
+    )
+    return GradientSample(rows, columns, _gradient_at(image, rows, columns), (h, w), quantum)
+
+
+def fit_waves(sample: GradientSample, start: Fit) -> Fit:
+    """Minimise ``Σ |∂(I − N)|`` over amplitude and phase of all waves jointly.
+
+    Frequencies stay as they are. Iteratively reweighted least squares, weights
+    ``1/√(r² + d²)``; d shrinks from above the largest residuals to a fraction of the mean.
+
+    Parameters
+    ----------
+    sample : GradientSample
+    start : Fit
+        K waves; only the frequencies are used.
+
+    Returns
+    -------
+    Fit
+    """
+    fit = unfitted(start.frequencies)
+    softening = _START * float(sample.gradient.abs().mean())
+    while True:
+        fit, mean = _step(sample, fit, softening, move=False)
+        floor = sample.softening(_FLOOR, mean)
+        if softening <= floor:
+            return fit
+        softening = max(_SHRINK * softening, floor)
+
+
+def polish_waves(
+    sample: GradientSample, start: Fit, softenings: Sequence[float]
+) -> Iterator[Fit]:
+    """Minimise the same objective over amplitudes, phases and frequencies together.
+
+    Reweighted Gauss–Newton, one step for each softening.
+
+    Parameters
+    ----------
+    sample : GradientSample
+    start : Fit
+        K waves.
+    softenings : sequence of float
+        d of each step, in units of the residual's mean magnitude; large where the start may be
+        far, as a small d holds on to the residuals there are.
+
+    Yields
+    ------
+    Fit
+        After each step.
+    """
+    fit = start
+    mean = float(sample.gradient.abs().mean())
+    for softening in softenings:
+        fit, mean = _step(sample, fit, sample.softening(softening, mean), move=True)
+        yield fit
+
+
+def evidence(sample: GradientSample, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
+    """By how much each wave shortens the image's description, and whether all parts agree.
+
+    Under a Laplace law of the clean image's gradient, the description of a residual r takes
+    ``Σ |r| / b`` nats, b the mean magnitude: so count what is saved with the wave in against
+    the wave left out, the others unchanged. Magnitudes are softened by the quantum, below
+    which a residual tells nothing. A specimen that happens to repeat saves much in few places;
+    noise saves a little everywhere.
+
+    Parameters
+    ----------
+    sample : GradientSample
+    fit : Fit
+        K waves.
+
+    Returns
+    -------
+    nats : ndarray of float64, shape (K,)
+        A wave with four real unknowns is worth keeping above
+        ``EVIDENCE_PER_LOG_PIXEL · ln(len(sample))``.
+    consensus : ndarray of float64, shape (K,)
+        Mean saving of 8×8 parts of the image, in units of its standard error.
+    """
+    count = len(fit)
+    coefficients = _parts(fit.coefficients, sample.gradient.device)
+    saved = torch.zeros(count, _BLOCKS, _BLOCKS, device=sample.gradient.device)
+    magnitude, square = 0.0, sample.quantum**2
+    for columns, gradient, (y, x) in _bands(sample, fit.frequencies):
+        columns *= coefficients[:, None, None, None]
+        each = columns[:count].add_(columns[count:])
+        residual = gradient - each.sum(0)
+        absent = each.add_(residual).square_().add_(square).sqrt_()
+        present = residual.square_().add_(square).sqrt_()
+        magnitude += float(present.sum())
+        saved += _membership(y).T @ absent.sub_(present).sum(1) @ _membership(x)
+    mean = magnitude / (2 * len(sample))
+    per_block = saved.flatten(1).cpu().double().numpy() / max(mean, np.finfo(np.float32).tiny)
+    error = per_block.std(1, ddof=1) / _BLOCKS
+    consensus = per_block.mean(1) / np.maximum(error, np.finfo(np.float64).tiny)
+    return per_block.sum(1), consensus
+
+
+def _step(
+    sample: GradientSample, fit: Fit, softening: float, *, move: bool
+) -> tuple[Fit, float]:
+    """One reweighted least squares step; ``move``: of the frequencies as well.
+
+    Returns the next fit and the mean magnitude of the residual of the one before.
+    """
+    count = len(fit)
+    unknowns = 4 * count if move else 2 * count
+    normal = torch.zeros(unknowns, unknowns, dtype=torch.float64)
+    moment = torch.zeros(unknowns, dtype=torch.float64)
+    coefficients = _parts(fit.coefficients, sample.gradient.device)
+    real, imaginary = coefficients[:, None, None, None].split(count)
+    magnitude = 0.0
+    for columns, gradient, (y, x) in _bands(sample, fit.frequencies):
+        residual = gradient - (coefficients @ columns.flatten(1)).view_as(gradient)
+        magnitude += float(residual.abs().sum())
+        weight = residual.square().add_(softening**2).rsqrt_()
+        if move:
+            # d/df of Re(c·∂E) is nearly −2π x·Im(c·∂E): x changes little between two pixels
+            turned = (columns[count:] * real).sub_(columns[:count] * imaginary).mul_(2 * np.pi)
+            columns = torch.cat([columns, turned * y[:, None], turned * x])
+        flat = columns.flatten(1)
+        weighted = (columns * weight).flatten(1)
+        normal += (weighted @ flat.T).cpu().double()
+        moment += (weighted @ residual.flatten()).cpu().double()
+    step = _solve(normal, moment, np.abs(fit.coefficients))
+    mean = magnitude / (2 * len(sample))
+    change = step[:count] + 1j * step[count : 2 * count]
+    if not move:
+        return Fit(fit.frequencies, fit.coefficients + change), mean
+    size = np.array(sample.shape)
+    shift = np.clip(step[2 * count :].reshape(2, count).T, -_LARGEST_STEP, _LARGEST_STEP) / size
+    return Fit(fit.frequencies + shift, fit.coefficients + change), mean
+
+
+def _solve(normal: torch.Tensor, moment: torch.Tensor, amplitudes: np.ndarray) -> np.ndarray:
+    """Solve the normal equations, damped along directions that the pixels can't tell apart.
+
+    A wave at the Nyquist frequency has only one phase, and no sideways shift: its other
+    columns are zero but for rounding, and must stay so when columns are scaled to equal size.
+    """
+    count = len(amplitudes)
+    diagonal = normal.diagonal().numpy()
+    energy = diagonal[: 2 * count].reshape(2, count).max(0)
+    expected = np.concatenate([energy, energy, *[(np.pi * amplitudes) ** 2 * energy] * 2])
+    floor = _NEGLIGIBLE * expected[: len(diagonal)] + np.finfo(np.float64).tiny
+    scale = torch.from_numpy((diagonal + floor) ** -0.5)
+    system = normal * scale * scale[:, None]
+    system.diagonal().add_(_RIDGE)
+    solution: np.ndarray = (torch.linalg.solve(system, moment * scale) * scale).numpy()
+    return solution
+
+
+def _parts(coefficients: np.ndarray, device: torch.device) -> torch.Tensor:
+    both = np.concatenate([coefficients.real, coefficients.imag])
+    return torch.from_numpy(both.astype(np.float32)).to(device)
+
+
+def _bands(
+    sample: GradientSample, frequencies: np.ndarray
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]]:
+    """Gradients of cos and −sin of each wave, band by band of the sample's rows.
+
+    Yields the columns, shape (2K, 2, m, n), so that ``[Re c, Im c] @ columns`` is the gradient
+    of the waves; the image's gradient, shape (2, m, n); and the distances of rows and columns
+    from the centre, as shares of the image, shapes (m,) and (n,).
+    """
+    h, w = sample.shape
+    device = sample.gradient.device
+    count = len(frequencies)
+    table_x = _table(frequencies[:, 1], w, device)[..., sample.columns]
+    x_re, x_im, dx_re, dx_im = table_x[:, :, None, :]
+    table_y = _table(frequencies[:, 0], h, device)[..., sample.rows]
+    x = (sample.columns - (w - 1) / 2) / w
+    height = max(1, _BAND // len(sample.columns))
+    for start in range(0, len(sample.rows), height):
+        rows = slice(start, start + height)
+        y_re, y_im, dy_re, dy_im = table_y[:, :, rows, None]
+        y = (sample.rows[rows] - (h - 1) / 2) / h
+        columns = torch.empty(2 * count, 2, len(y), len(x), device=device)
+        for axis, (a_re, a_im, b_re, b_im) in enumerate(
+            ((dy_re, dy_im, x_re, x_im), (y_re, y_im, dx_re, dx_im))
+        ):
+            torch.mul(a_re, b_re, out=columns[:count, axis]).addcmul_(a_im, b_im, value=-1)
+            torch.mul(-a_re, b_im, out=columns[count:, axis]).addcmul_(a_im, b_re, value=-1)
+        yield columns, sample.gradient[:, rows], (y, x)
+
+
+def _membership(position: torch.Tensor) -> torch.Tensor:
+    """Which of the equal parts of the image a position from −½ to ½ is in; shape (m, 8)."""
+    part = (_BLOCKS * (position + 0.5)).long().clamp_(0, _BLOCKS - 1)
+    return torch.nn.functional.one_hot(part, _BLOCKS).to(torch.float32)
+
+
+def _table(frequencies: np.ndarray, length: int, device: torch.device) -> torch.Tensor:
+    """Phase vectors and their first differences, real and imaginary; shape (4, K, length − 1)."""
+    values = phasors(frequencies, length, origin=(length - 1) / 2)
+    here, difference = values[:, :-1], np.diff(values)
+    parts = np.stack([here.real, here.imag, difference.real, difference.imag])
+    return torch.from_numpy(parts.astype(np.float32)).to(device)
+
+
+def _gradient_at(
+    image: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+) -> torch.Tensor:
+    lines = image[rows]
+    here = lines[:, columns]
+    return torch.stack([image[rows + 1][:, columns] - here, lines[:, columns + 1] - here])

@@ -1,0 +1,132 @@
+"""Gram matrices: what repeats in an image, as a whole and at each frequency."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+
+def gram_matrix(features: torch.Tensor) -> torch.Tensor:
+    r"""Gram matrix of feature maps, ``G = Φ Φᵀ / (H·W)``.
+
+    Parameters
+    ----------
+    features : Tensor, shape (C, H, W)
+
+    Returns
+    -------
+    Tensor, shape (C, C)
+        Symmetric, positive semidefinite.
+
+    Notes
+    -----
+    Gatys, Ecker & Bethge 2016 [1]_ divide by ``2·C·H·W`` inside their loss; here it is the mean
+    product of two channels over all positions, so that images of different size compare.
+
+    References
+    ----------
+    .. [1] L. Gatys, A. Ecker, M. Bethge, "Image style transfer using convolutional neural
+       networks", CVPR 2016.
+    """
+    flat = features.flatten(1)
+    return flat @ flat.T / flat.shape[1]
+
+
+def spectral_gram(
+    features: torch.Tensor, *, window: tuple[int, int] | None = None, taper: bool = True
+) -> torch.Tensor:
+    r"""Gram matrix resolved by frequency, ``G(ω) = mean over windows of Φ̂(ω) Φ̂(ω)ᴴ``.
+
+    It is the Fourier transform of the Gram matrices of shifted features [1]_ [2]_. Scaled so
+    that over one whole, untapered window the sum over all frequencies is `gram_matrix`
+    (Parseval).
+
+    Parameters
+    ----------
+    features : Tensor, shape (C, H, W)
+    window : tuple of int, optional
+        Height and width of the windows, which cover the image and overlap by half or, to
+        cover it, more; by default one window, the whole.
+    taper : bool
+        Weight each window by a Hann window of unit power, against leakage.
+
+    Returns
+    -------
+    Tensor of complex, shape (h, w // 2 + 1, C, C)
+        Hermitian at each frequency, in the order of ``torch.fft.rfft2``: the frequencies that
+        are left out, ``−ω``, hold the complex conjugate.
+
+    References
+    ----------
+    .. [1] G. Berger, R. Memisevic, "Incorporating long-range consistency in CNN-based texture
+       generation", ICLR 2017.
+    .. [2] N. Gonthier, Y. Gousseau, S. Ladjal, "High resolution neural texture synthesis with
+       long range constraints", 2020.
+    """
+    total: torch.Tensor | None = None
+    count = 0
+    for spectrum in _spectra(features, window, taper):
+        outer = torch.einsum("cyx,dyx->yxcd", spectrum, spectrum.conj())
+        total = outer if total is None else total.add_(outer)
+        count += 1
+    assert total is not None
+    return total.div_(count)
+
+
+def spectral_power(
+    features: torch.Tensor, *, window: tuple[int, int] | None = None, taper: bool = True
+) -> torch.Tensor:
+    """Trace of `spectral_gram`, without the off-diagonal part that detection has no use for.
+
+    Parameters
+    ----------
+    features, window, taper
+        As for `spectral_gram`.
+
+    Returns
+    -------
+    Tensor of float, shape (h, w // 2 + 1)
+    """
+    total: torch.Tensor | None = None
+    count = 0
+    for spectrum in _spectra(features, window, taper):
+        power = torch.view_as_real(spectrum).square_().sum(dim=(0, 3))
+        total = power if total is None else total.add_(power)
+        count += 1
+    assert total is not None
+    return total.div_(count)
+
+
+def window_starts(length: int, window: int) -> list[int]:
+    """First pixels of windows that overlap by about half and together cover ``length`` pixels.
+
+    A rest of less than an eighth of a window is left uncovered rather than looked at for it.
+    """
+    count = max(1, math.ceil(2 * (length - window) / window - 0.25) + 1)
+    if count == 1:
+        return [(length - window) // 2]
+    return [round(i * (length - window) / (count - 1)) for i in range(count)]
+
+
+def hann(length: int, device: torch.device | str = "cpu") -> torch.Tensor:
+    """Hann window without its two zeros, scaled to a mean square of one."""
+    window = torch.hann_window(length + 2, periodic=False, dtype=torch.float64)[1:-1]
+    return (window / window.square().mean().sqrt()).to(torch.float32).to(device)
+
+
+def _spectra(
+    features: torch.Tensor, window: tuple[int, int] | None, taper: bool
+) -> Iterator[torch.Tensor]:
+    """Half-plane spectrum of each window, shape (C, h, w // 2 + 1), with Parseval's scale."""
+    height, width = features.shape[1:]
+    h, w = window or (height, width)
+    weight_y, weight_x = hann(h, features.device)[:, None], hann(w, features.device)
+    for y in window_starts(height, h):
+        for x in window_starts(width, w):
+            part = features[:, y : y + h, x : x + w]
+            if taper:
+                part = part * weight_y * weight_x
+            # each transform is taken by itself: torch holds far more memory for a batch
+            yield torch.stack([torch.fft.rfft2(c) for c in part]).div_(h * w)
