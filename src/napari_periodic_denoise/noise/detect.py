@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 from napari_periodic_denoise.noise.gram import hann, spectral_power
 from napari_periodic_denoise.noise.waves import Frequency, phasors
 
-_WINDOW = 2048
+_WINDOW = 1024
 _REACH = 5
 _EULER_GAMMA = 0.5772156649
 _CAP = 3.0
@@ -101,9 +101,7 @@ def background(log_power: torch.Tensor) -> torch.Tensor:
     return level.add_(_EULER_GAMMA)
 
 
-def present_in_most(
-    features: torch.Tensor, candidates: list[Candidate]
-) -> list[Candidate]:
+def present_in_most(features: torch.Tensor, candidates: list[Candidate]) -> list[Candidate]:
     """Keep the candidates that most parts of the image show.
 
     Parameters
@@ -165,7 +163,7 @@ def _local_mean(values: torch.Tensor) -> torch.Tensor:
 
 
 def _fast_length(length: int) -> int:
-    """The largest length not above the one given that has no prime factor above 5."""
+    """Return the largest length not above the one given that has no prime factor above 5."""
     while True:
         rest = length
         for prime in (2, 3, 5):
@@ -176,9 +174,7 @@ def _fast_length(length: int) -> int:
         length -= 1
 
 
-def _off_grid(
-    log_power: torch.Tensor, row: int, column: int, size: tuple[int, int]
-) -> Frequency:
+def _off_grid(log_power: torch.Tensor, row: int, column: int, size: tuple[int, int]) -> Frequency:
     """Vertex of the parabolas through a peak and its neighbours along each axis."""
     h, w = size
     last = log_power.shape[1] - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import reprlib
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,6 +35,7 @@ NOISE_MODELS = ("auto", "additive")
 DEFAULT_SENSITIVITY = 1e-3
 
 _SEARCH_PIXELS = 30_000
+_SEARCH_SIZE = 2048
 _FINAL_PIXELS = 200_000
 _ROUNDS = 12
 _BATCH = 8
@@ -42,10 +44,10 @@ _VISIBLE = 0.25  # grey levels, under which a wave can be an artefact of roundin
 _APART = 1.2  # cycles across the image, below which two waves are one
 _EXPECTED_STEPS = 12
 
-# softening of each Gauss–Newton step, in units of the mean residual
-_APPROACH = (3.0, 2.0, 1.0, 0.5, 0.25, 0.1)
-_REFIT = (0.5, 0.2, 0.05)
-_FINISH = (0.2, 0.1, 0.05, 0.05)
+# of each Gauss–Newton fit: softening of the first step, and number of steps
+_APPROACH = (3.0, 6)
+_REFIT = (0.5, 3)
+_FINISH = (0.2, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class NoiseEstimate:
         strongest = self.waves[0]
         count = "1 wave," if len(self.waves) == 1 else f"{len(self.waves)} waves, strongest"
         return (
-            f"{count} {strongest.period:.1f} px at {strongest.angle:.0f}°, "
+            f"{count} {strongest.period:.1f} px at {round(strongest.angle) % 180}°, "
             f"amplitude {strongest.amplitude:.3g}; "
             f"removed {100 * self.removed_variance:.1f}% of the variance"
         )
@@ -254,9 +256,9 @@ def iter_estimate_noise(
 
     yield Progress("subtract", _EXPECTED_STEPS - 1, _EXPECTED_STEPS, "subtracting the noise")
     waves = tuple(sorted(found.waves(unit), key=lambda wave: -wave.amplitude))
-    tensor = synthesize(waves, array.shape, where)
-    share = float(tensor.var() / pixels.var()) / unit**2 if waves else 0.0
-    noise = tensor.cpu().numpy()
+    scaled_noise = synthesize(found.waves(), array.shape, where)
+    share = float(scaled_noise.var() / pixels.var()) if waves else 0.0
+    noise = scaled_noise.mul_(unit).cpu().numpy()
     estimate = NoiseEstimate(
         noise=noise,
         cleaned=subtract(array, noise) if waves else array.copy(),
@@ -332,7 +334,6 @@ def _search(
     shape = (pixels.shape[0], pixels.shape[1])
     sample = sample_gradient(pixels, _FINAL_PIXELS, seed, quantum)
     found = _Found(unfitted(np.empty((0, 2))), np.empty(0), np.empty(0), shape)
-    tried: list[Frequency] = []
     residual = pixels
     for _ in range(_ROUNDS):
         count = len(found.fit)
@@ -342,12 +343,11 @@ def _search(
         candidates = [
             candidate
             for candidate in find_candidates(features, sensitivity=sensitivity)
-            if all(_apart(candidate.frequency, other, shape) for other in tried)
+            if all(_apart(candidate.frequency, other, shape) for other in found.fit.frequencies)
         ]
         left = sample.of(residual)
         for start in range(0, len(candidates), _BATCH):
             batch = candidates[start : start + _BATCH]
-            tried += [candidate.frequency for candidate in batch]
             yield "fit", f"fitting {len(batch)} candidates ({count} found)"
             batch = present_in_most(features, batch)
             trial = _Found(
@@ -362,13 +362,13 @@ def _search(
         else:
             break
         found = found.join(accepted)
-        *_, fit = polish_waves(sample.first(_SEARCH_PIXELS), found.fit, _REFIT)
+        *_, fit = polish_waves(sample.first(_SEARCH_PIXELS), found.fit, *_REFIT)
         found = replace(found, fit=fit)
         residual = pixels - synthesize(found.waves(), shape, pixels.device)
 
     if len(found.fit):
-        for step, fit in enumerate(polish_waves(sample, found.fit, _FINISH)):
-            yield "fit", f"fitting {len(fit)} waves together, step {step + 1} of {len(_FINISH)}"
+        for step, fit in enumerate(polish_waves(sample, found.fit, *_FINISH)):
+            yield "fit", f"fitting {len(fit)} waves together, step {step + 1} of {_FINISH[1]}"
             found = replace(found, fit=fit)
         found = _believed(sample, found)
     return found
@@ -377,13 +377,14 @@ def _search(
 def _examine(left: GradientSample, trial: _Found) -> _Found:
     """Those of the candidates that pay for themselves, fitted to what is left of the image."""
     if len(trial.fit):
-        few = left.first(_SEARCH_PIXELS)
+        # a peak's frequency is not known well enough to follow the wave over a long image
+        few = left.central(_SEARCH_SIZE).first(_SEARCH_PIXELS)
         trial = replace(trial, fit=fit_waves(few, trial.fit))
         # a candidate off by a fraction of a cycle still saves a good part of what it can
         nats, _ = evidence(few, trial.fit)
         trial = trial.take(nats * len(left) > _HOPEFUL * _needed(left) * len(few))
     if len(trial.fit):
-        *_, fit = polish_waves(few, trial.fit, _APPROACH)
+        *_, fit = polish_waves(few, trial.fit, *_APPROACH)
         trial = _believed(left, replace(trial, fit=fit))
     return trial
 
@@ -400,12 +401,13 @@ def _needed(sample: GradientSample) -> float:
     return EVIDENCE_PER_LOG_PIXEL * math.log(len(sample))
 
 
-def _apart(one: Frequency, other: Frequency, shape: tuple[int, int]) -> bool:
+def _apart(one: Frequency, other: np.ndarray, shape: tuple[int, int]) -> bool:
+    """Whether two waves differ by more than what the image can tell apart."""
     dy, dx = ((a - b + 0.5) % 1 - 0.5 for a, b in zip(one, other, strict=True))
     return math.hypot(dy * shape[0], dx * shape[1]) > _APART
 
 
 def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    if not any(value is choice or value == choice for choice in choices):
+    if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
         listed = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"{name}={value!r} is not one of the choices: {listed}")
+        raise ValueError(f"{name}={reprlib.repr(value)} is not one of the choices: {listed}")

@@ -20,8 +20,11 @@ def gradient(image: torch.Tensor) -> torch.Tensor:
     Tensor, shape (2, H − 1, W − 1)
         ``image[y + 1, x] − image[y, x]`` and ``image[y, x + 1] − image[y, x]``.
     """
-    corner = image[:-1, :-1]
-    return torch.stack([image[1:, :-1] - corner, image[:-1, 1:] - corner])
+    h, w = image.shape
+    out = image.new_empty(2, h - 1, w - 1)
+    torch.sub(image[1:, :-1], image[:-1, :-1], out=out[0])
+    torch.sub(image[:-1, 1:], image[:-1, :-1], out=out[1])
+    return out
 
 
 def edges(image: torch.Tensor) -> torch.Tensor:
@@ -48,7 +51,7 @@ def edges(image: torch.Tensor) -> torch.Tensor:
 
 
 def robust_scale(values: torch.Tensor) -> float:
-    """Standard deviation of the bulk of the values, from their median magnitude.
+    """Estimate the standard deviation of the bulk of the values from their median magnitude.
 
     Where most values are exactly zero, as in quantized images with flat areas, the mean
     magnitude takes the median's place. Large arrays are sampled.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,9 +14,12 @@ from napari_periodic_denoise.noise.waves import phasors
 EVIDENCE_PER_LOG_PIXEL = 4.0
 CONSENSUS = 6.0
 
-# Schedule of the softening d, in units of the mean magnitude of the gradient: it starts above
-# all differences, as the median of an 8-bit image's is zero and would freeze the fit.
-_START, _SHRINK, _FLOOR = 3.0, 0.5, 0.05
+# The softening d starts above most differences, whatever their law, and shrinks step by step to
+# the bulk of the residuals: set there at once, it would hold on to the residuals there are.
+_START = 3.0  # mean magnitudes of the gradient
+_SHRINK = 0.5
+_BULK = 0.5  # median magnitudes of the residual
+_STEPS = 8
 _BLOCKS = 8  # per axis, over which a wave's evidence must agree
 _BAND = 1 << 14  # pixels worked on at once, few enough for the processor's cache
 _NEGLIGIBLE = 1e-6
@@ -39,7 +42,8 @@ class GradientSample:
     shape : tuple of int
         ``(H, W)`` of the image.
     quantum : float
-        Step between two grey levels; residuals below it are rounding.
+        Step between two grey levels; residuals below it are rounding, and an exact fit would
+        divide by them.
     """
 
     rows: torch.Tensor
@@ -62,13 +66,23 @@ class GradientSample:
             gradient=self.gradient[:, :m, :n].contiguous(),
         )
 
-    def of(self, image: torch.Tensor) -> GradientSample:
-        """The same pixels of another image of the same shape."""
-        return replace(self, gradient=_gradient_at(image, self.rows, self.columns))
+    def central(self, size: int) -> GradientSample:
+        """Keep the pixels in the middle ``size`` rows and columns."""
+        lines = (self.rows, self.columns)
+        near = [
+            ((at - (length - 1) / 2).abs() <= size / 2).nonzero()[:, 0]
+            for at, length in zip(lines, self.shape, strict=True)
+        ]
+        return replace(
+            self,
+            rows=self.rows[near[0]],
+            columns=self.columns[near[1]],
+            gradient=self.gradient[:, near[0]][:, :, near[1]],
+        )
 
-    def softening(self, share: float, mean: float) -> float:
-        """A share of the mean residual, but not less than the rounding of the grey levels."""
-        return max(share * mean, self.quantum)
+    def of(self, image: torch.Tensor) -> GradientSample:
+        """Take the same pixels of another image of the same shape."""
+        return replace(self, gradient=_gradient_at(image, self.rows, self.columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +105,11 @@ class Fit:
         return len(self.coefficients)
 
     def take(self, keep: np.ndarray) -> Fit:
-        """Some of the waves, by index or by mask."""
+        """Take some of the waves, by index or by mask."""
         return Fit(self.frequencies[keep], self.coefficients[keep])
 
     def join(self, other: Fit) -> Fit:
-        """The waves of both."""
+        """Join the waves of both."""
         return Fit(
             np.concatenate([self.frequencies, other.frequencies]),
             np.concatenate([self.coefficients, other.coefficients]),
@@ -110,9 +124,7 @@ def unfitted(frequencies: np.ndarray) -> Fit:
     )
 
 
-def sample_gradient(
-    image: torch.Tensor, count: int, seed: int, quantum: float = 0.0
-) -> GradientSample:
+def sample_gradient(image: torch.Tensor, count: int, seed: int, quantum: float) -> GradientSample:
     """Draw rows and columns at random and take the image's gradient where they cross.
 
     Parameters
@@ -122,7 +134,7 @@ def sample_gradient(
         Number of pixels, about; all of the image where it has fewer.
     seed : int
     quantum : float
-        Step between two grey levels, 0 where there are none.
+        Step between two grey levels, or of rounding; positive.
 
     Returns
     -------
@@ -142,7 +154,7 @@ def fit_waves(sample: GradientSample, start: Fit) -> Fit:
     """Minimise ``Σ |∂(I − N)|`` over amplitude and phase of all waves jointly.
 
     Frequencies stay as they are. Iteratively reweighted least squares, weights
-    ``1/√(r² + d²)``; d shrinks from above the largest residuals to a fraction of the mean.
+    ``1/√(r² + d²)``; d shrinks from above most residuals to the bulk of them.
 
     Parameters
     ----------
@@ -156,29 +168,28 @@ def fit_waves(sample: GradientSample, start: Fit) -> Fit:
     """
     fit = unfitted(start.frequencies)
     softening = _START * float(sample.gradient.abs().mean())
-    while True:
-        fit, mean = _step(sample, fit, softening, move=False)
-        floor = sample.softening(_FLOOR, mean)
-        if softening <= floor:
-            return fit
-        softening = max(_SHRINK * softening, floor)
+    for _ in range(_STEPS):
+        fit, bulk = _step(sample, fit, softening, move=False)
+        softening = max(_SHRINK * softening, bulk)
+    return fit
 
 
 def polish_waves(
-    sample: GradientSample, start: Fit, softenings: Sequence[float]
+    sample: GradientSample, start: Fit, softening: float, steps: int
 ) -> Iterator[Fit]:
     """Minimise the same objective over amplitudes, phases and frequencies together.
 
-    Reweighted Gauss–Newton, one step for each softening.
+    Reweighted Gauss–Newton.
 
     Parameters
     ----------
     sample : GradientSample
     start : Fit
         K waves.
-    softenings : sequence of float
-        d of each step, in units of the residual's mean magnitude; large where the start may be
-        far, as a small d holds on to the residuals there are.
+    softening : float
+        d of the first step, in mean magnitudes of the gradient: the larger, the further the
+        start may be off.
+    steps : int
 
     Yields
     ------
@@ -186,9 +197,10 @@ def polish_waves(
         After each step.
     """
     fit = start
-    mean = float(sample.gradient.abs().mean())
-    for softening in softenings:
-        fit, mean = _step(sample, fit, sample.softening(softening, mean), move=True)
+    softening *= float(sample.gradient.abs().mean())
+    for _ in range(steps):
+        fit, bulk = _step(sample, fit, softening, move=True)
+        softening = max(_SHRINK * softening, bulk)
         yield fit
 
 
@@ -234,23 +246,22 @@ def evidence(sample: GradientSample, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
     return per_block.sum(1), consensus
 
 
-def _step(
-    sample: GradientSample, fit: Fit, softening: float, *, move: bool
-) -> tuple[Fit, float]:
+def _step(sample: GradientSample, fit: Fit, softening: float, *, move: bool) -> tuple[Fit, float]:
     """One reweighted least squares step; ``move``: of the frequencies as well.
 
-    Returns the next fit and the mean magnitude of the residual of the one before.
+    Returns the next fit, and the least softening that the residual of the one before is worth.
     """
     count = len(fit)
     unknowns = 4 * count if move else 2 * count
     normal = torch.zeros(unknowns, unknowns, dtype=torch.float64)
     moment = torch.zeros(unknowns, dtype=torch.float64)
     coefficients = _parts(fit.coefficients, sample.gradient.device)
-    real, imaginary = coefficients[:, None, None, None].split(count)
-    magnitude = 0.0
+    real, imaginary = coefficients.view(2, count, 1, 1, 1)
+    bulk = 0.0
     for columns, gradient, (y, x) in _bands(sample, fit.frequencies):
         residual = gradient - (coefficients @ columns.flatten(1)).view_as(gradient)
-        magnitude += float(residual.abs().sum())
+        # the sample is in random order, so that any band of it tells
+        bulk = bulk or max(_BULK * float(residual.abs().median()), sample.quantum)
         weight = residual.square().add_(softening**2).rsqrt_()
         if move:
             # d/df of Re(c·∂E) is nearly −2π x·Im(c·∂E): x changes little between two pixels
@@ -261,13 +272,12 @@ def _step(
         normal += (weighted @ flat.T).cpu().double()
         moment += (weighted @ residual.flatten()).cpu().double()
     step = _solve(normal, moment, np.abs(fit.coefficients))
-    mean = magnitude / (2 * len(sample))
     change = step[:count] + 1j * step[count : 2 * count]
     if not move:
-        return Fit(fit.frequencies, fit.coefficients + change), mean
+        return Fit(fit.frequencies, fit.coefficients + change), bulk
     size = np.array(sample.shape)
     shift = np.clip(step[2 * count :].reshape(2, count).T, -_LARGEST_STEP, _LARGEST_STEP) / size
-    return Fit(fit.frequencies + shift, fit.coefficients + change), mean
+    return Fit(fit.frequencies + shift, fit.coefficients + change), bulk
 
 
 def _solve(normal: torch.Tensor, moment: torch.Tensor, amplitudes: np.ndarray) -> np.ndarray:
@@ -337,9 +347,7 @@ def _table(frequencies: np.ndarray, length: int, device: torch.device) -> torch.
     return torch.from_numpy(parts.astype(np.float32)).to(device)
 
 
-def _gradient_at(
-    image: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
-) -> torch.Tensor:
+def _gradient_at(image: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
     lines = image[rows]
     here = lines[:, columns]
     return torch.stack([image[rows + 1][:, columns] - here, lines[:, columns + 1] - here])

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
+MOST_WINDOWS = 4  # along each axis
+
 
 def gram_matrix(features: torch.Tensor) -> torch.Tensor:
     r"""Gram matrix of feature maps, ``G = Φ Φᵀ / (H·W)``.
@@ -47,8 +49,7 @@ def spectral_gram(
     ----------
     features : Tensor, shape (C, H, W)
     window : tuple of int, optional
-        Height and width of the windows, which cover the image and overlap by half or, to
-        cover it, more; by default one window, the whole.
+        Height and width of the windows (see `window_starts`); by default one window, the whole.
     taper : bool
         Weight each window by a Hann window of unit power, against leakage.
 
@@ -67,7 +68,8 @@ def spectral_gram(
     """
     total: torch.Tensor | None = None
     count = 0
-    for spectrum in _spectra(features, window, taper):
+    for part in _windows(features, window, taper):
+        spectrum = torch.stack([_spectrum(channel) for channel in part])
         outer = torch.einsum("cyx,dyx->yxcd", spectrum, spectrum.conj())
         total = outer if total is None else total.add_(outer)
         count += 1
@@ -91,23 +93,26 @@ def spectral_power(
     """
     total: torch.Tensor | None = None
     count = 0
-    for spectrum in _spectra(features, window, taper):
-        power = torch.view_as_real(spectrum).square_().sum(dim=(0, 3))
-        total = power if total is None else total.add_(power)
+    for part in _windows(features, window, taper):
+        for channel in part:  # one by one: a batch of spectra would take the most memory of all
+            power = torch.view_as_real(_spectrum(channel)).square_().sum(2)
+            total = power if total is None else total.add_(power)
         count += 1
     assert total is not None
     return total.div_(count)
 
 
 def window_starts(length: int, window: int) -> list[int]:
-    """First pixels of windows that overlap by about half and together cover ``length`` pixels.
+    """First pixels of windows spread evenly over ``length`` pixels.
 
-    A rest of less than an eighth of a window is left uncovered rather than looked at for it.
+    They overlap by about half; of a very long image at most ``MOST_WINDOWS`` are taken, as
+    more would tell little that is new.
     """
-    count = max(1, math.ceil(2 * (length - window) / window - 0.25) + 1)
-    if count == 1:
-        return [(length - window) // 2]
-    return [round(i * (length - window) / (count - 1)) for i in range(count)]
+    rest = length - window
+    count = min(math.ceil(2 * rest / window + 0.75), MOST_WINDOWS)
+    if count < 2:
+        return [rest // 2]
+    return [round(i * rest / (count - 1)) for i in range(count)]
 
 
 def hann(length: int, device: torch.device | str = "cpu") -> torch.Tensor:
@@ -116,17 +121,20 @@ def hann(length: int, device: torch.device | str = "cpu") -> torch.Tensor:
     return (window / window.square().mean().sqrt()).to(torch.float32).to(device)
 
 
-def _spectra(
+def _windows(
     features: torch.Tensor, window: tuple[int, int] | None, taper: bool
-) -> Iterator[torch.Tensor]:
-    """Half-plane spectrum of each window, shape (C, h, w // 2 + 1), with Parseval's scale."""
+) -> Iterator[Iterator[torch.Tensor]]:
+    """Channels, shape (h, w), of each window."""
     height, width = features.shape[1:]
     h, w = window or (height, width)
     weight_y, weight_x = hann(h, features.device)[:, None], hann(w, features.device)
     for y in window_starts(height, h):
         for x in window_starts(width, w):
             part = features[:, y : y + h, x : x + w]
-            if taper:
-                part = part * weight_y * weight_x
-            # each transform is taken by itself: torch holds far more memory for a batch
-            yield torch.stack([torch.fft.rfft2(c) for c in part]).div_(h * w)
+            yield (channel * weight_y * weight_x if taper else channel for channel in part)
+
+
+def _spectrum(channel: torch.Tensor) -> torch.Tensor:
+    """Half-plane spectrum, shape (h, w // 2 + 1), its squares adding up to the mean square."""
+    spectrum: torch.Tensor = torch.fft.rfft2(channel)
+    return spectrum.div_(channel.numel())

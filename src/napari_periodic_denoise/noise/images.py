@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.features import robust_scale
 
 MIN_SIZE = 16
 _SAMPLE = 1 << 14
+_LARGEST_INTENSITY = 1e38
 _LARGEST = 1e6  # in robust deviations; float32 keeps enough digits beside such hot pixels
+_ROUNDING = 1e-5  # in robust deviations; no residual of float32 arithmetic is larger
 
 
-def as_image(image: Any) -> np.ndarray:  # noqa: ANN401 - anything array-like, checked below
+def as_image(image: Any) -> NDArray[Any]:  # noqa: ANN401 - anything array-like, checked below
     """Turn a 2-D array of any kind into a numpy array, or say why it can't be done.
 
     Parameters
@@ -34,14 +37,16 @@ def as_image(image: Any) -> np.ndarray:  # noqa: ANN401 - anything array-like, c
     ValueError
         If the array is not 2-D, is too small, or holds NaN or infinite pixels.
     """
-    if hasattr(image, "detach"):  # a torch tensor, on any device, perhaps with a gradient
+    if isinstance(image, torch.Tensor):
         image = image.detach().cpu()
+        if image.dtype == torch.bfloat16:  # which numpy lacks
+            image = image.float()
     if np.ma.isMaskedArray(image):
         raise TypeError(
             "masked arrays are not taken: fill the masked pixels first, for example with "
             "image.filled(numpy.median(image.compressed()))"
         )
-    array = np.asarray(image)
+    array: NDArray[Any] = np.asarray(image)
     if array.dtype.kind not in "iuf":
         raise TypeError(
             f"images of integers or floats are taken, not dtype {array.dtype}"
@@ -67,11 +72,17 @@ def as_image(image: Any) -> np.ndarray:  # noqa: ANN401 - anything array-like, c
                 f"{bad} of {array.size} pixels are NaN or infinite; replace them first, "
                 "for example with numpy.nan_to_num(image)"
             )
+        largest = max(abs(float(array.min())), abs(float(array.max())))
+        if largest > _LARGEST_INTENSITY:
+            raise ValueError(
+                f"intensities up to {largest:.3g} are out of float32's range, which the noise "
+                "is given in; divide the image first"
+            )
     return array
 
 
 def normalize(
-    image: np.ndarray, device: torch.device | str = "cpu"
+    image: NDArray[Any], device: torch.device | str = "cpu"
 ) -> tuple[torch.Tensor, float, float]:
     """Intensities as float32, zero in the middle and about one robust deviation in unit.
 
@@ -86,15 +97,17 @@ def normalize(
     unit : float
         Image intensities per unit.
     quantum : float
-        Step between two grey levels, in units; close to 0 where intensities are continuous.
+        Step between two grey levels, in units; that of float32 where there are none.
     """
-    flat = image.reshape(-1)
-    pick = np.random.default_rng(0).integers(flat.size, size=_SAMPLE)
-    sample = flat[pick].astype(np.float64)
+    if image.dtype.kind in "iu" and image.dtype.itemsize == 8:
+        # float64 can't tell large neighbours apart; modulo 2⁶⁴ the difference is exact
+        image = image.astype(np.uint64) - image.min().astype(np.uint64)
+    pick = np.random.default_rng(0).integers(image.size, size=_SAMPLE)
+    sample = image[np.unravel_index(pick, image.shape)].astype(np.float64)
     centre = float(np.median(sample))
     unit = robust_scale(torch.from_numpy(sample - centre)) or 1.0
     levels = np.diff(np.unique(sample))
-    quantum = float(levels.min()) / unit if levels.size else 0.0
+    quantum = max(float(levels.min()) / unit, _ROUNDING) if levels.size else _ROUNDING
     if image.dtype.itemsize > 4 or image.dtype.kind == "f":
         wide = np.subtract(image, centre, dtype=np.float64)
         wide /= unit
@@ -105,7 +118,7 @@ def normalize(
     return pixels.to(device), unit, quantum
 
 
-def subtract(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def subtract(image: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
     """``image − noise`` in the image's own dtype.
 
     Parameters
@@ -120,21 +133,24 @@ def subtract(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
     ndarray
         Shape and dtype of the image; integers are rounded, and clipped to the dtype's range.
     """
+    wide: NDArray[Any]
     if image.dtype.kind == "f":
         limits = np.finfo(image.dtype)
         wide = np.subtract(image, noise, dtype=np.result_type(image.dtype, np.float32))
-        return np.clip(wide, limits.min, limits.max, out=wide).astype(image.dtype, copy=False)
-    limits_int = np.iinfo(image.dtype)
+        cleaned = np.clip(wide, limits.min, limits.max, out=wide)
+        return np.asarray(cleaned, dtype=image.dtype)
+    range_of = np.iinfo(image.dtype)
     step = np.rint(noise)
     if image.dtype.itemsize < 8:
-        exact = np.float32 if image.dtype.itemsize < 3 else np.float64
-        wide = np.subtract(image, step, dtype=exact)
-        return np.clip(wide, limits_int.min, limits_int.max, out=wide).astype(image.dtype)
+        # float32 holds every difference of 16-bit integers, float64 that of 32-bit ones
+        wide = step if image.dtype.itemsize < 4 else step.astype(np.float64)
+        np.subtract(image, wide, out=wide)
+        wide = np.clip(wide, range_of.min, range_of.max, out=wide)
+        return np.asarray(wide, dtype=image.dtype)
     # no float holds every 64-bit integer: move within the room there is on either side
     sign = np.uint64(1 << 63) if image.dtype.kind == "i" else np.uint64(0)
     offset = image.astype(np.uint64) ^ sign
     down = np.minimum(np.clip(step, 0, 2.0**63).astype(np.uint64), offset)
-    up = np.minimum(
-        np.clip(-step, 0, 2.0**63).astype(np.uint64), np.iinfo(np.uint64).max - offset
-    )
-    return ((offset - down + up) ^ sign).astype(image.dtype)
+    up = np.minimum(np.clip(-step, 0, 2.0**63).astype(np.uint64), np.iinfo(np.uint64).max - offset)
+    moved = (offset - down + up) ^ sign
+    return np.asarray(moved, dtype=image.dtype)

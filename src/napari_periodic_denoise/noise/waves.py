@@ -53,9 +53,7 @@ class Wave:
         return {**asdict(self), "frequency": list(self.frequency)}
 
 
-def phasors(
-    frequencies: np.ndarray, length: int, origin: float = 0.0
-) -> np.ndarray:
+def phasors(frequencies: np.ndarray, length: int, origin: float = 0.0) -> np.ndarray:
     """One-dimensional phase vectors ``exp(2πi f (n − origin))``.
 
     Computed in float64: a float32 phase is off by whole degrees after a few thousand pixels.

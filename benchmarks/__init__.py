@@ -1,0 +1,1 @@
+"""Measurements of what the package does; not a part of it."""

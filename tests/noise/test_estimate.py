@@ -1,0 +1,258 @@
+import json
+import math
+
+import dask.array as da
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.families import bundled, corrupt, four_sinusoids, rejection
+from napari_periodic_denoise import NoiseEstimate, Progress, estimate_noise, iter_estimate_noise
+
+
+def discs(seed: int, h: int, w: int) -> np.ndarray:
+    """A specimen of flat regions with sharp borders, intensities about 0 to 1."""
+    y, x = np.mgrid[:h, :w]
+    rng = np.random.default_rng(seed)
+    image = np.zeros((h, w))
+    for _ in range(40):
+        cy, cx, r = rng.uniform(0, h), rng.uniform(0, w), rng.uniform(3, 0.2 * min(h, w))
+        image += rng.uniform(-0.3, 0.3) * (np.hypot(y - cy, x - cx) < r)
+    return image
+
+
+def wave(h: int, w: int, frequency: float, angle: float, phase: float) -> np.ndarray:
+    y, x = np.mgrid[:h, :w]
+    return np.cos(2 * np.pi * frequency * (math.sin(angle) * y + math.cos(angle) * x) + phase)
+
+
+def noisy_cell() -> np.ndarray:
+    rng = np.random.default_rng(3)
+    clean = bundled("cell", 256)
+    return corrupt(clean, four_sinusoids(rng, clean.shape), rng)
+
+
+seeds = st.integers(0, 1000)
+angles = st.floats(0, math.pi)
+
+
+@settings(max_examples=30)
+@given(
+    seeds,
+    st.integers(100, 200),
+    st.integers(100, 200),
+    st.floats(0.04, 0.45),
+    angles,
+    angles,
+    st.floats(0.03, 1),
+)
+def test_a_random_wave_on_a_random_image_is_recovered(seed, h, w, frequency, angle, phase, a):
+    noise = a * wave(h, w, frequency, angle, phase)
+    image = discs(seed, h, w) + noise
+    estimate = estimate_noise(image)
+    assert rejection(estimate.noise, noise) > 50
+    strongest = estimate.waves[0]
+    assert strongest.amplitude == pytest.approx(a, rel=1e-2)
+    assert strongest.period == pytest.approx(1 / frequency, rel=1e-3)
+    np.testing.assert_allclose(estimate.cleaned, image - estimate.noise, atol=1e-6)
+
+
+@settings(max_examples=20)
+@given(seeds, st.floats(1e-3, 1e3), st.floats(-100, 100), st.booleans())
+def test_scale_and_offset_carry_over(seed, scale, offset, negate):
+    scale = -scale if negate else scale
+    image = discs(seed, 96, 120) + 0.2 * wave(96, 120, 0.13, 0.7, 1.0)
+    assume(abs(offset) < 1e3 * abs(scale))
+    one, other = estimate_noise(image), estimate_noise(scale * image + offset)
+    assert len(one.waves) == len(other.waves) == 1
+    np.testing.assert_allclose(other.noise, scale * one.noise, atol=1e-3 * abs(scale))
+
+
+@settings(max_examples=20)
+@given(seeds, st.integers(0, 30), st.integers(0, 30))
+def test_a_shifted_view_has_the_shifted_noise(seed, dy, dx):
+    image = discs(seed, 150, 170) + 0.2 * wave(150, 170, 0.13, 0.7, 1.0)
+    whole = estimate_noise(image[: 150 - dy, : 170 - dx])
+    view = estimate_noise(image[dy:, dx:])
+    np.testing.assert_allclose(
+        view.noise[: 150 - 2 * dy, : 170 - 2 * dx], whole.noise[dy:, dx:], atol=4e-3
+    )
+
+
+@settings(max_examples=20)
+@given(seeds, angles)
+def test_transposing_transposes(seed, angle):
+    image = discs(seed, 110, 140) + 0.2 * wave(110, 140, 0.13, angle, 1.0)
+    np.testing.assert_allclose(
+        estimate_noise(image.T).noise, estimate_noise(image).noise.T, atol=4e-3
+    )
+
+
+@pytest.mark.parametrize("name", ["brick", "camera", "coins", "grass", "gravel", "page", "retina"])
+def test_a_clean_image_stays_as_it_is(name):
+    image = np.round(255 * bundled(name)).astype(np.uint8)
+    estimate = estimate_noise(image)
+    assert estimate.waves == ()
+    assert not estimate.noise.any()
+    assert estimate.removed_variance == 0
+    assert estimate.summary == "no periodic noise found"
+    np.testing.assert_array_equal(estimate.cleaned, image)
+
+
+@pytest.mark.parametrize("sigma", [0, 0.02])
+@pytest.mark.parametrize("name", ["camera", "grass", "immunohistochemistry"])
+def test_rejection_of_four_waves_on_8_bits(name, sigma):
+    rng = np.random.default_rng(0)
+    clean = bundled(name)
+    noise = four_sinusoids(rng, clean.shape)
+    estimate = estimate_noise(corrupt(clean, noise, rng, sigma))
+    assert len(estimate.waves) == 4
+    assert rejection(estimate.noise, 255 * 0.6 * noise) > (26 if sigma else 32)
+
+
+def test_weak_noise_on_8_bits_is_found():
+    clean = bundled("camera")
+    noise = 0.01 * wave(*clean.shape, 0.09, 0.5, 1.0)
+    estimate = estimate_noise(corrupt(clean, noise, np.random.default_rng(0)))
+    assert len(estimate.waves) == 1
+    assert rejection(estimate.noise, 255 * 0.6 * noise) > 15
+
+
+def test_the_result_is_repeatable_and_depends_on_the_seed():
+    image = noisy_cell()
+    one, two, other = estimate_noise(image), estimate_noise(image), estimate_noise(image, seed=1)
+    np.testing.assert_array_equal(one.noise, two.noise)
+    assert one.waves == two.waves
+    assert one.settings == two.settings
+    np.testing.assert_allclose(one.noise, other.noise, atol=0.5)
+
+
+def test_settings_reproduce_the_result_after_json():
+    image = noisy_cell()
+    first = estimate_noise(image, sensitivity=1e-2, seed=3, device="cpu")
+    again = estimate_noise(image, **json.loads(json.dumps(first.settings)))
+    np.testing.assert_array_equal(first.noise, again.noise)
+
+
+def test_the_generator_is_the_function_step_by_step():
+    image = noisy_cell()
+    steps, run = [], iter_estimate_noise(image)
+    while True:
+        try:
+            steps.append(next(run))
+        except StopIteration as end:
+            estimate = end.value
+            break
+    assert isinstance(estimate, NoiseEstimate)
+    assert all(isinstance(step, Progress) and step.message for step in steps)
+    assert [step.done for step in steps] == sorted(step.done for step in steps)
+    assert all(step.done < step.total for step in steps[:-1])
+    assert steps[-1].done == steps[-1].total
+    assert {step.stage for step in steps} == {"detect", "fit", "subtract"}
+    np.testing.assert_array_equal(estimate.noise, estimate_noise(image).noise)
+
+
+def test_stopping_early_is_harmless():
+    run = iter_estimate_noise(noisy_cell())
+    next(run)
+    next(run)
+    run.close()
+    with pytest.raises(StopIteration):
+        next(run)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["uint8", "int16", ">u2", "uint32", "int64", "float16", "float32", ">f4", "float64"],
+)
+def test_dtypes(dtype):
+    image = (60 + 20 * discs(0, 90, 130) + 20 * wave(90, 130, 0.13, 0.7, 1.0)).astype(dtype)
+    before = image.copy()
+    image.flags.writeable = False
+    estimate = estimate_noise(image)
+    assert estimate.noise.dtype == np.float32
+    assert estimate.noise.shape == estimate.cleaned.shape == image.shape
+    assert estimate.cleaned.dtype == image.dtype
+    assert len(estimate.waves) == 1
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((16, 16), np.uint8),
+        np.full((64, 17), 255, np.uint16),
+        np.full((33, 90), -1e-3),
+        np.random.default_rng(0).normal(size=(16, 16)),
+        np.random.default_rng(0).integers(0, 9, (21, 33)),
+        np.eye(40),
+    ],
+)
+def test_nothing_to_find_is_no_error(image):
+    estimate = estimate_noise(image)
+    assert estimate.waves == ()
+    assert not estimate.noise.any()
+    np.testing.assert_array_equal(estimate.cleaned, image)
+    assert estimate.cleaned is not image
+
+
+@pytest.mark.parametrize("pattern", ["checkerboard", "stripes"])
+def test_the_highest_frequencies_are_removed(pattern):
+    y, x = np.mgrid[:90, :131]
+    image = (200 * ((x + y if pattern == "checkerboard" else x) % 2)).astype(np.uint8)
+    estimate = estimate_noise(image)
+    assert len(estimate.waves) == 1
+    np.testing.assert_array_equal(estimate.cleaned, np.full_like(image, 100))
+
+
+def test_torch_and_lists_are_taken_and_dask_is_computed_once():
+    image = noisy_cell()
+    expected = estimate_noise(image).noise
+    np.testing.assert_array_equal(estimate_noise(torch.from_numpy(image)).noise, expected)
+    computed = []
+
+    def read(block: np.ndarray) -> np.ndarray:
+        computed.append(block.shape)
+        return block
+
+    lazy = da.from_array(image, chunks=256).map_blocks(read, dtype=image.dtype, meta=image[:0])
+    np.testing.assert_array_equal(estimate_noise(lazy).noise, expected)
+    assert computed == [image.shape]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "choice"),
+    [
+        ("method", "texture", "'aligned'"),
+        ("features", "vgg19", "'edges'"),
+        ("noise_model", "multiplicative", "'additive'"),
+        ("channel_axis", 0, "None"),
+        ("exemplar", np.ones((256, 256), bool), "None"),
+        ("device", "toaster", "'cpu'"),
+    ],
+)
+def test_unknown_choices_list_those_there_are(option, value, choice):
+    with pytest.raises(ValueError, match=f"(?s){option}.*{choice}"):
+        estimate_noise(noisy_cell(), **{option: value})
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, "high"])
+def test_sensitivity_must_be_positive(value):
+    with pytest.raises(ValueError, match="sensitivity"):
+        estimate_noise(noisy_cell(), sensitivity=value)
+
+
+@pytest.mark.parametrize("value", [-1, 0.5, "x"])
+def test_seed_must_be_an_integer(value):
+    with pytest.raises(ValueError, match="seed"):
+        estimate_noise(noisy_cell(), seed=value)
+
+
+def test_summary_names_the_strongest_wave():
+    image = 100 + 20 * skimage.data.cell()[:128, :128] / 255 + 5 * wave(128, 128, 0.1, 0, 0)
+    summary = estimate_noise(image).summary
+    assert summary.startswith("1 wave, 10.0 px at 0°, amplitude 5")
+    assert summary.endswith("% of the variance")

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from napari_periodic_denoise.noise.images import as_image, normalize, subtract
+
+INTEGERS = [np.dtype(kind + size) for kind in "iu" for size in "1248"]
+
+
+@given(st.data(), st.sampled_from(INTEGERS))
+def test_integers_are_rounded_and_clipped(data, dtype):
+    image = data.draw(hnp.arrays(dtype, (3, 4)))
+    largest = 2.0 ** min(8 * dtype.itemsize + 1, 62)
+    noise = data.draw(
+        hnp.arrays(np.float32, (3, 4), elements=st.floats(-largest, largest, width=32))
+    )
+    limits = np.iinfo(dtype)
+    expected = [
+        min(max(int(pixel) - int(np.rint(step)), limits.min), limits.max)
+        for pixel, step in zip(image.flat, noise.flat, strict=True)
+    ]
+    cleaned = subtract(image, noise)
+    assert cleaned.dtype == dtype
+    if dtype.itemsize < 4:
+        # float32 noise beyond the dtype's range is clipped whatever its last digit
+        assert cleaned.ravel().tolist() == expected
+    else:
+        exact = [abs(int(step)) < 2**50 for step in noise.flat]
+        assert all(
+            got == want
+            for got, want, sure in zip(cleaned.flat, expected, exact, strict=True)
+            if sure
+        )
+
+
+@pytest.mark.parametrize("dtype", [">u2", ">f4", "float16", "float32", "float64"])
+def test_subtract_keeps_dtype_and_byte_order(dtype):
+    image = np.arange(12).reshape(3, 4).astype(dtype)
+    cleaned = subtract(image, np.ones((3, 4), np.float32))
+    assert cleaned.dtype == image.dtype
+    assert (cleaned == image - 1).sum() >= 11  # an unsigned 0 stays 0
+
+
+def test_floats_are_clipped_to_their_range():
+    image = np.full((2, 2), np.finfo(np.float16).max, np.float16)
+    assert np.isfinite(subtract(image, np.full((2, 2), -1e5, np.float32))).all()
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "message"),
+    [
+        (np.zeros((20, 20), bool), TypeError, "bool"),
+        (np.zeros((20, 20), complex), TypeError, r"numpy\.abs"),
+        (np.zeros((20, 20), object), TypeError, "object"),
+        (np.full((20, 20), "a"), TypeError, "<U1"),
+        (np.ma.masked_equal(np.zeros((20, 20)), 0), TypeError, "masked"),
+        (np.zeros(400), ValueError, r"2-D.*\(400,\)"),
+        (np.zeros((3, 20, 20)), ValueError, r"2-D.*\(3, 20, 20\)"),
+        (np.zeros((0, 20)), ValueError, "16×16"),
+        (np.zeros((15, 400)), ValueError, "16×16"),
+        (np.full((20, 20), 1e300), ValueError, "float32"),
+    ],
+)
+def test_what_is_not_taken_is_said(image, error, message):
+    with pytest.raises(error, match=message):
+        as_image(image)
+
+
+def test_bad_pixels_are_counted():
+    image = np.zeros((20, 20))
+    image[3, 4:7] = np.nan
+    image[0, 0] = np.inf
+    with pytest.raises(ValueError, match=r"4 of 400 pixels.*numpy\.nan_to_num"):
+        as_image(image)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.float32, torch.bfloat16])
+def test_torch_tensors_are_taken(dtype):
+    tensor = torch.arange(400).reshape(20, 20).to(dtype)
+    np.testing.assert_array_equal(as_image(tensor), tensor.float())
+
+
+def test_tensors_with_a_gradient_are_taken():
+    assert as_image(torch.zeros(20, 20, requires_grad=True)).shape == (20, 20)
+
+
+def test_normalize_finds_the_grey_levels():
+    image = np.random.default_rng(0).integers(0, 200, (64, 64)).astype(np.uint16) * 16
+    pixels, unit, quantum = normalize(image)
+    assert pixels.dtype == torch.float32
+    assert quantum * unit == pytest.approx(16)
+    assert float(pixels.abs().median()) == pytest.approx(1 / 1.4826, rel=0.05)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_normalize_tells_64_bit_neighbours_apart(dtype):
+    top = np.iinfo(dtype).max
+    image = np.full((20, 20), top, dtype)
+    image[::2] -= np.array(100, dtype)
+    pixels, unit, _ = normalize(image)
+    assert float(pixels.max() - pixels.min()) * unit == pytest.approx(100)
+
+
+def test_normalize_survives_a_hot_pixel():
+    image = np.random.default_rng(0).normal(size=(64, 64))
+    image[3, 3] = 1e30
+    pixels, unit, _ = normalize(image)
+    assert unit == pytest.approx(1, rel=0.1)
+    assert torch.isfinite(pixels).all()
