@@ -9,5 +9,5 @@ settings.load_profile("default")
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
-    """Small arrays gain nothing from threads, and threads of busy processors wait for each other."""
+    """Small arrays gain nothing from threads, which on busy processors wait for each other."""
     torch.set_num_threads(1)

@@ -14,7 +14,7 @@ def test_names_are_taken():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there")
 def test_a_missing_device_is_a_value_error():
-    with pytest.raises(ValueError, match="'cuda'.*choose 'auto'"):
+    with pytest.raises(ValueError, match=r"'cuda'.*choose 'auto'"):
         resolve_device("cuda")
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from benchmarks.families import bundled, corrupt, four_sinusoids, rejection
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.families import bundled, corrupt, four_sinusoids, rejection
 from napari_periodic_denoise import NoiseEstimate, Progress, estimate_noise, iter_estimate_noise
 
 

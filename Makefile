@@ -1,0 +1,55 @@
+# make demo   clean the sample images; opens napari on them where there is a display
+# make test   the whole test suite, in real windows on a virtual screen
+#
+# Each does its own set-up: system libraries (as root on Debian and Ubuntu), .venv, packages.
+
+PYTHON ?= python3
+# The version the tests ran with; TORCH=torch takes the newest.
+TORCH ?= torch==2.13.0
+
+VENV := .venv
+READY := $(VENV)/.ready
+SCREEN := $(if $(filter Linux,$(shell uname)),xvfb-run -a -s "-screen 0 1400x1000x24")
+
+# What Qt's wheels link to, or load when a window opens, and do not bring along.
+QT_PACKAGES := libdbus-1-3 libegl1 libfontconfig1 libgl1 libglib2.0-0 libx11-xcb1 \
+	libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 \
+	libxcb-render-util0 libxcb-shape0 libxcb-shm0 libxcb-sync1 libxcb-xfixes0 libxcb-xkb1 \
+	libxkbcommon-x11-0
+
+.PHONY: demo test lint package clean
+
+demo: $(READY)
+ifneq ($(DISPLAY)$(WAYLAND_DISPLAY),)
+	@scripts/need-packages.sh $(QT_PACKAGES)
+endif
+	$(VENV)/bin/napari-periodic-denoise demo --out demo-output
+
+test: $(READY)
+	@scripts/need-packages.sh $(QT_PACKAGES) xvfb xauth
+	$(SCREEN) $(VENV)/bin/python -m pytest
+
+lint: $(READY)
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/npe2 validate --imports napari-periodic-denoise
+
+package: $(READY)
+	rm -rf dist
+	$(VENV)/bin/python -m build
+	$(VENV)/bin/python scripts/check_wheel.py dist/*.whl
+
+clean:
+	rm -rf $(VENV) build dist demo-output
+
+# Written last, so that an interrupted set-up is taken up again.
+$(READY): pyproject.toml Makefile
+	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || scripts/need-packages.sh python3 python3-venv
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and sys.executable \
+	+ ' is Python ' + sys.version.split()[0] + '; 3.11 or newer is needed: make PYTHON=...')"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)/bin/python -m pip install --quiet "$(TORCH)"
+	$(VENV)/bin/python -m pip install --quiet --editable ".[all]" --group dev
+	@touch $@

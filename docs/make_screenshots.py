@@ -1,0 +1,58 @@
+"""Make the pictures of the documentation, in a real napari window.
+
+Without a screen: ``xvfb-run -a -s "-screen 0 1400x1000x24" python docs/make_screenshots.py``
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import napari
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+IMAGES = Path(__file__).parent / "images"
+PLUGIN, DOCK = "napari-periodic-denoise", "Periodic noise"
+
+
+def wait(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Let napari work until something is the case."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+def pause(seconds: float) -> None:
+    """Let napari draw."""
+    end = time.monotonic() + seconds
+    wait(lambda: time.monotonic() > end)
+
+
+def dock() -> None:
+    """Save the dock, with source, noise and cleaned image side by side."""
+    viewer = napari.Viewer(show_welcome_screen=False)
+    viewer.window.resize(1400, 600)
+    viewer.open_sample(PLUGIN, "cell")
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
+    dock.min_width = 350  # room for the whole title
+    pause(1)
+    QTest.mouseClick(dock.run_button.native, Qt.MouseButton.LeftButton)
+    wait(lambda: len(viewer.layers) == 3 and not dock.running)
+    grid = viewer.canvas.grid
+    grid.shape, grid.stride, grid.enabled = (1, 3), 1, True
+    camera = viewer.scene.camera
+    camera.center, camera.zoom = (0, 330, 405), 0.85  # on the cell
+    pause(1)
+    viewer.screenshot(str(IMAGES / "dock.png"), canvas_only=False, flash=False)
+    viewer.close()
+
+
+if __name__ == "__main__":
+    IMAGES.mkdir(exist_ok=True)
+    dock()

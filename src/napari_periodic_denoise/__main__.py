@@ -1,0 +1,5 @@
+"""``python -m napari_periodic_denoise``: the same as the command ``napari-periodic-denoise``."""
+
+from napari_periodic_denoise.cli import app
+
+app(prog_name="napari-periodic-denoise")

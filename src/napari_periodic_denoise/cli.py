@@ -1,0 +1,240 @@
+"""The command ``napari-periodic-denoise``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_periodic_denoise import __version__
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_periodic_denoise.noise.estimate import NoiseEstimate
+
+# torch, tifffile, matplotlib and napari are imported where they are first needed: --help is quick
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Find and remove periodic noise (hum, stripes, moiré, lattices) from images.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    source: Path
+    cleaned: Path
+    noise: Path | None
+
+    @property
+    def targets(self) -> tuple[Path, ...]:
+        return (self.cleaned,) if self.noise is None else (self.cleaned, self.noise)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"napari-periodic-denoise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Set up what all the commands share."""
+    for stream in (sys.stdout, sys.stderr):
+        # file names and ° may not exist in the terminal's encoding: never a reason to stop
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    # what is wrong with a file is said once, by us, in one line
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
+
+@app.command()
+def clean(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="IN", help="Grey 2-D images, TIFF or PNG.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            help="Folder for the cleaned images, which keep their names; made where needed.",
+        ),
+    ],
+    noise: Annotated[
+        bool, typer.Option("--noise", help="Write the noise too, as NAME-noise.tif in float32.")
+    ] = False,
+    sensitivity: Annotated[
+        float | None,
+        typer.Option(
+            show_default="0.001",
+            help="False finds to be expected in an image without periodic noise: more lets "
+            "fainter waves be found.",
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="Where to compute: auto, cpu, cuda or mps.")
+    ] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of the random choice of pixels to fit.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace output files that exist.")
+    ] = False,
+) -> None:
+    """Remove periodic noise from image files.
+
+    Pixel type, resolution and pixel size are kept. A file that can't be done is told in one
+    line, and the others are done all the same.
+    """
+    from napari_periodic_denoise.device import resolve_device
+
+    try:
+        resolve_device(device)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--device") from error
+    options: dict[str, Any] = {"device": device, "seed": seed}
+    if sensitivity is not None:
+        options["sensitivity"] = sensitivity
+
+    jobs = [_job(source, out, noise=noise) for source in inputs]
+    sources = {identity for job in jobs if (identity := _identity(job.source))}
+    claims = Counter(os.path.normcase(target) for job in jobs for target in job.targets)
+    failed = False
+    for number, job in enumerate(jobs, start=1):
+        try:
+            _check_targets(job, sources, claims, overwrite=overwrite)
+            label = f"{number}/{len(jobs)} {job.source.name}"
+            summary = _clean_file(job, label, options)
+        except (OSError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+            # RuntimeError is what torch raises when memory runs out
+            failed = True
+            typer.echo(f"error: {job.source}: {_one_line(error)}", err=True)
+        else:
+            typer.echo(f"{job.source}: {summary}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", file_okay=False, help="Folder for images and figures.")
+    ] = Path("demo-output"),
+    no_gui: Annotated[
+        bool, typer.Option("--no-gui", help="Don't open napari, even where there is a display.")
+    ] = False,
+) -> None:
+    """Clean the two sample images, draw before, noise and after, and show them in napari."""
+    from napari_periodic_denoise.demo import has_display, show_in_napari, write_demo
+    from napari_periodic_denoise.samples import cell_with_interference, newspaper_halftone
+
+    results = []
+    for sample in (cell_with_interference(), newspaper_halftone()):
+        estimate = _estimate(sample.image, sample.name, {})
+        figure = write_demo(sample, estimate, out)
+        typer.echo(f"{sample.name}: {estimate.summary}\n    {figure.resolve()}")
+        results.append((sample, estimate))
+    typer.echo(f"Images and figures are in {out.resolve()}")
+    if no_gui:
+        return
+    if not has_display():
+        typer.echo("No display here: napari is not opened.")
+        return
+    typer.echo("Opening napari; close its window to end.")
+    try:
+        show_in_napari(results)
+    except ImportError as error:
+        typer.echo(
+            f"error: napari can't open a window ({_one_line(error)}); "
+            'pip install "napari-periodic-denoise[all]" brings what it needs',
+            err=True,
+        )
+        raise typer.Exit(1) from error
+
+
+def _job(source: Path, out: Path, *, noise: bool) -> _Job:
+    return _Job(
+        source=source,
+        cleaned=out / source.name,
+        noise=out / f"{source.stem}-noise.tif" if noise else None,
+    )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what all names of one file share, or None if there is no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _check_targets(
+    job: _Job, sources: set[tuple[int, int]], claims: Counter[str], *, overwrite: bool
+) -> None:
+    """Raise a ValueError if a file to be written is an input, another's output, or there."""
+    for target in job.targets:
+        identity = _identity(target)
+        if identity in sources:
+            raise ValueError(f"would overwrite the input {target}; choose another --out")
+        if claims[os.path.normcase(target)] > 1:
+            raise ValueError(f"{target} would be written twice; clean these inputs one by one")
+        if identity and not overwrite:
+            raise ValueError(f"{target} exists already; --overwrite replaces it")
+
+
+def _clean_file(job: _Job, label: str, options: dict[str, Any]) -> str:
+    from napari_periodic_denoise.files import read_image, write_image
+
+    image = read_image(job.source)
+    estimate = _estimate(image.pixels, label, options)
+    if job.noise is not None:
+        write_image(job.noise, estimate.noise, image.calibration.of_noise())
+    write_image(job.cleaned, estimate.cleaned, image.calibration)
+    return estimate.summary
+
+
+def _estimate(pixels: np.ndarray, label: str, options: dict[str, Any]) -> NoiseEstimate:
+    """Run the engine under a progress bar, which only a terminal gets to see."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from napari_periodic_denoise.noise.estimate import iter_estimate_noise
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.fields[label]}", markup=False),
+        BarColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    run = iter_estimate_noise(pixels, **options)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("reading", label=label, total=None)
+        while True:
+            try:
+                step = next(run)
+            except StopIteration as end:
+                estimate: NoiseEstimate = end.value
+                return estimate
+            bar.update(task, completed=step.done, total=step.total, description=step.message)
+
+
+def _one_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -1,0 +1,214 @@
+"""From a source layer and its estimate to the two result layers. Nothing here opens a window."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Layer
+
+from napari_periodic_denoise import __version__
+
+if TYPE_CHECKING:
+    from napari_periodic_denoise import NoiseEstimate
+
+#: Under this key of ``layer.metadata`` a result layer carries where it comes from.
+METADATA_KEY = "periodic_noise"
+
+PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+
+
+def is_result(layer: Layer) -> bool:
+    """Whether a layer was made by this plugin."""
+    return METADATA_KEY in layer.metadata
+
+
+def why_not_taken(layer: Image) -> str:
+    """Say why a layer can't be worked on yet; empty where it can.
+
+    Parameters
+    ----------
+    layer : Image
+
+    Returns
+    -------
+    str
+        What is taken, in words for the layer's owner.
+    """
+    if layer.rgb:
+        return (
+            "Colour layers are not taken yet: split the channels first "
+            "(right click on the layer ▸ Split RGB) and choose one."
+        )
+    if layer.ndim != 2:
+        return (
+            f"Only 2-D layers are taken yet, and this one is {layer.ndim}-D: "
+            "choose one plane, for example with viewer.add_image(layer.data[0])."
+        )
+    return ""
+
+
+def pixels(layer: Image) -> Any:  # noqa: ANN401 - whatever array napari was given, maybe lazy
+    """Return the layer's array at full resolution, not computed and not copied."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def placement(layer: Layer) -> dict[str, Any]:
+    """Where a layer lies in the world, as comparable plain values.
+
+    Parameters
+    ----------
+    layer : Layer
+
+    Returns
+    -------
+    dict
+        Keyword arguments for a layer that covers the same place.
+    """
+    return {
+        "scale": tuple(layer.scale),
+        "translate": tuple(layer.translate),
+        "rotate": np.asarray(layer.rotate).tolist(),
+        "shear": tuple(layer.shear),
+        "affine": layer.affine.affine_matrix.tolist(),
+        "units": layer.units,
+        "axis_labels": layer.axis_labels,
+    }
+
+
+def symmetric_limits(noise: np.ndarray) -> tuple[float, float]:
+    """Contrast limits that hold all of the noise, with zero in the middle."""
+    limit = float(max(noise.max(), -noise.min()))
+    return (-limit, limit) if limit else (-1.0, 1.0)
+
+
+def result_arguments(
+    source: Image, estimate: NoiseEstimate, limits: tuple[float, float]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Everything that the two result layers are made with.
+
+    Parameters
+    ----------
+    source : Image
+        The layer the estimate was made of; only read.
+    estimate : NoiseEstimate
+    limits : tuple of float
+        Contrast limits for the noise, see :func:`symmetric_limits`.
+
+    Returns
+    -------
+    noise, cleaned : dict
+        Keyword arguments for :class:`napari.layers.Image`, ``data`` among them.
+    """
+    record = {
+        "source": source.name,
+        "source_id": str(source.unique_id),
+        "version": __version__,
+        "settings": estimate.settings,
+        "waves": [wave.to_dict() for wave in estimate.waves],
+    }
+    noise = {
+        "data": estimate.noise,
+        "name": f"{source.name} noise",
+        "colormap": "gray",
+        "contrast_limits": limits,
+        "metadata": {METADATA_KEY: {**record, "result": "noise"}},
+    }
+    cleaned = {
+        "data": estimate.cleaned,
+        "name": f"{source.name} cleaned",
+        "colormap": source.colormap,
+        "contrast_limits": tuple(source.contrast_limits),
+        "gamma": source.gamma,
+        "metadata": {METADATA_KEY: {**record, "result": "cleaned"}},
+    }
+    for arguments in (noise, cleaned):
+        # rgb is said, not guessed: a cleaned layer of three columns is no colour image
+        arguments.update(placement(source), rgb=False, multiscale=False)
+        arguments["interpolation2d"] = source.interpolation2d
+    return noise, cleaned
+
+
+def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | None:
+    """Find the layer that an earlier run on the same source left, whatever it is called now.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        The viewer's layers.
+    source : Image
+    result : str
+        ``"noise"`` or ``"cleaned"``.
+
+    Returns
+    -------
+    Image or None
+        The first one, should the user have duplicated it.
+    """
+    for layer in layers:
+        record = layer.metadata.get(METADATA_KEY, {})
+        if (record.get("source_id"), record.get("result")) == (str(source.unique_id), result):
+            return layer
+    return None
+
+
+def update(layer: Image, arguments: dict[str, Any]) -> None:
+    """Put a new result into the layer of an earlier one; its name and look stay the user's.
+
+    Parameters
+    ----------
+    layer : Image
+    arguments : dict
+        As made by :func:`result_arguments`.
+    """
+    layer.data = arguments["data"]
+    layer.metadata = {**layer.metadata, **arguments["metadata"]}
+    place = placement(layer)
+    for name in PLACEMENT:
+        if place[name] != arguments[name]:
+            setattr(layer, name, arguments[name])
+
+
+def deliver(
+    layers: Any,  # noqa: ANN401 - napari's LayerList
+    source: Image,
+    estimate: NoiseEstimate,
+    limits: tuple[float, float],
+) -> Generator[None, None, None]:
+    """Show an estimate as two layers, a step at a time.
+
+    Each step is one thing that napari is slow at: a new layer costs it about a tenth of a
+    second, drawing a large one for the first time as much again. Between the steps the caller
+    lets the event loop run.
+
+    Parameters
+    ----------
+    layers : LayerList
+        The viewer's layers; the two results go to the end, or into those of an earlier run.
+    source : Image
+    estimate : NoiseEstimate
+    limits : tuple of float
+        Contrast limits for the noise.
+
+    Yields
+    ------
+    None
+    """
+    added = []
+    for arguments in result_arguments(source, estimate, limits):
+        result = arguments["metadata"][METADATA_KEY]["result"]
+        layer = find_result(layers, source, result)
+        if layer is None:
+            added.append(Image(**arguments, visible=False))
+            if result == "cleaned":
+                added[-1].contrast_limits_range = source.contrast_limits_range
+            layers.append(added[-1])
+        else:
+            update(layer, arguments)
+            if result == "noise":
+                layer.contrast_limits_range = layer.contrast_limits = limits
+        yield
+    for layer in added:
+        layer.visible = True
+        yield

@@ -1,0 +1,160 @@
+"""The two result layers, without any window."""
+
+import json
+
+import numpy as np
+import pytest
+from fakes import make_estimate
+from napari.components import LayerList
+from napari.layers import Image
+
+from napari_periodic_denoise import __version__
+from napari_periodic_denoise.viewer import layers
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 4000, (30, 40), dtype=np.uint16)
+
+
+@pytest.fixture
+def source(image):
+    return Image(
+        image,
+        name="cell",
+        scale=(0.5, 0.25),
+        translate=(3, -4),
+        rotate=20,
+        shear=[0.1],
+        affine=[[1, 0.2, 7], [0, 2, 1], [0, 0, 1]],
+        units=("micrometer", "micrometer"),
+        axis_labels=("y", "x"),
+        colormap="magenta",
+        contrast_limits=(100, 3000),
+        gamma=0.7,
+        interpolation2d="linear",
+    )
+
+
+def deliver(layer_list, source, estimate):
+    for _ in layers.deliver(layer_list, source, estimate, layers.symmetric_limits(estimate.noise)):
+        pass
+
+
+def test_results_lie_where_the_source_lies_and_look_like_it(source, image):
+    estimate = make_estimate(image)
+    layer_list = LayerList([source])
+    deliver(layer_list, source, estimate)
+    _, noise, cleaned = layer_list
+    assert [noise.name, cleaned.name] == ["cell noise", "cell cleaned"]
+    assert noise.visible
+    assert cleaned.visible
+    for layer in (noise, cleaned):
+        for name in layers.PLACEMENT:
+            assert layers.placement(layer)[name] == layers.placement(source)[name], name
+        np.testing.assert_allclose(
+            layer.data_to_world((7.5, 11.0)), source.data_to_world((7.5, 11.0))
+        )
+        assert layer.interpolation2d == "linear"
+        assert not layer.rgb
+    assert cleaned.colormap == source.colormap
+    assert cleaned.gamma == source.gamma
+    assert cleaned.contrast_limits == source.contrast_limits
+    assert cleaned.contrast_limits_range == source.contrast_limits_range
+    assert cleaned.data.dtype == np.uint16
+    low, high = noise.contrast_limits
+    assert low == -high
+    assert high == pytest.approx(np.abs(estimate.noise).max())
+
+
+def test_metadata_tell_where_a_result_comes_from(source, image):
+    estimate = make_estimate(image)
+    layer_list = LayerList([source])
+    deliver(layer_list, source, estimate)
+    for layer, result in zip(layer_list[1:], ("noise", "cleaned"), strict=True):
+        record = layer.metadata["periodic_noise"]
+        assert record["result"] == result
+        assert record["source"] == "cell"
+        assert record["version"] == __version__
+        assert record["settings"] == estimate.settings
+        assert record["waves"] == [wave.to_dict() for wave in estimate.waves]
+        json.dumps(record)
+        assert layers.is_result(layer)
+    assert not layers.is_result(source)
+    assert source.metadata == {}
+
+
+def test_second_delivery_updates_even_renamed_layers(source, image):
+    layer_list = LayerList([source])
+    deliver(layer_list, source, make_estimate(image))
+    _, noise, cleaned = layer_list
+    noise.name, cleaned.name = "hum", "the picture for the paper"
+    cleaned.colormap = "viridis"
+    cleaned.metadata["mine"] = 1
+    source.scale = (2, 2)
+    second = make_estimate(image, amplitude=5)
+    deliver(layer_list, source, second)
+    assert list(layer_list) == [source, noise, cleaned]
+    assert noise.data is second.noise
+    assert cleaned.data is second.cleaned
+    assert noise.contrast_limits == pytest.approx([-5, 5])
+    assert cleaned.colormap.name == "viridis"
+    assert cleaned.metadata["mine"] == 1
+    assert tuple(noise.scale) == tuple(cleaned.scale) == (2, 2)
+    assert noise.metadata["periodic_noise"]["waves"][0]["amplitude"] == 5
+
+
+def test_only_what_is_missing_is_added(source, image):
+    layer_list = LayerList([source])
+    deliver(layer_list, source, make_estimate(image))
+    cleaned = layer_list["cell cleaned"]
+    layer_list.remove("cell noise")
+    deliver(layer_list, source, make_estimate(image))
+    assert [layer.name for layer in layer_list] == ["cell", "cell cleaned", "cell noise"]
+    assert layer_list["cell cleaned"] is cleaned
+
+
+def test_sources_of_equal_name_keep_their_own_results(source, image):
+    layer_list = LayerList([source])
+    deliver(layer_list, source, make_estimate(image))
+    source.name = "old"
+    other = Image(image, name="cell")
+    layer_list.append(other)
+    deliver(layer_list, other, make_estimate(image))
+    assert len(layer_list) == 6
+    assert layers.find_result(layer_list, source, "noise") is layer_list[1]
+    assert layers.find_result(layer_list, other, "noise") is layer_list[4]
+
+
+def test_no_noise_still_has_limits_around_zero():
+    assert layers.symmetric_limits(np.zeros((3, 3), np.float32)) == (-1, 1)
+    assert layers.symmetric_limits(np.float32([[-2, 1]])) == (-2, 2)
+
+
+def test_three_columns_are_no_colours():
+    narrow = np.zeros((40, 3), np.uint8)
+    source = Image(narrow, rgb=False)
+    layer_list = LayerList([source])
+    deliver(layer_list, source, make_estimate(narrow))
+    assert [layer.rgb for layer in layer_list] == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "words"),
+    [
+        ((20, 30), {}, ""),
+        ((20, 30, 3), {"rgb": True}, "Split RGB"),
+        ((5, 20, 30), {}, "3-D"),
+        ((2, 5, 20, 30), {}, "4-D"),
+    ],
+)
+def test_what_is_taken(shape, options, words):
+    reason = layers.why_not_taken(Image(np.zeros(shape, np.uint8), **options))
+    assert words in reason
+    assert bool(reason) == bool(words)
+
+
+def test_multiscale_is_taken_at_full_resolution(image):
+    layer = Image([image, image[::2, ::2]], multiscale=True)
+    assert layers.why_not_taken(layer) == ""
+    assert layers.pixels(layer) is image

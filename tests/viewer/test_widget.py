@@ -1,0 +1,418 @@
+"""The dock on a viewer model: no window, and an engine that does as it is told."""
+
+import gc
+import os
+import time
+import weakref
+from threading import Event, current_thread, main_thread
+
+import dask
+import dask.array
+import numpy as np
+import pytest
+import torch
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QWidget
+
+from napari_periodic_denoise.noise.estimate import METHODS as ENGINE_METHODS
+from napari_periodic_denoise.viewer import widget, worker
+from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 200, (32, 40), dtype=np.uint8)
+
+
+@pytest.fixture
+def dock(viewer, qtbot):
+    dock = PeriodicNoiseDock(viewer)
+    # as napari does with every dock
+    events = viewer.layers.events
+    for event in (events.inserted, events.removed, events.reordered, events.renamed):
+        event.connect(dock.reset_choices)
+    yield dock
+    dock.stop()
+    qtbot.waitUntil(lambda: not dock.running)
+
+
+@pytest.fixture
+def wait(dock, qtbot):
+    def wait():
+        qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+
+    return wait
+
+
+def click(dock):
+    dock.run_button.native.click()
+
+
+def is_idle(dock):
+    return (
+        dock.run_button.text == "Run"
+        and dock.run_button.enabled
+        and dock.layer.enabled
+        and dock.method.enabled
+        and not dock.progress.visible
+    )
+
+
+def test_methods_are_the_engines():
+    assert {method for _, method in widget.METHODS} == set(ENGINE_METHODS)
+
+
+def test_everything_says_what_it_does_to_the_picture(dock):
+    for part in (dock.layer, dock.method, dock.run_button):
+        assert "noise" in part.tooltip
+
+
+def test_layer_choice_follows_the_selection(dock, viewer, image):
+    assert dock.layer.value is None
+    assert not dock.run_button.enabled
+    assert "Open an image" in dock.status.value
+    first = viewer.add_image(image, name="first")
+    assert dock.layer.value is first
+    assert dock.run_button.enabled
+    assert dock.status.value == ""
+    second = viewer.add_image(image, name="second")
+    assert dock.layer.value is second
+    viewer.layers.selection.active = first
+    assert dock.layer.value is first
+    viewer.add_labels(np.zeros((32, 40), int))
+    assert dock.layer.value is first
+    assert list(dock.layer.choices) == [first, second]
+    first.name = "zeroth"
+    assert dock.layer.value is first
+    assert dock.layer.current_choice == "zeroth"
+    viewer.layers.remove(first)
+    assert dock.layer.value is second
+
+
+def test_dock_opened_late_takes_the_selected_layer(viewer, image, qtbot):
+    first = viewer.add_image(image)
+    viewer.add_image(image)
+    viewer.layers.selection.active = first
+    assert PeriodicNoiseDock(viewer).layer.value is first
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "words"), [((9, 9, 3), {"rgb": True}, "Colour"), ((4, 9, 9), {}, "3-D")]
+)
+def test_what_is_not_taken_yet_is_said(dock, viewer, image, shape, options, words):
+    viewer.add_image(np.zeros(shape, np.uint8), **options)
+    assert words in dock.status.value
+    assert not dock.run_button.enabled
+    viewer.add_image(image)
+    assert dock.status.value == ""
+    assert dock.run_button.enabled
+
+
+def test_run_adds_two_layers(dock, viewer, image, engine, wait):
+    before = image.copy()
+    source = viewer.add_image(image, name="cell")
+    click(dock)
+    assert dock.run_button.text == "Cancel"
+    assert not dock.layer.enabled
+    wait()
+    assert [layer.name for layer in viewer.layers] == ["cell", "cell noise", "cell cleaned"]
+    assert is_idle(dock)
+    assert dock.status.value == (
+        "1 wave, 10.0 px at 0°, amplitude 3; removed 50.0% of the variance"
+    )
+    assert source.data is image
+    np.testing.assert_array_equal(image, before)
+    assert dock.layer.value is source  # not the result that napari has just selected
+
+
+def test_progress_in_words(dock, viewer, image, engine, wait, qtbot):
+    viewer.add_image(image)
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: dock.status.value == "Fitting 1 wave…")
+    assert (dock.progress.value, dock.progress.max) == (1, 2)
+    assert not dock.progress.native.isHidden()
+    engine.hold.clear()
+    wait()
+
+
+def test_second_run_updates(dock, viewer, image, engine, wait):
+    viewer.add_image(image, name="cell")
+    click(dock)
+    wait()
+    noise, cleaned = viewer.layers[1:]
+    noise.name = "hum"
+    viewer.layers.selection.active = cleaned
+    engine.amplitude = 6
+    click(dock)
+    wait()
+    assert list(viewer.layers)[1:] == [noise, cleaned]
+    assert noise.data.max() == 6
+    assert all(seen is image for seen in engine.images)
+
+
+def test_results_can_be_chosen_as_a_source(dock, viewer, image, engine, wait):
+    viewer.add_image(image, name="cell")
+    click(dock)
+    wait()
+    dock.layer.value = viewer.layers["cell cleaned"]
+    click(dock)
+    wait()
+    assert "cell cleaned cleaned" in viewer.layers
+    assert len(viewer.layers) == 5
+
+
+def test_source_is_held_from_the_start(dock, viewer, image, engine, wait, qtbot):
+    source = viewer.add_image(image, name="first")
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: bool(engine.images))
+    other = viewer.add_image(image + 1, name="second")
+    assert dock.layer.value is source
+    source.name = "renamed"
+    engine.hold.clear()
+    wait()
+    assert "renamed cleaned" in viewer.layers
+    assert engine.images[0] is image
+    viewer.layers.selection.active = other
+    assert dock.layer.value is other
+
+
+def test_no_second_run_while_one_is_under_way(dock, viewer, image, engine, wait, qtbot):
+    viewer.add_image(image)
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: bool(engine.images))
+    for _ in range(5):
+        click(dock)
+    wait()
+    assert len(engine.images) == 1
+
+
+def test_cancel_is_quick_frees_memory_and_changes_nothing(
+    dock, viewer, image, engine, wait, qtbot
+):
+    held = []
+    engine.in_step = lambda array: held.append(weakref.ref(array))
+    engine.hold.set()
+    viewer.add_image(image)
+    click(dock)
+    qtbot.waitUntil(lambda: len(held) > 3)
+    run = dock._run  # held on to, as a traceback or a cycle may do
+    gc.disable()  # memory must not wait for a garbage collection
+    try:
+        started = time.perf_counter()
+        click(dock)
+        wait()
+        assert time.perf_counter() - started < 1
+        assert run.abort_requested
+        assert held[0]() is None
+    finally:
+        gc.enable()
+    assert len(viewer.layers) == 1
+    assert dock.status.value == "Cancelled."
+    assert is_idle(dock)
+
+
+@pytest.mark.parametrize("slow", ["torch", "pixels"])
+def test_cancel_need_not_wait_for_what_cannot_be_stopped(
+    dock, viewer, image, engine, wait, qtbot, monkeypatch, slow
+):
+    begun, release = Event(), Event()
+
+    def crawl(result):
+        begun.set()
+        release.wait()
+        return result
+
+    if slow == "torch":
+        viewer.add_image(image)
+        monkeypatch.setattr(worker, "load_engine", lambda: crawl(engine))
+    else:
+        viewer.add_image(image)
+        monkeypatch.setattr(worker, "_read", crawl)
+    click(dock)
+    qtbot.waitUntil(begun.is_set)
+    started = time.perf_counter()
+    click(dock)
+    wait()
+    assert time.perf_counter() - started < 1
+    assert is_idle(dock)
+    release.set()
+
+
+def test_lazy_layer_is_computed_in_the_thread(dock, viewer, image, engine, wait):
+    threads = []
+
+    def load(block):
+        threads.append(current_thread())
+        return block
+
+    lazy = dask.array.from_array(image).map_blocks(load, meta=image[:0, :0])
+    viewer.add_image(lazy, contrast_limits=(0, 255))
+    threads.clear()  # napari's own, to draw it
+    with dask.config.set(scheduler="synchronous"):
+        click(dock)
+        wait()
+    assert threads
+    assert main_thread() not in threads
+    np.testing.assert_array_equal(engine.images[0], image)
+
+
+def test_multiscale_is_run_at_full_resolution(dock, viewer, image, engine, wait):
+    viewer.add_image([image, image[::2, ::2]], multiscale=True)
+    click(dock)
+    wait()
+    assert viewer.layers[2].data.shape == image.shape
+
+
+def test_the_viewer_keeps_a_core(dock, viewer, image, engine, wait):
+    threads = []
+    engine.in_step = lambda _: threads.append(torch.get_num_threads())
+    before = torch.get_num_threads()
+    viewer.add_image(image)
+    click(dock)
+    wait()
+    assert threads == [max(1, min(before, os.cpu_count() - 1))]
+    assert torch.get_num_threads() == before
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "not enough memory"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "not enough memory"),
+        (RuntimeError("MPS backend out of memory"), "not enough memory"),
+        (RuntimeError("[enforce fail] can't allocate memory"), "not enough memory"),
+        (RuntimeError("mat1 and mat2 do not fit"), "RuntimeError: mat1 and mat2 do not fit"),
+        (ValueError("no such wave"), "no such wave"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_every_error_frees_the_dock_and_is_told(
+    dock, viewer, image, engine, wait, notifications, error, words
+):
+    viewer.add_image(image)
+    engine.error = error
+    click(dock)
+    wait()
+    assert is_idle(dock)
+    assert len(viewer.layers) == 1
+    (notification,) = notifications
+    assert words in str(notification.message)
+    assert notification.severity.value == "error"
+    assert dock.status.value
+    # a person gets words; a bug keeps its traceback
+    assert hasattr(notification, "exception") != ("memory." in words or "enough" in words)
+    notifications.clear()
+    engine.error = None
+    click(dock)
+    wait()
+    assert len(viewer.layers) == 3
+    assert not notifications
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.full((32, 32), np.nan), "numpy.nan_to_num"),
+        (np.zeros((5, 50), np.uint8), "at least 16×16"),
+        (np.zeros((32, 32), bool), "not dtype bool"),
+    ],
+    ids=["nan", "tiny", "bool"],
+)
+def test_pixels_that_are_not_taken_are_told(
+    dock, viewer, engine, wait, notifications, pixels, words
+):
+    viewer.add_image(pixels, contrast_limits=(0, 1))
+    click(dock)
+    wait()
+    assert is_idle(dock)
+    assert words in dock.status.value
+    assert [words in note.message for note in notifications] == [True]
+    assert not engine.images
+
+
+def test_an_error_after_cancel_is_not_told(
+    dock, viewer, image, engine, wait, qtbot, notifications
+):
+    def fail_when_cancelled(_):
+        while dock.status.value != "Cancelling…":
+            time.sleep(0.01)
+        raise ValueError
+
+    engine.in_step = fail_when_cancelled
+    viewer.add_image(image)
+    click(dock)
+    qtbot.waitUntil(lambda: bool(engine.images))
+    click(dock)
+    wait()
+    assert not notifications
+    assert dock.status.value == "Cancelled."
+
+
+def test_removing_the_layer_stops_the_run(dock, viewer, image, engine, wait, qtbot, notifications):
+    source = viewer.add_image(image)
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: bool(engine.images))
+    viewer.layers.remove(source)
+    wait()
+    assert len(viewer.layers) == 0
+    assert "removed" in dock.status.value
+    assert not dock.run_button.enabled
+    assert not notifications
+    engine.hold.clear()
+    viewer.add_image(image)
+    click(dock)
+    wait()
+    assert len(viewer.layers) == 3
+
+
+def test_removing_another_layer_does_not(dock, viewer, image, engine, wait, qtbot):
+    other = viewer.add_image(image)
+    viewer.add_image(image)
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: bool(engine.images))
+    viewer.layers.remove(other)
+    engine.hold.clear()
+    wait()
+    assert len(viewer.layers) == 3
+
+
+def test_closing_the_dock_stops_the_run(dock, viewer, image, engine, wait, qtbot):
+    viewer.add_image(image)
+    window = QWidget()
+    dock.native.setParent(window)
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: bool(engine.images))
+    dock.native.setParent(None)  # what napari's close button does
+    wait()
+    assert len(viewer.layers) == 1
+
+
+def test_destroying_the_dock_stops_the_run(viewer, image, engine, qtbot, notifications):
+    dock = PeriodicNoiseDock(viewer)
+    viewer.add_image(image)
+    dock.layer.reset_choices()
+    held = []
+    engine.in_step = lambda array: held.append(weakref.ref(array))
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: len(held) > 3)
+    with qtbot.waitSignal(dock.native.destroyed):
+        dock.native.deleteLater()
+    qtbot.waitUntil(lambda: not dock.running)
+    qtbot.wait(50)
+    assert held[0]() is None
+    assert not notifications
+    assert len(viewer.layers) == 1
