@@ -9,7 +9,7 @@ import time
 
 import napari
 import numpy as np
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -39,10 +39,13 @@ class Stopwatch:
 
 
 def wait(condition, seconds=60.0):
+    # a real event loop, as napari's: polling it would wait for Python's lock at every turn
     end = time.perf_counter() + seconds
-    while not condition() and time.perf_counter() < end:
-        QApplication.processEvents()
-        time.sleep(0.0005)
+    loop, timer = QEventLoop(), QTimer()
+    timer.timeout.connect(lambda: (condition() or time.perf_counter() > end) and loop.quit())
+    timer.start(10)
+    loop.exec()
+    timer.stop()
 
 
 def moire(size, dtype):

@@ -101,9 +101,9 @@ class NoiseEstimate:
         if not self.waves:
             return "no periodic noise found"
         strongest = self.waves[0]
-        count = "1 wave," if len(self.waves) == 1 else f"{len(self.waves)} waves, strongest"
+        ordinal = ", strongest" if len(self.waves) > 1 else ","
         return (
-            f"{count} {strongest.period:.1f} px at {round(strongest.angle) % 180}°, "
+            f"{_waves(len(self.waves))}{ordinal} {strongest.period:.1f} px at {round(strongest.angle) % 180}°, "
             f"amplitude {strongest.amplitude:.3g}; "
             f"removed {100 * self.removed_variance:.1f}% of the variance"
         )
@@ -348,7 +348,7 @@ def _search(
         left = sample.of(residual)
         for start in range(0, len(candidates), _BATCH):
             batch = candidates[start : start + _BATCH]
-            yield "fit", f"fitting {len(batch)} candidates ({count} found)"
+            yield "fit", f"fitting {_waves(len(batch))} ({count} found)"
             batch = present_in_most(features, batch)
             trial = _Found(
                 unfitted(np.array([candidate.frequency for candidate in batch])),
@@ -368,7 +368,7 @@ def _search(
 
     if len(found.fit):
         for step, fit in enumerate(polish_waves(sample, found.fit, *_FINISH)):
-            yield "fit", f"fitting {len(fit)} waves together, step {step + 1} of {_FINISH[1]}"
+            yield "fit", f"refining {_waves(len(fit))}, step {step + 1} of {_FINISH[1]}"
             found = replace(found, fit=fit)
         found = _believed(sample, found)
     return found
@@ -405,6 +405,10 @@ def _apart(one: Frequency, other: np.ndarray, shape: tuple[int, int]) -> bool:
     """Whether two waves differ by more than what the image can tell apart."""
     dy, dx = ((a - b + 0.5) % 1 - 0.5 for a, b in zip(one, other, strict=True))
     return math.hypot(dy * shape[0], dx * shape[1]) > _APART
+
+
+def _waves(count: int) -> str:
+    return "1 wave" if count == 1 else f"{count} waves"
 
 
 def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
