@@ -101,9 +101,9 @@ class NoiseEstimate:
         if not self.waves:
             return "no periodic noise found"
         strongest = self.waves[0]
-        ordinal = ", strongest" if len(self.waves) > 1 else ","
+        count = _waves(len(self.waves)) + (", strongest" if len(self.waves) > 1 else ",")
         return (
-            f"{_waves(len(self.waves))}{ordinal} {strongest.period:.1f} px at {round(strongest.angle) % 180}°, "
+            f"{count} {strongest.period:.1f} px at {round(strongest.angle) % 180}°, "
             f"amplitude {strongest.amplitude:.3g}; "
             f"removed {100 * self.removed_variance:.1f}% of the variance"
         )
