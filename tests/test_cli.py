@@ -257,7 +257,9 @@ def test_version_and_bare_call():
 @pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
 def test_interrupted_while_computing(files, out):
     script = (
-        "import time\n"
+        # a background job of a shell without job control ignores the signal
+        "import signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from napari_periodic_denoise import cli\n"
         "from napari_periodic_denoise.noise import estimate\n"
         "def wait(image, **options):\n"

@@ -274,10 +274,13 @@ def test_a_write_that_fails_leaves_no_trace(tmp_path, monkeypatch, pixels, failu
 
 
 WRITE_HALF_THEN_WAIT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 import numpy as np, tifffile
 from napari_periodic_denoise.files import Calibration, write_image
+
+# a background job of a shell without job control ignores the signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def write_half(file, pixels, **options):
     file.write(pixels.tobytes()[:pixels.nbytes // 2])
