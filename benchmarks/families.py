@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import scipy.ndimage
 import skimage.data
 from numpy.typing import NDArray
 
@@ -68,9 +69,85 @@ def four_sinusoids(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
     return sinusoids(rng, shape, count=4, amplitude=0.1, lowest=0.02, highest=0.35)
 
 
+def _carrier(
+    rng: np.random.Generator, shape: tuple[int, int], lowest: float, highest: float
+) -> Array:
+    """Phase in radians of a wave of random frequency, direction and start."""
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    frequency, angle = rng.uniform(lowest, highest), rng.uniform(0, np.pi)
+    turns = frequency * (np.sin(angle) * y + np.cos(angle) * x) + rng.uniform()
+    return 2 * np.pi * turns
+
+
+def _smooth(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Array:
+    """Gaussian noise smoothed over ``scale`` pixels."""
+    return scipy.ndimage.gaussian_filter(rng.normal(size=shape), scale)
+
+
+def amplitude_modulation(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    """A wave of amplitude 0.06 to 0.2, changing over 80 pixels."""
+    envelope = _smooth(rng, shape, 80)
+    envelope = (envelope - envelope.min()) / np.ptp(envelope)
+    return 0.2 * (0.3 + 0.7 * envelope) * np.cos(_carrier(rng, shape, 0.03, 0.2))
+
+
+def scan_hum(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    """A wave in time under a line scan; its phase drifts at random from line to line."""
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    turns = rng.uniform(0.05, 0.25) * (1.13 * shape[1] * y + x)
+    return 0.12 * np.cos(2 * np.pi * turns + np.cumsum(rng.normal(0, 0.02, shape[0]))[:, None])
+
+
+def phase_jitter(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    """A wave whose phase strays by 0.6 rad over 55 pixels."""
+    jitter = _smooth(rng, shape, 55)
+    return 0.15 * np.cos(_carrier(rng, shape, 0.05, 0.2) + 0.6 * jitter / jitter.std())
+
+
+def hexagonal_lattice(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    """Three waves of one period, 60° apart."""
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    frequency, angle = rng.uniform(0.05, 0.15), rng.uniform(0, np.pi)
+    noise = np.zeros(shape)
+    for direction in angle + np.pi / 3 * np.arange(3):
+        turns = frequency * (np.sin(direction) * y + np.cos(direction) * x) + rng.uniform()
+        noise += 0.07 * np.cos(2 * np.pi * turns)
+    return noise
+
+
+def square_grid(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    """A clipped product of two waves at right angles."""
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    frequency, angle = rng.uniform(0.05, 0.12), rng.uniform(0, np.pi)
+    fy, fx = frequency * np.sin(angle), frequency * np.cos(angle)
+    one, other = (
+        np.cos(2 * np.pi * (a * y + b * x + rng.uniform())) for a, b in ((fy, fx), (fx, -fy))
+    )
+    grid = np.clip(one * other + 0.3, 0, None)
+    return 0.2 * (grid - grid.mean())
+
+
+def square_wave(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    """Hard-edged bands in any direction, period 6 to 30 pixels."""
+    return 0.1 * np.sign(np.sin(_carrier(rng, shape, 1 / 30, 1 / 6)))
+
+
+def vertical_stripes(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    """Hard-edged vertical stripes, period 5 to 20 pixels, in general no integer."""
+    x = np.broadcast_to(np.arange(shape[1]), shape)
+    return 0.12 * np.sign(np.sin(2 * np.pi * (x / rng.uniform(5, 20) + rng.uniform())))
+
+
 FAMILIES: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
     "one sinusoid": one_sinusoid,
     "four sinusoids": four_sinusoids,
+    "slow amplitude modulation": amplitude_modulation,
+    "scan hum, drift per line": scan_hum,
+    "smooth phase jitter": phase_jitter,
+    "hexagonal lattice": hexagonal_lattice,
+    "clipped square grid": square_grid,
+    "square wave, any angle": square_wave,
+    "hard vertical stripes": vertical_stripes,
 }
 
 

@@ -14,13 +14,20 @@ import numpy as np
 from benchmarks.families import BUNDLED, bundled, cases, rejection
 from napari_periodic_denoise import estimate_noise
 
-# family, Gaussian noise, least mean and worst rejection in dB
-BOUNDS = (
-    ("one sinusoid", 0.0, 40, 20),
-    ("four sinusoids", 0.0, 40, 20),
-    ("one sinusoid", 0.02, 32, 12),
-    ("four sinusoids", 0.02, 32, 12),
-)
+# least mean and worst rejection in dB, without and with Gaussian noise of σ = 0.02; None where
+# the model does not hold yet and some of the noise stays
+BOUNDS: dict[str, tuple[tuple[float, float], tuple[float, float]] | None] = {
+    "one sinusoid": ((43, 22), (35, 14)),
+    "four sinusoids": ((43, 22), (35, 14)),
+    "slow amplitude modulation": ((36, 20), (28, 12)),
+    "scan hum, drift per line": ((30, 18), (22, 10)),
+    "smooth phase jitter": ((24, 14), (16, 6)),
+    "hexagonal lattice": ((40, 20), (32, 12)),
+    "clipped square grid": None,
+    "square wave, any angle": None,
+    "hard vertical stripes": None,
+}
+SIGMAS = (0.0, 0.02)
 CLEAN_BOUND = 50
 
 
@@ -41,16 +48,19 @@ def main() -> int:
 
     print(f"Noise rejection in dB, {len(BUNDLED)} images, {options.seeds} seeds, 8 bits\n")
     print("| family | Gaussian σ | mean | worst | (on) | bounds |\n|---|---|---|---|---|---|")
-    for family, sigma, least_mean, least in BOUNDS:
-        rows = [
-            (rejection(estimate_noise(image).noise, truth), name)
-            for name, _, image, truth in cases(family, BUNDLED, options.seeds, sigma)
-        ]
-        mean, (worst, where) = np.mean([value for value, _ in rows]), min(rows)
-        failed |= mean < least_mean or worst < least
-        print(
-            f"| {family} | {sigma} | {mean:.1f} | {worst:.1f} | {where} | {least_mean} / {least} |"
-        )
+    for family, bounds in BOUNDS.items():
+        for sigma, bound in zip(SIGMAS, bounds or (None, None), strict=True):
+            rows = [
+                (rejection(estimate_noise(image).noise, truth), name)
+                for name, _, image, truth in cases(family, BUNDLED, options.seeds, sigma)
+            ]
+            mean, (worst, where) = np.mean([value for value, _ in rows]), min(rows)
+            least = f"{bound[0]} / {bound[1]}" if bound else "none yet"
+            failed |= bound is not None and (mean < bound[0] or worst < bound[1])
+            print(
+                f"| {family} | {sigma} | {mean:.1f} | {worst:.1f} | {where} | {least} |",
+                flush=True,
+            )
 
     print("\nClean images, 8 bits: PSNR of the cleaned image, in dB (∞: unchanged)\n")
     print("| image | full range | 0.6·c + 0.2 |\n|---|---|---|")

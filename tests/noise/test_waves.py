@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_periodic_denoise import Wave
-from napari_periodic_denoise.noise.waves import phasors, synthesize
+from napari_periodic_denoise.noise.waves import phasors, scaled, synthesize, wave_at_centre
 
 frequencies = st.floats(-0.5, 0.5, allow_subnormal=False)
 waves = st.builds(
@@ -59,4 +59,36 @@ def test_to_dict_is_json():
         "phase": 0.5,
         "false_alarms": 1e-9,
         "evidence": 100.0,
+        "envelope": None,
     }
+
+
+def test_an_envelope_is_json_too():
+    wave = Wave((0.1, -0.2), 3.0, 0.5, 1e-9, 100.0, envelope=((1 + 2j, 0j),))
+    assert json.loads(json.dumps(wave.to_dict()))["envelope"] == [[[1.0, 2.0], [0.0, 0.0]]]
+
+
+@given(
+    st.tuples(frequencies, frequencies),
+    st.integers(0, 9999),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
+def test_a_modulated_wave_is_its_carrier_times_its_envelope(frequency, seed, j, k):
+    h, w = 23, 31
+    rng = np.random.default_rng(seed)
+    e = rng.normal(size=(j + 1, k + 1)) + 1j * rng.normal(size=(j + 1, k + 1))
+    wave = wave_at_centre(np.array(frequency), e, (h, w), false_alarms=0.0, evidence=0.0)
+    y, x = np.mgrid[:h, :w]
+    local = sum(
+        e[a, b] * np.cos(np.pi * a * (y + 0.5) / h) * np.cos(np.pi * b * (x + 0.5) / w)
+        for a in range(j + 1)
+        for b in range(k + 1)
+    )
+    turns = frequency[0] * (y - (h - 1) / 2) + frequency[1] * (x - (w - 1) / 2)
+    expected = (local * np.exp(2j * np.pi * turns)).real
+    np.testing.assert_allclose(synthesize([wave], (h, w)), expected, atol=2e-5)
+    np.testing.assert_allclose(synthesize([scaled(wave, 3.0)], (h, w)), 3 * expected, atol=6e-5)
+    assert wave.order == (j, k)
+    assert wave.frequency >= (0, 0) or wave.frequency[0] == -0.5
+    assert wave.amplitude == pytest.approx(np.sqrt(np.mean(np.abs(local) ** 2)), rel=1e-6)

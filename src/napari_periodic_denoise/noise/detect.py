@@ -20,6 +20,7 @@ _MIN_CYCLES = 1.5
 _CONSENSUS_BLOCKS = 4
 _PRESENT = 0.25
 _MOST = 0.6
+_BESIDE = 3  # cycles per part, at which two frequencies don't disturb each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +116,46 @@ def present_in_most(features: torch.Tensor, candidates: list[Candidate]) -> list
     """
     if not candidates:
         return []
+    energy = _block_energy(features, np.array([c.frequency for c in candidates]))
+    share = (energy > _PRESENT * energy.mean(1, keepdim=True)).float().mean(1).cpu()
+    return [c for c, s in zip(candidates, share.tolist(), strict=True) if s >= _MOST]
+
+
+def local_excess(features: torch.Tensor, frequencies: np.ndarray) -> np.ndarray:
+    """Energy of each wave in parts of the image, in units of that at frequencies beside it.
+
+    Parts need not agree in phase: what is left of a wave whose amplitude or phase changes
+    shows here, though its spectrum is spread too wide for a peak.
+
+    Parameters
+    ----------
+    features : Tensor of float32, shape (C, H, W)
+    frequencies : ndarray of float64, shape (K, 2)
+        Cycles/pixel.
+
+    Returns
+    -------
+    ndarray of float64, shape (K,)
+    """
+    step = _BESIDE * _CONSENSUS_BLOCKS / np.array(features.shape[1:])
+    offsets = step * np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)])
+    around = (frequencies[:, None] + offsets).reshape(-1, 2)
+    energy = _block_energy(features, around).mean(1).view(-1, 5).cpu().double().numpy()
+    beside = np.median(energy[:, 1:], 1)
+    excess: np.ndarray = energy[:, 0] / np.maximum(beside, np.finfo(np.float32).tiny)
+    return excess
+
+
+def _block_energy(features: torch.Tensor, frequencies: np.ndarray) -> torch.Tensor:
+    """Energy at each frequency in each of 4×4 parts of the image, shape (K, 16)."""
     blocks = _CONSENSUS_BLOCKS
     channels, h, w = (s if i == 0 else s // blocks for i, s in enumerate(features.shape))
     parts = features[:, : blocks * h, : blocks * w].reshape(channels, blocks, h, blocks, w)
-    frequency = np.array([candidate.frequency for candidate in candidates])
     device = features.device
-    columns = _split(phasors(-frequency[:, 1], w), device) * hann(w, device)
-    rows = _split(phasors(-frequency[:, 0], h), device) * hann(h, device)
+    columns = _split(phasors(-frequencies[:, 1], w), device) * hann(w, device)
+    rows = _split(phasors(-frequencies[:, 0], h), device) * hann(h, device)
     along_x = torch.einsum("cayx,rkx->crkay", parts.transpose(2, 3).flatten(1, 2), columns)
-    along_x = along_x.reshape(channels, 2, len(candidates), blocks, blocks, h)
+    along_x = along_x.reshape(channels, 2, len(frequencies), blocks, blocks, h)
     re, im = along_x[:, 0], along_x[:, 1]
     real = torch.einsum("ckaby,ky->ckab", re, rows[0]) - torch.einsum(
         "ckaby,ky->ckab", im, rows[1]
@@ -131,9 +163,7 @@ def present_in_most(features: torch.Tensor, candidates: list[Candidate]) -> list
     imag = torch.einsum("ckaby,ky->ckab", re, rows[1]) + torch.einsum(
         "ckaby,ky->ckab", im, rows[0]
     )
-    energy = (real.square() + imag.square()).sum(0).flatten(1)
-    share = (energy > _PRESENT * energy.mean(1, keepdim=True)).float().mean(1).cpu()
-    return [c for c, s in zip(candidates, share.tolist(), strict=True) if s >= _MOST]
+    return (real.square() + imag.square()).sum(0).flatten(1)
 
 
 def _local_maxima(values: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

@@ -6,48 +6,22 @@ import math
 import numbers
 import reprlib
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from napari_periodic_denoise.device import resolve_device
-from napari_periodic_denoise.noise.detect import find_candidates, present_in_most
-from napari_periodic_denoise.noise.features import edges
-from napari_periodic_denoise.noise.fit import (
-    CONSENSUS,
-    EVIDENCE_PER_LOG_PIXEL,
-    Fit,
-    GradientSample,
-    evidence,
-    fit_waves,
-    polish_waves,
-    sample_gradient,
-    unfitted,
-)
 from napari_periodic_denoise.noise.images import as_image, normalize, subtract
-from napari_periodic_denoise.noise.waves import Frequency, Wave, synthesize
+from napari_periodic_denoise.noise.search import find_waves
+from napari_periodic_denoise.noise.waves import Wave, scaled, synthesize
 
 METHODS = ("aligned",)
 FEATURES = ("edges",)
 NOISE_MODELS = ("auto", "additive")
 DEFAULT_SENSITIVITY = 1e-3
 
-_SEARCH_PIXELS = 30_000
-_SEARCH_SIZE = 2048
-_FINAL_PIXELS = 200_000
-_ROUNDS = 12
-_BATCH = 8
-_HOPEFUL = 0.25  # share of the needed evidence that a rough fit must show
-_VISIBLE = 0.25  # grey levels, under which a wave can be an artefact of rounding another
-_APART = 1.2  # cycles across the image, below which two waves are one
 _EXPECTED_STEPS = 12
-
-# of each Gauss–Newton fit: softening of the first step, and number of steps
-_APPROACH = (3.0, 6)
-_REFIT = (0.5, 3)
-_FINISH = (0.2, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +135,8 @@ def estimate_noise(
 
     Notes
     -----
-    The model is ``I = C + N`` with ``N = Σ a·cos(2π f·x + φ)``. Frequencies are taken from peaks
+    The model is ``I = C + N`` with ``N = Σ a·cos(2π f·x + φ)``, amplitude a and phase φ
+    constant or changing slowly over the image. Frequencies are taken from peaks
     of the spectral Gram matrix of the clipped gradient, whitened by its local background; then
     ``Σ |∂(I − N)|`` is minimised over amplitude, phase and frequency of all waves jointly. As a
     specimen's gradient is sparse, the L1 norm ignores it, and recovery is nearly exact. A wave
@@ -243,7 +218,7 @@ def iter_estimate_noise(
     yield Progress("detect", 0, _EXPECTED_STEPS, "reading the image")
     array = as_image(image)
     pixels, unit, quantum = normalize(array, where)
-    search = _search(pixels, quantum, float(sensitivity), int(seed))
+    search = find_waves(pixels, quantum, float(sensitivity), int(seed))
     done = 0
     while True:
         try:
@@ -255,9 +230,9 @@ def iter_estimate_noise(
         yield Progress(stage, done, _EXPECTED_STEPS, message)
 
     yield Progress("subtract", _EXPECTED_STEPS - 1, _EXPECTED_STEPS, "subtracting the noise")
-    waves = tuple(sorted(found.waves(unit), key=lambda wave: -wave.amplitude))
-    scaled_noise = synthesize(found.waves(), array.shape, where)
-    share = float(scaled_noise.var() / pixels.var()) if waves else 0.0
+    scaled_noise = synthesize(found, pixels.shape, where)
+    share = float(scaled_noise.var() / pixels.var()) if found else 0.0
+    waves = tuple(scaled(wave, unit) for wave in sorted(found, key=lambda w: -w.amplitude))
     noise = scaled_noise.mul_(unit).cpu().numpy()
     estimate = NoiseEstimate(
         noise=noise,
@@ -277,134 +252,6 @@ def iter_estimate_noise(
     )
     yield Progress("subtract", _EXPECTED_STEPS, _EXPECTED_STEPS, estimate.summary)
     return estimate
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Waves found so far, and why each was believed."""
-
-    fit: Fit
-    false_alarms: np.ndarray
-    evidence: np.ndarray
-    shape: tuple[int, int]
-
-    def take(self, keep: np.ndarray) -> _Found:
-        return _Found(
-            self.fit.take(keep), self.false_alarms[keep], self.evidence[keep], self.shape
-        )
-
-    def join(self, other: _Found) -> _Found:
-        return _Found(
-            self.fit.join(other.fit),
-            np.concatenate([self.false_alarms, other.false_alarms]),
-            np.concatenate([self.evidence, other.evidence]),
-            self.shape,
-        )
-
-    def waves(self, unit: float = 1.0) -> list[Wave]:
-        """As waves from pixel (0, 0), amplitudes times ``unit``."""
-        centre = (np.array(self.shape) - 1) / 2
-        waves = []
-        for k, (frequency, coefficient) in enumerate(
-            zip(self.fit.frequencies, self.fit.coefficients, strict=True)
-        ):
-            fy, fx = (frequency + 0.5) % 1 - 0.5
-            phase = np.angle(coefficient) - 2 * np.pi * float(frequency @ centre)
-            if (fy, fx) < (0, 0):
-                fy, fx, phase = -fy, -fx, -phase
-            waves.append(
-                Wave(
-                    frequency=(float(fy), float(fx)),
-                    amplitude=float(abs(coefficient)) * unit,
-                    phase=math.remainder(phase, 2 * math.pi),
-                    false_alarms=float(self.false_alarms[k]),
-                    evidence=float(self.evidence[k]),
-                )
-            )
-        return waves
-
-
-def _search(
-    pixels: torch.Tensor, quantum: float, sensitivity: float, seed: int
-) -> Generator[tuple[str, str], None, _Found]:
-    """Detect, fit, subtract, and again on what is left, until nothing is found.
-
-    Yields the stage, and what is being done, in words.
-    """
-    shape = (pixels.shape[0], pixels.shape[1])
-    sample = sample_gradient(pixels, _FINAL_PIXELS, seed, quantum)
-    found = _Found(unfitted(np.empty((0, 2))), np.empty(0), np.empty(0), shape)
-    residual = pixels
-    for _ in range(_ROUNDS):
-        count = len(found.fit)
-        yield "detect", f"looking for waves ({count} found)"
-        features = edges(residual)
-        yield "detect", f"looking for waves ({count} found)"
-        candidates = [
-            candidate
-            for candidate in find_candidates(features, sensitivity=sensitivity)
-            if all(_apart(candidate.frequency, other, shape) for other in found.fit.frequencies)
-        ]
-        left = sample.of(residual)
-        for start in range(0, len(candidates), _BATCH):
-            batch = candidates[start : start + _BATCH]
-            yield "fit", f"fitting {_waves(len(batch))} ({count} found)"
-            batch = present_in_most(features, batch)
-            trial = _Found(
-                unfitted(np.array([candidate.frequency for candidate in batch])),
-                np.array([candidate.false_alarms for candidate in batch]),
-                np.zeros(len(batch)),
-                shape,
-            )
-            accepted = _examine(left, trial)
-            if len(accepted.fit):
-                break
-        else:
-            break
-        found = found.join(accepted)
-        *_, fit = polish_waves(sample.first(_SEARCH_PIXELS), found.fit, *_REFIT)
-        found = replace(found, fit=fit)
-        residual = pixels - synthesize(found.waves(), shape, pixels.device)
-
-    if len(found.fit):
-        for step, fit in enumerate(polish_waves(sample, found.fit, *_FINISH)):
-            yield "fit", f"refining {_waves(len(fit))}, step {step + 1} of {_FINISH[1]}"
-            found = replace(found, fit=fit)
-        found = _believed(sample, found)
-    return found
-
-
-def _examine(left: GradientSample, trial: _Found) -> _Found:
-    """Those of the candidates that pay for themselves, fitted to what is left of the image."""
-    if len(trial.fit):
-        # a peak's frequency is not known well enough to follow the wave over a long image
-        few = left.central(_SEARCH_SIZE).first(_SEARCH_PIXELS)
-        trial = replace(trial, fit=fit_waves(few, trial.fit))
-        # a candidate off by a fraction of a cycle still saves a good part of what it can
-        nats, _ = evidence(few, trial.fit)
-        trial = trial.take(nats * len(left) > _HOPEFUL * _needed(left) * len(few))
-    if len(trial.fit):
-        *_, fit = polish_waves(few, trial.fit, *_APPROACH)
-        trial = _believed(left, replace(trial, fit=fit))
-    return trial
-
-
-def _believed(sample: GradientSample, found: _Found) -> _Found:
-    """Those of the waves that pay for themselves, all over the image, and are no rounding."""
-    nats, consensus = evidence(sample, found.fit)
-    visible = np.abs(found.fit.coefficients) >= _VISIBLE * sample.quantum
-    found = replace(found, evidence=nats)
-    return found.take((nats > _needed(sample)) & (consensus > CONSENSUS) & visible)
-
-
-def _needed(sample: GradientSample) -> float:
-    return EVIDENCE_PER_LOG_PIXEL * math.log(len(sample))
-
-
-def _apart(one: Frequency, other: np.ndarray, shape: tuple[int, int]) -> bool:
-    """Whether two waves differ by more than what the image can tell apart."""
-    dy, dx = ((a - b + 0.5) % 1 - 0.5 for a, b in zip(one, other, strict=True))
-    return math.hypot(dy * shape[0], dx * shape[1]) > _APART
 
 
 def _waves(count: int) -> str:

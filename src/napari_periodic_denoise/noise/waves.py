@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 Frequency = tuple[float, float]
+Order = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Wave:
     """One wave ``amplitude · cos(2π (fy·y + fx·x) + phase)``; pixel (0, 0) is the origin.
 
+    With an envelope e, amplitude and phase change over the image of H×W pixels:
+    ``Re Σ_jk e_jk cos(πj(y+½)/H) cos(πk(x+½)/W) exp(2πi (fy·y + fx·x))``.
+
     Attributes
     ----------
     frequency : tuple of float
         ``(fy, fx)`` in cycles/pixel, in the half plane ``fy > 0`` or ``fy = 0, fx > 0``.
     amplitude : float
-        Half of the peak-to-peak height, in the image's intensity units.
+        Half of the peak-to-peak height, in the image's intensity units; with an envelope, its
+        root mean square over the image.
     phase : float
-        Radians, in (−π, π].
+        Radians, in (−π, π]; with an envelope, that of its mean.
     false_alarms : float
         Expected number of peaks this strong in the spectrum of an image without periodic
         noise; the smaller, the surer.
     evidence : float
-        How much shorter the image's description becomes with this wave, in nats; a wave is
-        kept above ``4 · ln(number of pixels)``.
+        How much shorter the image's description becomes with this wave, in nats; with an
+        envelope, how much shorter than without it.
+    envelope : tuple of tuple of complex, optional
+        The coefficients ``e_jk``, in the image's intensity units; none for a constant wave.
     """
 
     frequency: Frequency
@@ -37,6 +44,7 @@ class Wave:
     phase: float
     false_alarms: float
     evidence: float
+    envelope: tuple[tuple[complex, ...], ...] | None = None
 
     @property
     def period(self) -> float:
@@ -48,9 +56,72 @@ class Wave:
         """Direction of travel in degrees: 0 along x (vertical stripes), 90 along y."""
         return math.degrees(math.atan2(*self.frequency))
 
+    @property
+    def order(self) -> Order:
+        """Half cycles of the envelope along y and x, at most; (0, 0) for a constant wave."""
+        if self.envelope is None:
+            return 0, 0
+        return len(self.envelope) - 1, len(self.envelope[0]) - 1
+
     def to_dict(self) -> dict[str, object]:
-        """Return the attributes as plain numbers and lists, ready for JSON."""
-        return {**asdict(self), "frequency": list(self.frequency)}
+        """Return the attributes as plain numbers and lists, ready for JSON.
+
+        A complex number becomes a list of its real and its imaginary part.
+        """
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        plain["frequency"] = list(self.frequency)
+        if self.envelope is not None:
+            plain["envelope"] = [[[e.real, e.imag] for e in row] for row in self.envelope]
+        return plain
+
+
+def wave_at_centre(
+    frequency: np.ndarray,
+    coefficients: np.ndarray,
+    shape: tuple[int, int],
+    *,
+    false_alarms: float,
+    evidence: float,
+) -> Wave:
+    """Make a wave of coefficients that hold for the image's centre.
+
+    Parameters
+    ----------
+    frequency : ndarray of float64, shape (2,)
+        Cycles/pixel, in any half plane.
+    coefficients : ndarray of complex128, shape (J + 1, K + 1)
+        Of the cosine basis; ``[[c]]`` for a constant wave. Phases from the centre.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+    false_alarms, evidence : float
+        See `Wave`.
+
+    Returns
+    -------
+    Wave
+    """
+    fy, fx = (frequency + 0.5) % 1 - 0.5
+    centre = (np.array(shape) - 1) / 2
+    envelope = coefficients * np.exp(-2j * np.pi * float(frequency @ centre))
+    if (fy, fx) < (0, 0):
+        fy, fx, envelope = -fy, -fx, envelope.conj()
+    share_y, share_x = (np.where(np.arange(n) > 0, 0.5, 1.0) for n in envelope.shape)
+    return Wave(
+        frequency=(float(fy), float(fx)),
+        amplitude=float(np.sqrt(share_y @ np.abs(envelope) ** 2 @ share_x)),
+        phase=float(np.angle(envelope[0, 0])),
+        false_alarms=false_alarms,
+        evidence=evidence,
+        envelope=None if envelope.size == 1 else tuple(map(tuple, envelope.tolist())),
+    )
+
+
+def scaled(wave: Wave, factor: float) -> Wave:
+    """Return the wave with its amplitude times a positive factor."""
+    envelope = wave.envelope
+    if envelope is not None:
+        envelope = tuple(tuple(factor * e for e in row) for row in envelope)
+    return replace(wave, amplitude=factor * wave.amplitude, envelope=envelope)
 
 
 def phasors(frequencies: np.ndarray, length: int, origin: float = 0.0) -> np.ndarray:
@@ -76,16 +147,45 @@ def phasors(frequencies: np.ndarray, length: int, origin: float = 0.0) -> np.nda
     return np.exp(2j * np.pi * (turns - np.rint(turns)))
 
 
+def modulated_phasors(
+    frequency: float, order: int, length: int, origin: float = 0.0
+) -> np.ndarray:
+    """Phase vector times each function of a cosine basis.
+
+    ``cos(πj(n + ½)/N) · exp(2πi f (n − origin))``, j from 0 to the order.
+
+    Parameters
+    ----------
+    frequency : float
+        Cycles/pixel.
+    order : int
+        Largest j: half cycles over the length.
+    length : int
+        Number of pixels N.
+    origin : float
+        Position of phase zero, in pixels.
+
+    Returns
+    -------
+    ndarray of complex128, shape (order + 1, N)
+    """
+    turns = np.outer(np.arange(order + 1), np.arange(length) + 0.5) / (2 * length)
+    modulated: np.ndarray = np.cos(2 * np.pi * turns) * phasors(
+        np.array([frequency]), length, origin
+    )
+    return modulated
+
+
 def synthesize(
     waves: Sequence[Wave], shape: tuple[int, int], device: torch.device | str = "cpu"
 ) -> torch.Tensor:
-    """Sum of waves on a pixel grid, ``N = Re(E_yᵀ · diag(a e^{iφ}) · E_x)``.
+    """Sum of waves on a pixel grid, ``N = Σ Re(R_yᵀ · e · C_x)``, one small matrix product.
 
     Parameters
     ----------
     waves : sequence of Wave
     shape : tuple of int
-        ``(H, W)``.
+        ``(H, W)`` of the image; that which the envelopes belong to.
     device : torch.device or str
 
     Returns
@@ -94,13 +194,16 @@ def synthesize(
     """
     if not waves:
         return torch.zeros(shape, dtype=torch.float32, device=device)
-    frequency = np.array([wave.frequency for wave in waves])
-    complex_amplitude = np.array([wave.amplitude * np.exp(1j * wave.phase) for wave in waves])
-    rows = complex_amplitude[:, None] * phasors(frequency[:, 0], shape[0])
-    columns = phasors(frequency[:, 1], shape[1])
+    rows, columns = [], []
+    for wave in waves:
+        envelope = np.array(wave.envelope or [[wave.amplitude * np.exp(1j * wave.phase)]])
+        (fy, fx), (j, k) = wave.frequency, wave.order
+        rows.append(envelope.T @ modulated_phasors(fy, j, shape[0]))
+        columns.append(modulated_phasors(fx, k, shape[1]))
+    along_y, along_x = np.concatenate(rows), np.concatenate(columns)
     # Re(ab) = Re a Re b − Im a Im b: one real product, and no complex matrices, which MPS lacks
-    left = np.concatenate([rows.real, -rows.imag]).T
-    right = np.concatenate([columns.real, columns.imag])
+    left = np.concatenate([along_y.real, -along_y.imag]).T
+    right = np.concatenate([along_x.real, along_x.imag])
     return _float32(left, device) @ _float32(right, device)
 
 
