@@ -24,7 +24,7 @@ _LEAST_PIXELS = 6  # per half cycle of the envelope
 _START, _SHRINK, _BULK = 2.0, 0.5, 0.5
 _STEPS = 9
 _CONJUGATE_STEPS = 6
-NATS_PER_UNKNOWN = 2.0  # times ln(number of pixels)
+NATS_PER_UNKNOWN = 0.5  # times ln(number of pixels): the Bayesian information criterion
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +89,20 @@ def choose_envelope(
         None where no envelope beats the description that there is.
     """
     best: EnvelopeFit | None = None
-    heads = []
     for path in _PATHS:
-        if all(_fits(order, sample.shape) for order in path[:1]):
-            yield path[0]
-            heads.append((fit_envelope(sample, frequency, path[0], [[coefficient]]), path))
-    heads.sort(key=lambda head: head[0].description)
-    for fit, path in heads[:1]:
-        if fit.description >= description:
-            break
-        best = fit
-        for order in path[1:]:
+        # a path may start above the description to beat and end far below it
+        last: EnvelopeFit | None = None
+        for order in path:
             if not _fits(order, sample.shape):
                 break
             yield order
-            longer = fit_envelope(sample, frequency, order, best.coefficients)
-            if longer.description >= best.description:
+            start = [[coefficient]] if last is None else last.coefficients
+            fit = fit_envelope(sample, frequency, order, start)
+            if last is not None and fit.description >= last.description:
                 break
-            best = longer
+            last = fit
+        if last is not None and last.description < description:
+            best, description = last, last.description
     return best
 
 

@@ -157,6 +157,9 @@ def _find_constant(
             for candidate in find_candidates(features, sensitivity=sensitivity)
             if all(_apart(candidate.frequency, wave, shape) for wave in known)
         ]
+        if candidates:  # a peak at the edge of the half plane has a twin on its other edge
+            near = _distances(np.array([c.frequency for c in candidates]), shape) < _APART
+            candidates = [c for i, c in enumerate(candidates) if not near[i, :i].any()]
         left = sample.of(residual)
         for start in range(0, len(candidates), _BATCH):
             batch = candidates[start : start + _BATCH]
@@ -199,12 +202,13 @@ def _find_modulated(
     yield "detect", "looking for drift and fading"
     residual = pixels - synthesize([*modulated, *found.waves()], shape, device)
     excess = local_excess(edges(residual), found.fit.frequencies)
-    strength = np.where(excess > _MODULATED, np.abs(found.fit.coefficients), 0)
-    while strength.any():
-        carrier = int(strength.argmax())
+    near = _distances(found.fit.frequencies, shape) < _SIDEBAND
+    # a wave that changes leaves something behind, or was found as several
+    suspect = (near & (excess > _MODULATED)).any(1) | (near.sum(1) > 1)
+    while suspect.any():
+        carrier = int(np.where(suspect, np.abs(found.fit.coefficients), 0).argmax())
         frequency = found.fit.frequencies[carrier]
-        distance = (found.fit.frequencies - frequency) * shape
-        parts = np.hypot(*distance.T) < _SIDEBAND
+        parts = near[carrier]
         others = [*modulated, *found.take(~parts).waves()]
         own = sample.of(pixels - synthesize(others, shape, device))
         constant = own.of(
@@ -220,7 +224,7 @@ def _find_modulated(
                 break
             yield "fit", f"fitting drift and fading of order {order[0]}, {order[1]}"
         if fit is None:
-            strength[carrier] = 0
+            suspect &= ~parts
             continue
         modulated.append(
             wave_at_centre(
@@ -231,7 +235,7 @@ def _find_modulated(
                 evidence=float(found.evidence[parts].sum() + before - fit.description),
             )
         )
-        found, strength = found.take(~parts), strength[~parts]
+        found, suspect, near = found.take(~parts), suspect[~parts], near[~parts][:, ~parts]
     return found
 
 
@@ -253,9 +257,14 @@ def _examine(left: GradientSample, trial: _Found) -> _Found:
 def _believed(sample: GradientSample, found: _Found) -> _Found:
     """Those of the waves that pay for themselves, all over the image, and are no rounding."""
     nats, consensus = evidence(sample, found.fit)
-    visible = np.abs(found.fit.coefficients) >= _VISIBLE * sample.quantum
-    found = replace(found, evidence=nats)
-    return found.take((nats > _needed(sample)) & (consensus > CONSENSUS) & visible)
+    strength = np.abs(found.fit.coefficients)
+    believed = (nats > _needed(sample)) & (consensus > CONSENSUS)
+    believed &= strength >= _VISIBLE * sample.quantum
+    # two waves that have moved onto each other describe one that changes
+    twin = (_distances(found.fit.frequencies, found.shape) < _APART) & (
+        strength[:, None] < strength
+    )
+    return replace(found, evidence=nats).take(believed & ~twin.any(1))
 
 
 def _needed(sample: GradientSample) -> float:
@@ -264,9 +273,24 @@ def _needed(sample: GradientSample) -> float:
 
 def _apart(frequency: Frequency, wave: Wave, shape: Shape) -> bool:
     """Whether a frequency lies outside what a wave, and its envelope, can take up."""
-    dy, dx = ((a - b + 0.5) % 1 - 0.5 for a, b in zip(frequency, wave.frequency, strict=True))
-    reach_y, reach_x = (_APART + order / 2 for order in wave.order)
-    return math.hypot(dy * shape[0] / reach_y, dx * shape[1] / reach_x) > 1
+    reach = _APART + np.array(wave.order) / 2
+    return all(
+        np.hypot(*(((np.subtract(frequency, other) + 0.5) % 1 - 0.5) * shape / reach)) > 1
+        for other in (np.array(wave.frequency), -np.array(wave.frequency))
+    )
+
+
+def _distances(frequencies: np.ndarray, shape: Shape) -> np.ndarray:
+    """Cycles across the image by which each two waves differ, shape (K, K).
+
+    A frequency and its opposite are the same wave.
+    """
+    distances = np.full((len(frequencies), len(frequencies)), np.inf)
+    for sign in (1, -1):
+        difference = (frequencies[:, None] - sign * frequencies + 0.5) % 1 - 0.5
+        apart = np.hypot(*np.moveaxis(difference * shape, 2, 0))
+        distances = np.minimum(distances, apart)
+    return distances
 
 
 def _plural(count: int) -> str:
