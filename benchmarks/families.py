@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# every photograph and micrograph that scikit-image bundles
+# photographs and micrographs that scikit-image bundles
 BUNDLED = (
     "astronaut",
     "brick",
@@ -168,7 +168,7 @@ def cases(
     for name in images:
         clean = bundled(name)
         for seed in range(seeds):
-            rng = np.random.default_rng([seed, len(name), int(1000 * sigma)])
+            rng = np.random.default_rng([seed, BUNDLED.index(name), int(1000 * sigma)])
             noise = FAMILIES[family](rng, (clean.shape[0], clean.shape[1]))
             yield name, seed, corrupt(clean, noise, rng, sigma), 255 * 0.6 * noise
 

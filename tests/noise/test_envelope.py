@@ -93,4 +93,5 @@ def test_a_constant_wave_needs_none():
 def test_a_small_image_has_no_room_for_fast_envelopes():
     small = sample_gradient(torch.randn(40, 30), 10**6, 0, 1e-5)
     tries = choose_envelope(small, FREQUENCY, 1.0, -np.inf)
-    assert list(tries) == [(2, 2)]
+    # an order above 5 would be as quick as the carrier, or have too few pixels
+    assert all(max(order) <= 5 for order in tries)

@@ -245,7 +245,7 @@ def test_sensitivity_must_be_positive(value):
         estimate_noise(noisy_cell(), sensitivity=value)
 
 
-@pytest.mark.parametrize("value", [-1, 0.5, "x"])
+@pytest.mark.parametrize("value", [-1, 0.5, "x", 2**64])
 def test_seed_must_be_an_integer(value):
     with pytest.raises(ValueError, match="seed"):
         estimate_noise(noisy_cell(), seed=value)
@@ -256,3 +256,34 @@ def test_summary_names_the_strongest_wave():
     summary = estimate_noise(image).summary
     assert summary.startswith("1 wave, 10.0 px at 0°, amplitude 5")
     assert summary.endswith("% of the variance")
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64"])
+def test_integers_far_from_zero(dtype):
+    noise = 20 * wave(150, 170, 0.13, 0.7, 1.0)
+    image = np.rint(1_000_000_000 + 100 * discs(0, 150, 170) + noise).astype(dtype)
+    estimate = estimate_noise(image)
+    assert rejection(estimate.noise, noise) > 40
+    np.testing.assert_array_equal(
+        estimate.cleaned.astype(np.int64) - image, -np.rint(estimate.noise).astype(np.int64)
+    )
+
+
+@pytest.mark.parametrize("shape", [(16, 200_000), (100_000, 20)])
+def test_very_long_images(shape):
+    noise = wave(*shape, 0.21, 0.8, 1.0)
+    image = np.random.default_rng(0).normal(size=shape) + noise
+    estimate = estimate_noise(image)
+    assert len(estimate.waves) == 1
+    assert rejection(estimate.noise, noise) > 30
+
+
+@pytest.mark.parametrize("at", [-0.6, -0.3, 0.0, 0.3, 0.6])
+@pytest.mark.parametrize("edge", [0.0, 0.5])
+def test_a_wave_at_the_edge_of_the_half_plane_is_one(at, edge):
+    h, w = 150, 171
+    y, x = np.mgrid[:h, :w]
+    noise = 20 * np.cos(2 * np.pi * (-0.2 * y + (edge + at / w) * x) + 1)
+    estimate = estimate_noise(100 * discs(1, h, w) + noise)
+    assert len(estimate.waves) == 1
+    assert rejection(estimate.noise, noise) > 40

@@ -93,7 +93,7 @@ def choose_envelope(
         # a path may start above the description to beat and end far below it
         last: EnvelopeFit | None = None
         for order in path:
-            if not _fits(order, sample.shape):
+            if not _fits(order, frequency, sample.shape):
                 break
             yield order
             start = [[coefficient]] if last is None else last.coefficients
@@ -224,5 +224,7 @@ def _factors(sample: GradientSample, frequency: NDArray[np.float64], order: Orde
     return _Factors(*parts)
 
 
-def _fits(order: Order, shape: tuple[int, int]) -> bool:
-    return all(j * _LEAST_PIXELS <= length for j, length in zip(order, shape, strict=True))
+def _fits(order: Order, frequency: NDArray[np.float64], shape: tuple[int, int]) -> bool:
+    """Whether an envelope changes more slowly than its carrier, and than the pixels."""
+    slower = max(order) <= float(np.hypot(*(frequency * shape)))
+    return slower and all(j * _LEAST_PIXELS <= n for j, n in zip(order, shape, strict=True))

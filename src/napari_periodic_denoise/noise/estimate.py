@@ -140,8 +140,10 @@ def estimate_noise(
     of the spectral Gram matrix of the clipped gradient, whitened by its local background; then
     ``Σ |∂(I − N)|`` is minimised over amplitude, phase and frequency of all waves jointly. As a
     specimen's gradient is sparse, the L1 norm ignores it, and recovery is nearly exact. A wave
-    is kept if it shortens the image's description by more than ``4·ln(pixels)`` nats; what is
-    left is searched again until nothing is found.
+    is kept if it shortens the description of the n pixels that the fit looks at by more than
+    ``4·ln n`` nats, with all parts of the image agreeing, and is no artefact of rounding; what
+    is left is searched again until nothing is found. Where something is left behind, the
+    wave's amplitude and phase are let change, as slowly as will do.
 
     Examples
     --------
@@ -211,8 +213,8 @@ def iter_estimate_noise(
         raise ValueError(
             f"sensitivity must be a positive number of false alarms, not {sensitivity!r}"
         )
-    if not isinstance(seed, numbers.Integral) or seed < 0:
-        raise ValueError(f"seed must be an integer from 0 up, not {seed!r}")
+    if not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be an integer from 0 to 2⁶³ − 1, not {seed!r}")
     where = resolve_device(device)
 
     yield Progress("detect", 0, _EXPECTED_STEPS, "reading the image")

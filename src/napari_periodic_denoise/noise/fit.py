@@ -21,6 +21,7 @@ _SHRINK = 0.5
 _BULK = 0.5  # median magnitudes of the residual
 _STEPS = 8
 _BLOCKS = 8  # per axis, over which a wave's evidence must agree
+_LEAST_LINES = 128
 _BAND = 1 << 14  # pixels worked on at once, few enough for the processor's cache
 _NEGLIGIBLE = 1e-6
 _RIDGE = 1e-4  # damps steps along which two waves look alike; the optimum stays where it is
@@ -57,8 +58,7 @@ class GradientSample:
 
     def first(self, count: int) -> GradientSample:
         """About ``count`` pixels of the sample: a random sample too."""
-        share = min(1.0, math.sqrt(count / len(self)))
-        m, n = (math.ceil(share * len(lines)) for lines in (self.rows, self.columns))
+        m, n = _thinned(len(self.rows), len(self.columns), count)
         return replace(
             self,
             rows=self.rows[:m],
@@ -141,13 +141,24 @@ def sample_gradient(image: torch.Tensor, count: int, seed: int, quantum: float) 
     GradientSample
     """
     h, w = image.shape
-    share = min(1.0, math.sqrt(count / ((h - 1) * (w - 1))))
     generator = torch.Generator().manual_seed(seed)
     rows, columns = (
-        torch.randperm(n, generator=generator)[: math.ceil(share * n)].to(image.device)
-        for n in (h - 1, w - 1)
+        torch.randperm(n - 1, generator=generator)[:kept].to(image.device)
+        for n, kept in zip((h, w), _thinned(h - 1, w - 1, count), strict=True)
     )
     return GradientSample(rows, columns, _gradient_at(image, rows, columns), (h, w), quantum)
+
+
+def _thinned(rows: int, columns: int, count: int) -> tuple[int, int]:
+    """Numbers of lines, evenly fewer along both axes, that cross in about ``count`` pixels.
+
+    Of a long and narrow image the short side is kept, as far as `_LEAST_LINES`.
+    """
+    share = min(1.0, math.sqrt(count / (rows * columns)))
+    shorter = min(rows, columns)
+    kept = min(shorter, max(math.ceil(share * shorter), _LEAST_LINES))
+    other = min(max(rows, columns), math.ceil(count / kept))
+    return (kept, other) if rows <= columns else (other, kept)
 
 
 def fit_waves(sample: GradientSample, start: Fit) -> Fit:

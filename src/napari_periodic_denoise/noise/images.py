@@ -33,7 +33,7 @@ def as_image(image: Any) -> NDArray[Any]:  # noqa: ANN401 - anything array-like,
     Raises
     ------
     TypeError
-        If the pixels are not real numbers, or some are masked.
+        If the pixels are not real numbers, or the array is masked.
     ValueError
         If the array is not 2-D, is too small, or holds NaN or infinite pixels.
     """
@@ -108,7 +108,7 @@ def normalize(
     unit = robust_scale(torch.from_numpy(sample - centre)) or 1.0
     levels = np.diff(np.unique(sample))
     quantum = max(float(levels.min()) / unit, _ROUNDING) if levels.size else _ROUNDING
-    if image.dtype.itemsize > 4 or image.dtype.kind == "f":
+    if image.dtype.itemsize >= 4 or image.dtype.kind == "f":  # float32 would round them
         wide = np.subtract(image, centre, dtype=np.float64)
         wide /= unit
         np.clip(wide, -_LARGEST, _LARGEST, out=wide)

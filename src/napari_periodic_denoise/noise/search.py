@@ -36,7 +36,8 @@ Shape = tuple[int, int]
 Steps = Generator[tuple[str, str], None, "_Found"]
 
 _SEARCH_PIXELS = 30_000
-_SEARCH_SIZE = 2048
+_SEARCH_SIZE = 2048  # pixels a side around the centre, from which a fit is widened step by step
+_WIDEN = 4
 _FINAL_PIXELS = 200_000
 _ROUNDS = 12
 _BATCH = 8
@@ -45,6 +46,7 @@ _VISIBLE = 0.25  # grey levels, under which a wave can be an artefact of roundin
 _APART = 1.2  # cycles across the image, below which two waves are one
 _MODULATED = 2.0  # local excess of what is left of a wave, above which its envelope is fitted
 _SIDEBAND = 16.0  # cycles across the image, within which waves may be parts of a modulated one
+_SIDEBAND_STRENGTH = 0.5  # of the carrier's amplitude, at most
 
 # of each Gauss–Newton fit: softening of the first step, and number of steps
 _APPROACH = (3.0, 6)
@@ -203,8 +205,10 @@ def _find_modulated(
     residual = pixels - synthesize([*modulated, *found.waves()], shape, device)
     excess = local_excess(edges(residual), found.fit.frequencies)
     near = _distances(found.fit.frequencies, shape) < _SIDEBAND
-    # a wave that changes leaves something behind, or was found as several
-    suspect = (near & (excess > _MODULATED)).any(1) | (near.sum(1) > 1)
+    strength = np.abs(found.fit.coefficients)
+    # a wave that changes leaves something behind, or was found with weaker ones at its sides
+    sidebands = near & (strength < _SIDEBAND_STRENGTH * strength[:, None])
+    suspect = (near & (excess > _MODULATED)).any(1) | sidebands.any(1)
     while suspect.any():
         carrier = int(np.where(suspect, np.abs(found.fit.coefficients), 0).argmax())
         frequency = found.fit.frequencies[carrier]
@@ -241,17 +245,23 @@ def _find_modulated(
 
 def _examine(left: GradientSample, trial: _Found) -> _Found:
     """Those of the candidates that pay for themselves, fitted to what is left of the image."""
-    if len(trial.fit):
-        # a peak's frequency is not known well enough to follow the wave over a long image
-        few = left.central(_SEARCH_SIZE).first(_SEARCH_PIXELS)
-        trial = replace(trial, fit=fit_waves(few, trial.fit))
-        # a candidate off by a fraction of a cycle still saves a good part of what it can
-        nats, _ = evidence(few, trial.fit)
-        trial = trial.take(nats * len(left) > _HOPEFUL * _needed(left) * len(few))
-    if len(trial.fit):
-        *_, fit = polish_waves(few, trial.fit, *_APPROACH)
-        trial = _believed(left, replace(trial, fit=fit))
-    return trial
+    if not len(trial.fit):
+        return trial
+    # a peak's frequency is not known well enough to follow the wave over a long image
+    size = _SEARCH_SIZE
+    few = left.central(size).first(_SEARCH_PIXELS)
+    trial = replace(trial, fit=fit_waves(few, trial.fit))
+    # a candidate off by a fraction of a cycle still saves a good part of what it can
+    nats, _ = evidence(few, trial.fit)
+    trial = trial.take(nats > _HOPEFUL * EVIDENCE_PER_LOG_PIXEL * math.log(len(few)))
+    if not len(trial.fit):
+        return trial
+    *_, fit = polish_waves(few, trial.fit, *_APPROACH)
+    while size < max(left.shape):
+        size *= _WIDEN
+        few = left.central(size).first(_SEARCH_PIXELS)
+        *_, fit = polish_waves(few, fit, *_APPROACH)
+    return _believed(left, replace(trial, fit=fit))
 
 
 def _believed(sample: GradientSample, found: _Found) -> _Found:
