@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from typer.testing import CliRunner
 
-from napari_periodic_denoise import __version__, cli, demo, estimate_noise
+from napari_periodic_denoise import __version__, demo, estimate_noise
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.noise import estimate as engine
 
@@ -234,6 +234,22 @@ def test_running_out_of_memory_costs_one_file(files, out, monkeypatch):
     assert names(out) == ["small.tif"]
 
 
+def test_an_error_that_nobody_expected_costs_one_file(files, out, monkeypatch):
+    def broken(image, **options):
+        if image.shape[0] > 96:
+            raise ZeroDivisionError("Fraction(0, 0)\nand more")
+        return real(image, **options)
+
+    real = engine.iter_estimate_noise
+    monkeypatch.setattr(engine, "iter_estimate_noise", broken)
+    tifffile.imwrite(files / "bad.tif", np.zeros((100, 100), np.uint8))
+    tifffile.imwrite(files / "good.tif", noisy())
+    result = run("clean", files / "bad.tif", files / "good.tif", "--out", out)
+    assert result.exit_code == 1
+    assert result.stderr == f"error: {files / 'bad.tif'}: ZeroDivisionError: Fraction(0, 0)\n"
+    assert names(out) == ["good.tif"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -325,21 +341,39 @@ def test_demo_opens_napari_where_it_can(
 ):
     shown = []
     monkeypatch.setattr(demo, "has_display", lambda: display)
-    monkeypatch.setattr(demo, "show_in_napari", shown.append)
+    monkeypatch.setattr(demo, "open_napari", lambda: shown.append(True))
     result = run("demo", "--out", tmp_path, *options)
     assert result.exit_code == 0
     assert bool(shown) is opened
 
 
 def test_demo_without_qt_says_what_to_install(tmp_path, monkeypatch, quick_demo):
-    def no_qt(results):
-        raise ImportError("No Qt bindings could be found")
-
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['qtpy'] = None")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(demo, "has_display", lambda: True)
-    monkeypatch.setattr(demo, "show_in_napari", no_qt)
     result = run("demo", "--out", tmp_path)
-    assert result.exit_code == 1
+    assert result.exit_code == 0  # the files are written
     assert "napari-periodic-denoise[all]" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="displays as X has them")
+def test_demo_outlives_a_display_that_is_not_there(tmp_path, monkeypatch, quick_demo):
+    for name in ("WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DISPLAY", ":987")
+    result = run("demo", "--out", tmp_path)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("napari ended with exit code ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_demo_says_where_it_cannot_write(tmp_path, quick_demo):
+    (tmp_path / "file").touch()
+    result = run("demo", "--out", tmp_path / "file" / "d", "--no-gui")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {tmp_path / 'file' / 'd'}: ")
+    assert result.stderr.count("\n") == 1
 
 
 def test_progress_is_shown_on_a_terminal(files, out, monkeypatch):
@@ -350,4 +384,5 @@ def test_progress_is_shown_on_a_terminal(files, out, monkeypatch):
     result = run("clean", files / "a.tif", "--out", out)
     assert "1/1 a.tif" in result.stderr
     assert result.stdout.count("\n") == 1
-    assert cli.__name__ not in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.output

@@ -43,6 +43,21 @@ def test_napari_shows_before_noise_and_after_in_rows(qapp, monkeypatch, results)
     assert any("Periodic noise" in name for name in seen["docks"])
 
 
+@pytest.mark.skipif(not demo.has_display(), reason="needs a display: make test has one")
+def test_napari_opens_in_a_process_of_its_own(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import napari, pathlib\n"
+        "def look():\n"
+        "    viewer = napari.current_viewer()\n"
+        "    pathlib.Path(__file__).with_name('seen').write_text(str(len(viewer.layers)))\n"
+        "    viewer.close()\n"
+        "napari.run = look\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    demo.open_napari()
+    assert (tmp_path / "seen").read_text() == "6"
+
+
 @pytest.mark.parametrize(
     ("platform", "variables", "expected"),
     [

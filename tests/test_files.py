@@ -1,8 +1,10 @@
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
+import zlib
 
 import imageio.v3 as iio
 import numpy as np
@@ -66,6 +68,37 @@ def test_tiff_keeps_resolution_to_the_fraction(tmp_path, pixels, resolution, uni
         tags = tiff.pages.first.tags
         assert (tags["XResolution"].value, tags["YResolution"].value) == resolution
         assert tags["ResolutionUnit"].value == unit
+
+
+@pytest.mark.parametrize("fractions", [(0, 0, 0, 0), (72, 1, 72, 0), (0, 1, 72, 1)])
+def test_a_tiffs_resolution_that_is_no_number_is_dropped(tmp_path, pixels, fractions):
+    tifffile.imwrite(tmp_path / "in.tif", pixels, resolution=(7, 7), resolutionunit=2)
+    with tifffile.TiffFile(tmp_path / "in.tif", mode="r+b") as tiff:
+        tiff.pages.first.tags["XResolution"].overwrite(fractions[:2])
+        tiff.pages.first.tags["YResolution"].overwrite(fractions[2:])
+    assert rewrite(tmp_path / "in.tif", tmp_path / "out.tif").calibration.resolution is None
+    with tifffile.TiffFile(tmp_path / "out.tif") as tiff:
+        np.testing.assert_array_equal(tiff.asarray(), pixels)
+        assert tiff.pages.first.resolutionunit == 1  # none: not one pixel per inch
+
+
+@pytest.mark.parametrize(("told", "kept"), [(6, 6), (8, 8), (0, 1), (9, 1)])
+def test_tiff_keeps_orientation(tmp_path, pixels, told, kept):
+    tifffile.imwrite(tmp_path / "in.tif", pixels, extratags=[(274, "H", 1, told, True)])
+    image = rewrite(tmp_path / "in.tif", tmp_path / "out.tif")
+    write_image(tmp_path / "noise.tif", np.float32(pixels), image.calibration.of_noise())
+    for name in ("out.tif", "noise.tif"):
+        with tifffile.TiffFile(tmp_path / name) as tiff:
+            assert tiff.pages.first.tags.valueof("Orientation") == kept
+            np.testing.assert_array_equal(tiff.asarray(), pixels)
+
+
+@pytest.mark.parametrize("limit", [3000, 1000])  # of 3840 pixels, where Pillow warns and raises
+def test_a_large_png_is_no_attack(tmp_path, monkeypatch, pixels, limit):
+    iio.imwrite(tmp_path / "in.png", pixels)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    np.testing.assert_array_equal(read_image(tmp_path / "in.png").pixels, pixels)
+    assert limit == Image.MAX_IMAGE_PIXELS
 
 
 def test_imagej_pixel_size_and_display_range_are_kept(tmp_path, pixels):
@@ -171,6 +204,15 @@ def png_damaged(path):
     path.write_bytes(content)
 
 
+def png_enormous(path):
+    """A header that promises 2**34 pixels, and next to nothing behind it."""
+    png(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", 2**17, 2**17)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+
+
 def tiff(path):
     tifffile.imwrite(path, np.zeros((20, 20), np.uint8))
 
@@ -209,6 +251,7 @@ REFUSED = [
     (png_palette, "a.png", "colour"),
     (png_animation, "a.png", "animation"),
     (png_damaged, "a.png", "damaged or cut short"),
+    (png_enormous, "a.png", "131072×131072 pixels; at most 2³¹"),
     (tiff_colour, "a.tif", "colour"),
     (tiff_palette, "a.tif", "colour"),
     (tiff_stack, "a.tif", r"a stack \(5×20×20, axes QYX\)"),

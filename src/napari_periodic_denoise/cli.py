@@ -120,10 +120,9 @@ def clean(
             _check_targets(job, sources, claims, overwrite=overwrite)
             label = f"{number}/{len(jobs)} {job.source.name}"
             summary = _clean_file(job, label, options)
-        except (OSError, ValueError, TypeError, RuntimeError, MemoryError) as error:
-            # RuntimeError is what torch raises when memory runs out
+        except Exception as error:  # whatever is wrong with one file, the others are done
             failed = True
-            typer.echo(f"error: {job.source}: {_one_line(error)}", err=True)
+            typer.echo(f"error: {job.source}: {_reason(error)}", err=True)
         else:
             typer.echo(f"{job.source}: {summary}")
     if failed:
@@ -140,15 +139,18 @@ def demo(
     ] = False,
 ) -> None:
     """Clean the two sample images, draw before, noise and after, and show them in napari."""
-    from napari_periodic_denoise.demo import has_display, show_in_napari, write_demo
-    from napari_periodic_denoise.samples import cell_with_interference, newspaper_halftone
+    from napari_periodic_denoise.demo import has_display, open_napari, write_demo
+    from napari_periodic_denoise.samples import SAMPLES
 
-    results = []
-    for sample in (cell_with_interference(), newspaper_halftone()):
+    for make in SAMPLES:
+        sample = make()
         estimate = _estimate(sample.image, sample.name, {})
-        figure = write_demo(sample, estimate, out)
+        try:
+            figure = write_demo(sample, estimate, out)
+        except OSError as error:
+            typer.echo(f"error: {out}: {_reason(error)}", err=True)
+            raise typer.Exit(1) from error
         typer.echo(f"{sample.name}: {estimate.summary}\n    {figure.resolve()}")
-        results.append((sample, estimate))
     typer.echo(f"Images and figures are in {out.resolve()}")
     if no_gui:
         return
@@ -157,14 +159,9 @@ def demo(
         return
     typer.echo("Opening napari; close its window to end.")
     try:
-        show_in_napari(results)
-    except ImportError as error:
-        typer.echo(
-            f"error: napari can't open a window ({_one_line(error)}); "
-            'pip install "napari-periodic-denoise[all]" brings what it needs',
-            err=True,
-        )
-        raise typer.Exit(1) from error
+        open_napari()
+    except RuntimeError as error:  # no failure of the demo: the files are there
+        typer.echo(str(error), err=True)
 
 
 def _job(source: Path, out: Path, *, noise: bool) -> _Job:
@@ -236,5 +233,11 @@ def _estimate(pixels: np.ndarray, label: str, options: dict[str, Any]) -> NoiseE
             bar.update(task, completed=step.done, total=step.total, description=step.message)
 
 
-def _one_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
+def _reason(error: Exception) -> str:
+    """Say in one line what was wrong, with the type of an error that nobody expected."""
+    from napari_periodic_denoise.files import one_line
+
+    # RuntimeError is what torch raises when memory runs out
+    if isinstance(error, OSError | ValueError | TypeError | RuntimeError | MemoryError):
+        return one_line(error)
+    return f"{type(error).__name__}: {one_line(error)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_periodic_denoise.files import Calibration, write_image
+from napari_periodic_denoise.files import Calibration, one_line, write_image
 
 if TYPE_CHECKING:
     from napari_periodic_denoise.noise.estimate import NoiseEstimate
@@ -78,6 +79,29 @@ def has_display() -> bool:
     return not on_linux or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+def open_napari() -> None:
+    """Show the samples' estimates by :func:`show_in_napari`, in a process of its own.
+
+    Where no window can be opened after all, Qt does not raise: it ends the process.
+
+    Raises
+    ------
+    RuntimeError
+        If napari could not be opened or ended badly; the message says why, in one line.
+    """
+    child = subprocess.run(
+        [sys.executable, "-P", "-m", __name__],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    if child.returncode:
+        lines = child.stderr.decode(errors="replace").strip().splitlines()
+        # Python says last what was wrong; Qt, which kills its process, says it first
+        reason = lines[-1 if child.returncode == 1 else 0] if lines else "without a word"
+        raise RuntimeError(f"napari ended with exit code {child.returncode}: {reason}")
+
+
 def show_in_napari(results: Sequence[tuple[Sample, NoiseEstimate]]) -> None:
     """Open napari with each sample, its noise and the cleaned image side by side; wait for it.
 
@@ -108,3 +132,17 @@ def show_in_napari(results: Sequence[tuple[Sample, NoiseEstimate]]) -> None:
     QApplication.processEvents()  # gives the canvas the room that the dock leaves
     viewer.reset_view()
     napari.run()
+
+
+if __name__ == "__main__":  # as open_napari has it
+    from napari_periodic_denoise import estimate_noise
+    from napari_periodic_denoise.samples import SAMPLES
+
+    samples = [make() for make in SAMPLES]
+    try:
+        show_in_napari([(sample, estimate_noise(sample.image)) for sample in samples])
+    except ImportError as problem:
+        hint = 'pip install "napari-periodic-denoise[all]" brings what napari needs'
+        sys.exit(f"{one_line(problem)}; {hint}")
+    except Exception as problem:
+        sys.exit(f"{type(problem).__name__}: {one_line(problem)}")

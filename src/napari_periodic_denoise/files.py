@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +13,14 @@ from typing import Any, BinaryIO
 
 import imageio.v3 as iio
 import numpy as np
+import PIL.Image
 import tifffile
 
 from napari_periodic_denoise import __version__
 
 _TIFF_SUFFIXES = (".tif", ".tiff")
 _PNG_SUFFIX = ".png"
+_MAX_PNG_PIXELS = 2**31
 _SIGNATURES = {
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
@@ -38,22 +41,26 @@ class Calibration:
     Attributes
     ----------
     resolution : tuple or None
-        Pixels per unit along x and y, as numbers or as TIFF's fractions; None if not told.
+        Pixels per unit along x and y, as numbers or as TIFF's fractions; None if not told, or
+        told in numbers that are none.
     unit : int
         TIFF's ResolutionUnit: 1 none, 2 inch, 3 centimetre.
     description : str
         TIFF's ImageDescription, where ImageJ and OME keep unit, pixel size and display range.
     photometric : int
         TIFF's PhotometricInterpretation: 0 where the smallest value is white, 1 where black.
+    orientation : int
+        TIFF's Orientation: how a viewer is to turn and flip the stored rows and columns.
     """
 
     resolution: tuple[Any, Any] | None = None
     unit: int = 1
     description: str = ""
     photometric: int = 1
+    orientation: int = 1
 
     def of_noise(self) -> Calibration:
-        """Return the calibration for noise found in the image: its pixel size, nothing else.
+        """Return the calibration for noise found in the image: its pixel size and orientation.
 
         The display range, and the data type that OME names, are the image's alone.
         """
@@ -75,6 +82,11 @@ class ImageFile:
 
     pixels: np.ndarray
     calibration: Calibration = field(default_factory=Calibration)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its type if it says nothing."""
+    return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def read_image(path: Path) -> ImageFile:
@@ -164,8 +176,16 @@ def _signature(file: BinaryIO) -> str:
 
 
 def _damaged(kind: str, error: Exception) -> str:
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
-    return f"not a whole {kind} file: damaged or cut short ({reason})"
+    return f"not a whole {kind} file: damaged or cut short ({one_line(error)})"
+
+
+def _resolution(horizontal: object, vertical: object) -> tuple[Any, Any] | None:
+    """Return the two if each is a positive number or fraction; some programs write 0/0."""
+    for value in (horizontal, vertical):
+        parts = value if isinstance(value, tuple) else (value,)
+        if not all(isinstance(part, int | float) and 0 < part < math.inf for part in parts):
+            return None
+    return horizontal, vertical
 
 
 def _read_tiff(file: BinaryIO) -> ImageFile:
@@ -183,14 +203,17 @@ def _read_tiff(file: BinaryIO) -> ImageFile:
         ends = (o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True))
         if max(ends, default=0) > tiff.filehandle.size:
             raise ImageFileError("not a whole TIFF file: cut short")
-        horizontal, vertical = (page.tags.get(f"{axis}Resolution") for axis in "XY")
+        resolution = _resolution(*(page.tags.valueof(f"{axis}Resolution") for axis in "XY"))
+        unit = page.tags.valueof("ResolutionUnit", default=2)  # TIFF 6.0: inch
+        orientation = page.tags.valueof("Orientation", default=1)
         return ImageFile(
             pixels=series.asarray(),
             calibration=Calibration(
-                resolution=(horizontal.value, vertical.value) if horizontal and vertical else None,
-                unit=int(page.tags.valueof("ResolutionUnit", default=2)),  # TIFF 6.0: inch
+                resolution=resolution,
+                unit=int(unit) if resolution else 1,
                 description=page.description,
                 photometric=int(page.photometric),
+                orientation=int(orientation) if orientation in range(1, 9) else 1,
             ),
         )
 
@@ -205,15 +228,31 @@ def _write_tiff(file: BinaryIO, pixels: np.ndarray, calibration: Calibration) ->
         description=calibration.description.encode() or None,
         metadata=None,  # shape and dtype are the input's: its description holds as it is
         software=f"napari-periodic-denoise {__version__}",
+        extratags=[(274, "H", 1, calibration.orientation, True)],  # 274: Orientation
     )
 
 
+@contextmanager
+def _any_number_of_pixels() -> Iterator[None]:
+    """Let Pillow read images that it would take for an attack by their size."""
+    limit = PIL.Image.MAX_IMAGE_PIXELS
+    PIL.Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        PIL.Image.MAX_IMAGE_PIXELS = limit
+
+
 def _read_png(file: BinaryIO) -> ImageFile:
-    with iio.imopen(file, "r", plugin="pillow") as png:
-        if png.properties().is_batch:
+    with _any_number_of_pixels(), iio.imopen(file, "r", plugin="pillow") as png:
+        properties = png.properties()
+        if properties.is_batch:
             raise ImageFileError("an animation; single 2-D images are taken so far")
+        height, width = properties.shape[:2]
+        if height * width > _MAX_PNG_PIXELS:
+            raise ImageFileError(f"{height}×{width} pixels; at most 2³¹ are taken from a PNG file")
         pixels = np.asarray(png.read())
-        dpi = png.metadata().get("dpi")
+        dpi = _resolution(*png.metadata().get("dpi", (None, None)))
     if pixels.ndim != 2:
         raise ImageFileError("a colour image or one with alpha; only grey images are taken so far")
     return ImageFile(pixels, Calibration(resolution=dpi, unit=2 if dpi else 1))

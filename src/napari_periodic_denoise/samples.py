@@ -79,3 +79,7 @@ def newspaper_halftone() -> Sample:
         image=np.asarray(imread(path.read_bytes(), extension=".png")),
         attribution="period_input.jpg, OpenCV documentation 4.6.0 (Apache-2.0 / BSD-3-Clause)",
     )
+
+
+#: The samples, in the order in which they are shown.
+SAMPLES = (cell_with_interference, newspaper_halftone)

@@ -35,7 +35,8 @@ class FakeEngine:
         assert method == "aligned"
         self.images.append(image)
         held = np.ones(1000)
-        yield Progress("detect", 0, 2, "looking for waves")
+        yield Progress("detect", 0, 2, "reading the image")
+        yield Progress("detect", 1, 2, "looking for waves")
         if self.error:
             raise self.error
         while True:

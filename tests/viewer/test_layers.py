@@ -1,6 +1,7 @@
 """The two result layers, without any window."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from fakes import make_estimate
 from napari.components import LayerList
 from napari.layers import Image
 
-from napari_periodic_denoise import __version__
+from napari_periodic_denoise import Wave, __version__
 from napari_periodic_denoise.viewer import layers
 
 
@@ -82,6 +83,34 @@ def test_metadata_tell_where_a_result_comes_from(source, image):
         assert layers.is_result(layer)
     assert not layers.is_result(source)
     assert source.metadata == {}
+
+
+def test_metadata_of_a_modulated_wave_are_json(source, image):
+    wave = Wave((0.0, 0.1), 3.0, 0.0, 1e-9, 100.0, envelope=((3 + 1j, 0.5j), (1 + 0j, -2j)))
+    layer_list = LayerList([source])
+    deliver(layer_list, source, replace(make_estimate(image), waves=(wave,)))
+    for layer in layer_list[1:]:
+        record = layer.metadata["periodic_noise"]
+        assert json.loads(json.dumps(record)) == record
+        assert record["waves"][0]["envelope"] == [[[3, 1], [0, 0.5]], [[1, 0], [0, -2]]]
+
+
+@pytest.mark.parametrize("foreign", ["50 Hz", None, [1, 2]])
+def test_metadata_of_others_under_the_same_key_are_skipped(source, image, foreign):
+    other = Image(image, metadata={"periodic_noise": foreign})
+    source.metadata["periodic_noise"] = foreign
+    layer_list = LayerList([other, source])
+    deliver(layer_list, source, make_estimate(image))
+    assert [layers.is_result(layer) for layer in layer_list] == [False, False, True, True]
+    assert other.metadata == source.metadata == {"periodic_noise": foreign}
+
+
+def test_failed_delivery_leaves_nothing_behind(source, image):
+    layer_list = LayerList([source])
+    estimate = replace(make_estimate(image), cleaned="no picture")
+    with pytest.raises(Exception, match=r"."):
+        deliver(layer_list, source, estimate)
+    assert list(layer_list) == [source]
 
 
 def test_second_delivery_updates_even_renamed_layers(source, image):

@@ -2,8 +2,11 @@
 
 import gc
 import os
+import subprocess
+import sys
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, current_thread, main_thread
 
 import dask
@@ -12,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_periodic_denoise.noise.estimate import METHODS as ENGINE_METHODS
@@ -68,8 +73,9 @@ def test_methods_are_the_engines():
 
 
 def test_everything_says_what_it_does_to_the_picture(dock):
-    for part in (dock.layer, dock.method, dock.run_button):
-        assert "noise" in part.tooltip
+    tooltips = {part.tooltip for part in (dock.layer, dock.method, dock.run_button)}
+    assert all(tooltips)
+    assert len(tooltips) == 3
 
 
 def test_layer_choice_follows_the_selection(dock, viewer, image):
@@ -246,6 +252,15 @@ def test_cancel_need_not_wait_for_what_cannot_be_stopped(
     release.set()
 
 
+def test_what_was_left_behind_does_not_keep_python_from_quitting():
+    code = """
+import time
+from napari_periodic_denoise.viewer import worker
+next(worker._aside(lambda: time.sleep(1000), "reading"))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_lazy_layer_is_computed_in_the_thread(dock, viewer, image, engine, wait):
     threads = []
 
@@ -284,20 +299,54 @@ def test_the_viewer_keeps_a_core(dock, viewer, image, engine, wait):
     assert gc.get_freeze_count() == 0
 
 
+@pytest.mark.parametrize("met_torch_before", [False, True])
+def test_overlapping_runs_leave_torchs_threads_as_they_were(monkeypatch, met_torch_before):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+            if met_torch_before:
+                for thread in (first, second):
+                    assert thread.submit(torch.get_num_threads).result() == 4
+            runs = [(thread, worker._a_core_for_the_viewer()) for thread in (first, second)]
+            for thread, run in runs:
+                thread.submit(run.__enter__).result()
+                assert thread.submit(torch.get_num_threads).result() == 3
+            for thread, run in runs:
+                assert thread.submit(torch.get_num_threads).result() == 3
+                thread.submit(run.__exit__, None, None, None).result()
+                assert thread.submit(torch.get_num_threads).result() == 4
+        with ThreadPoolExecutor(1) as new:
+            assert new.submit(torch.get_num_threads).result() == 4
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_overlapping_runs_share_what_is_set_aside():
+    first, second = worker._short_collections(), worker._short_collections()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert gc.get_freeze_count() > 0
+    second.__exit__(None, None, None)
+    assert gc.get_freeze_count() == 0
+
+
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "words", "is_bug"),
     [
-        (MemoryError(), "not enough memory"),
-        (torch.OutOfMemoryError("CUDA out of memory."), "not enough memory"),
-        (RuntimeError("MPS backend out of memory"), "not enough memory"),
-        (RuntimeError("[enforce fail] can't allocate memory"), "not enough memory"),
-        (RuntimeError("mat1 and mat2 do not fit"), "RuntimeError: mat1 and mat2 do not fit"),
-        (ValueError("no such wave"), "no such wave"),
+        (MemoryError(), "not enough memory", False),
+        (torch.OutOfMemoryError("CUDA out of memory."), "not enough memory", False),
+        (RuntimeError("MPS backend out of memory"), "not enough memory", False),
+        (RuntimeError("[enforce fail] can't allocate memory"), "not enough memory", False),
+        (RuntimeError("mat1 and mat2 do not fit"), "RuntimeError: mat1 and mat2 do not", True),
+        (ValueError("no such wave"), "no such wave", True),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 def test_every_error_frees_the_dock_and_is_told(
-    dock, viewer, image, engine, wait, notifications, error, words
+    dock, viewer, image, engine, wait, notifications, error, words, is_bug
 ):
     viewer.add_image(image)
     engine.error = error
@@ -310,7 +359,7 @@ def test_every_error_frees_the_dock_and_is_told(
     assert notification.severity.value == "error"
     assert dock.status.value
     # a person gets words; a bug keeps its traceback
-    assert hasattr(notification, "exception") != ("memory." in words or "enough" in words)
+    assert hasattr(notification, "exception") == is_bug
     notifications.clear()
     engine.error = None
     click(dock)
@@ -325,19 +374,41 @@ def test_every_error_frees_the_dock_and_is_told(
         (np.full((32, 32), np.nan), "numpy.nan_to_num"),
         (np.zeros((5, 50), np.uint8), "at least 16×16"),
         (np.zeros((32, 32), bool), "not dtype bool"),
+        (np.ma.masked_equal(np.eye(32), 1), "fill the masked pixels"),
+        (dask.array.from_array(np.full((32, 32), np.nan)), "numpy.nan_to_num"),
     ],
-    ids=["nan", "tiny", "bool"],
+    ids=["nan", "tiny", "bool", "masked", "lazy"],
 )
-def test_pixels_that_are_not_taken_are_told(
-    dock, viewer, engine, wait, notifications, pixels, words
-):
+def test_pixels_that_are_not_taken_are_told(dock, viewer, wait, notifications, pixels, words):
+    # by the real engine
     viewer.add_image(pixels, contrast_limits=(0, 1))
     click(dock)
     wait()
     assert is_idle(dock)
     assert words in dock.status.value
     assert [words in note.message for note in notifications] == [True]
+    assert [hasattr(note, "exception") for note in notifications] == [False]
+
+
+def test_pixels_that_cannot_be_read_are_told(dock, viewer, image, engine, wait, notifications):
+    def fail(block):
+        if current_thread() is not main_thread():
+            raise OSError("the disk is gone")
+        return block
+
+    lazy = dask.array.from_array(image).map_blocks(fail, meta=image[:0, :0])
+    with dask.config.set(scheduler="synchronous"):
+        viewer.add_image(lazy, contrast_limits=(0, 255))
+        click(dock)
+        wait()
+    assert dock.status.value == "This layer can't be worked on: the disk is gone"
+    assert [hasattr(note, "exception") for note in notifications] == [False]
     assert not engine.images
+
+
+def test_reading_leaves_the_checks_to_the_engine():
+    for pixels in (np.full((32, 32), np.nan), torch.zeros(32, 32, dtype=torch.bfloat16)):
+        assert worker._read(pixels) is pixels
 
 
 def test_an_error_after_cancel_is_not_told(
@@ -374,6 +445,46 @@ def test_removing_the_layer_stops_the_run(dock, viewer, image, engine, wait, qtb
     click(dock)
     wait()
     assert len(viewer.layers) == 3
+
+
+def test_replacing_the_layer_stops_the_run(dock, viewer, image, engine, wait, qtbot):
+    viewer.add_image(image)
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: bool(engine.images))
+    new = Image(image + 1)
+    viewer.layers[0] = new
+    engine.hold.clear()
+    wait()
+    assert list(viewer.layers) == [new]
+    assert "removed" in dock.status.value
+    assert dock.layer.value is new
+
+
+@pytest.mark.parametrize("updated", [False, True])
+def test_removing_the_layer_while_results_arrive(dock, viewer, image, engine, wait, updated):
+    source = viewer.add_image(image, name="cell")
+    kept = []
+    if updated:
+        click(dock)
+        wait()
+        viewer.layers.remove("cell cleaned")
+        kept = [viewer.layers["cell noise"]]
+        engine.amplitude = 6
+    arrived = []
+
+    def remove_source_next(event):
+        arrived.append(event.value.name)
+        QTimer.singleShot(0, lambda: viewer.layers.remove(source))
+
+    viewer.layers.events.inserted.connect(remove_source_next)
+    dock.layer.value = source
+    click(dock)
+    wait()
+    assert arrived == ["cell cleaned" if updated else "cell noise"]
+    assert list(viewer.layers) == kept
+    assert all(layer.data.max() == 6 for layer in kept)
+    assert dock.status.value == "Cancelled: the layer was removed."
 
 
 def test_removing_another_layer_does_not(dock, viewer, image, engine, wait, qtbot):

@@ -88,19 +88,25 @@ def test_both_samples_and_the_menu(viewer):
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_the_window_stays_alive(dtype):
+    """While it works, a run never blocks the event loop for a tenth of a second.
+
+    Not so while its two layers arrive: napari itself takes longer than that to add a layer, even
+    one of 16×16 pixels. That time, measured here, plus 0.1 s is what the arrival may block.
+    """
+    tries = []
     # the best of five, since others may keep the machine busy
     for _ in range(5):
         measured = json.loads(python(Path(__file__).with_name("first_run.py"), dtype))
         print(measured)
+        tries.append(measured)
         assert measured["layers"] == 4
         assert not measured["torch before Run"]
         assert measured["opening"] < 1
         working = max(measured["first run"], measured["second run"])
-        # what napari takes to add a layer is not ours; but nothing of note comes on top
         arriving = max(measured["first arrival"], measured["second arrival"])
         if working < 0.1 and arriving < measured["napari's own"] + 0.1:
             return
-    pytest.fail(f"the event loop was blocked for too long: {measured}")
+    pytest.fail("the event loop was blocked for too long:\n" + "\n".join(map(str, tries)))
 
 
 @pytest.mark.parametrize("stage", ["Starting", "Looking", "Fitting", "Subtracting"])

@@ -42,6 +42,8 @@ _FINAL_PIXELS = 200_000
 _ROUNDS = 12
 _BATCH = 8
 _HOPEFUL = 0.25  # share of the needed evidence that a rough fit must show
+_OVERWHELMING = 50.0  # times the needed evidence
+_UNEVEN = 2 / 3  # of the consensus, which is then enough
 _VISIBLE = 0.25  # grey levels, under which a wave can be an artefact of rounding another
 _APART = 1.2  # cycles across the image, below which two waves are one
 _MODULATED = 2.0  # local excess of what is left of a wave, above which its envelope is fitted
@@ -268,7 +270,9 @@ def _believed(sample: GradientSample, found: _Found) -> _Found:
     """Those of the waves that pay for themselves, all over the image, and are no rounding."""
     nats, consensus = evidence(sample, found.fit)
     strength = np.abs(found.fit.coefficients)
-    believed = (nats > _needed(sample)) & (consensus > CONSENSUS)
+    # overwhelming evidence may be uneven: two waves close by are at first found as one that beats
+    agreed = np.where(nats > _OVERWHELMING * _needed(sample), _UNEVEN * CONSENSUS, CONSENSUS)
+    believed = (nats > _needed(sample)) & (consensus > agreed)
     believed &= strength >= _VISIBLE * sample.quantum
     # two waves that have moved onto each other describe one that changes
     twin = (_distances(found.fit.frequencies, found.shape) < _APART) & (

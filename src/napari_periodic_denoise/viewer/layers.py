@@ -21,7 +21,7 @@ PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_l
 
 def is_result(layer: Layer) -> bool:
     """Whether a layer was made by this plugin."""
-    return METADATA_KEY in layer.metadata
+    return bool(_record(layer))
 
 
 def why_not_taken(layer: Image) -> str:
@@ -147,10 +147,15 @@ def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | 
         The first one, should the user have duplicated it.
     """
     for layer in layers:
-        record = layer.metadata.get(METADATA_KEY, {})
+        record = _record(layer)
         if (record.get("source_id"), record.get("result")) == (str(source.unique_id), result):
             return layer
     return None
+
+
+def _record(layer: Layer) -> dict[str, Any]:
+    record = layer.metadata.get(METADATA_KEY)
+    return record if isinstance(record, dict) else {}  # else it is somebody else's
 
 
 def update(layer: Image, arguments: dict[str, Any]) -> None:
@@ -180,7 +185,7 @@ def deliver(
 
     Each step is one thing that napari is slow at: a new layer costs it about a tenth of a
     second, drawing a large one for the first time as much again. Between the steps the caller
-    lets the event loop run.
+    lets the event loop run. Closed early, it removes again what it has added.
 
     Parameters
     ----------
@@ -196,19 +201,25 @@ def deliver(
     None
     """
     added = []
-    for arguments in result_arguments(source, estimate, limits):
-        result = arguments["metadata"][METADATA_KEY]["result"]
-        layer = find_result(layers, source, result)
-        if layer is None:
-            added.append(Image(**arguments, visible=False))
-            if result == "cleaned":
-                added[-1].contrast_limits_range = source.contrast_limits_range
-            layers.append(added[-1])
-        else:
-            update(layer, arguments)
-            if result == "noise":
-                layer.contrast_limits_range = layer.contrast_limits = limits
-        yield
-    for layer in added:
-        layer.visible = True
-        yield
+    try:
+        for arguments in result_arguments(source, estimate, limits):
+            result = arguments["metadata"][METADATA_KEY]["result"]
+            layer = find_result(layers, source, result)
+            if layer is None:
+                added.append(Image(**arguments, visible=False))
+                if result == "cleaned":
+                    added[-1].contrast_limits_range = source.contrast_limits_range
+                layers.append(added[-1])
+            else:
+                update(layer, arguments)
+                if result == "noise":
+                    layer.contrast_limits_range = layer.contrast_limits = limits
+            yield
+        for layer in added:
+            layer.visible = True
+            yield
+    except BaseException:  # GeneratorExit among them
+        for layer in added:
+            if layer in layers:
+                layers.remove(layer)
+        raise

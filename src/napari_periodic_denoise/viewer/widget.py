@@ -77,7 +77,10 @@ class PeriodicNoiseDock(Container[Widget]):
         self.native_parent_changed.connect(self._on_docked_or_closed)
         self.native.destroyed.connect(self._on_destroyed)
         napari_viewer.layers.selection.events.active.connect(self._follow_selection)
-        napari_viewer.layers.events.removed.connect(self._on_removed)
+        napari_viewer.layers.events.removed.connect(self._stop_if_layer_is_gone)
+        # viewer.layers[0] = other: of this napari tells no dock
+        napari_viewer.layers.events.changed.connect(self._stop_if_layer_is_gone)
+        napari_viewer.layers.events.changed.connect(self.reset_choices)
         self._show_whether_taken()
         self._follow_selection()
 
@@ -185,21 +188,22 @@ class PeriodicNoiseDock(Container[Widget]):
         QTimer.singleShot(_TURN, lambda: self._deliver_step(steps, summary))
 
     def _deliver_step(self, steps: Generator[None, None, None], summary: str) -> None:
-        if not self._destroyed:
-            try:
-                next(steps)
-            except StopIteration:
-                self._ending = summary
-            except Exception as error:
-                self._on_error(error)
+        try:
+            if self._is_stopped():
+                steps.close()
             else:
+                next(steps)
                 self._take_turn(steps, summary)
                 return
+        except StopIteration:
+            self._ending = summary
+        except Exception as error:
+            self._on_error(error)
         self._delivering = False
         self._show_end()
 
-    def _on_removed(self, event: Any) -> None:  # noqa: ANN401 - napari's Event
-        if event.value is self._source:
+    def _stop_if_layer_is_gone(self) -> None:
+        if self._source not in self._viewer.layers:
             self.stop("Cancelled: the layer was removed.")
 
     def _on_docked_or_closed(self, parent: object) -> None:

@@ -6,20 +6,20 @@ import ctypes
 import gc
 import os
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import numpy as np
 from napari.qt.threading import create_worker
 from superqt.utils import GeneratorWorker
 
 from napari_periodic_denoise.viewer.layers import symmetric_limits
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from napari_periodic_denoise import NoiseEstimate, Progress
 
     Engine = Callable[..., Generator[Progress, None, NoiseEstimate]]
@@ -153,49 +153,102 @@ def _steps(data: Any, method: str) -> Generator[Step, None, Outcome]:  # noqa: A
             engine = yield from _aside(load_engine, "starting torch")
         image = yield from _aside(lambda: _read(data), "reading the image")
         with _a_core_for_the_viewer(), closing(engine(image, method=method)) as run:
+            progress: Progress | None = None
             while True:
                 try:
                     progress = next(run)
                 except StopIteration as end:
                     estimate: NoiseEstimate = end.value
                     return Outcome(estimate, symmetric_limits(estimate.noise))
+                except (TypeError, ValueError) as error:
+                    if progress is None or progress.done:
+                        raise  # a bug: of the image it complains in its first step
+                    raise _not_taken(error) from error
                 yield Step(progress.message, progress.done, progress.total)
 
 
 def _aside(task: Callable[[], T], message: str) -> Generator[Step, None, T]:
     # An import or a lazy array's computation can't be interrupted. In a further thread it can be
     # left behind, so that Cancel need not wait for it.
-    executor = ThreadPoolExecutor(max_workers=1)
-    future = executor.submit(task)
-    executor.shutdown(wait=False)
+    # As a daemon it does not keep Python from quitting, as an executor's thread would.
+    future: Future[T] = Future()
+
+    def do() -> None:
+        try:
+            future.set_result(task())
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=do, daemon=True).start()
     while not wait([future], timeout=0.05).done:
         yield Step(message)
     return future.result()
 
 
-def _read(data: Any) -> np.ndarray:  # noqa: ANN401
-    from napari_periodic_denoise.noise.images import as_image
+def _read(data: Any) -> Any:  # noqa: ANN401
+    # Only computed here: what is taken, the engine says. It knows tensors and masks as well.
+    import torch
 
     try:
-        return as_image(data)
+        return data if isinstance(data, torch.Tensor) else np.asanyarray(data)
     except (TypeError, ValueError, OSError) as error:
-        raise CannotRunError(f"This layer can't be worked on: {error}") from error
+        raise _not_taken(error) from error
+
+
+def _not_taken(error: Exception) -> CannotRunError:
+    return CannotRunError(f"This layer can't be worked on: {error}")
+
+
+def _shared(
+    change: Callable[[], AbstractContextManager[T]],
+) -> Callable[[], AbstractContextManager[T]]:
+    # For what belongs to the process, while runs of several viewers overlap: the first to come
+    # changes it, the last to go restores it.
+    lock, held = Lock(), ExitStack()
+    users: int = 0
+    value: T
+
+    @contextmanager
+    def share() -> Iterator[T]:
+        nonlocal users, value
+        with lock:
+            if not users:
+                value = held.enter_context(change())
+            users += 1
+        try:
+            yield value
+        finally:
+            with lock:
+                users -= 1
+                if not users:
+                    held.close()
+
+    return share
 
 
 @contextmanager
 def _a_core_for_the_viewer() -> Iterator[None]:
     # On all cores torch makes the viewer stutter. The number holds for this thread, and for
-    # threads that meet torch for the first time meanwhile.
+    # threads that meet torch for the first time meanwhile, such as that of another run.
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(before, (os.cpu_count() or 2) - 1)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    with _usual_threads() as usual:
+        torch.set_num_threads(max(1, min(usual, (os.cpu_count() or 2) - 1)))
+        try:
+            yield
+        finally:
+            torch.set_num_threads(usual)
 
 
+@_shared
+@contextmanager
+def _usual_threads() -> Iterator[int]:
+    import torch
+
+    yield torch.get_num_threads()
+
+
+@_shared
 @contextmanager
 def _short_collections() -> Iterator[None]:
     # A full garbage collection walks through all that napari and torch hold, and stops every
@@ -207,6 +260,7 @@ def _short_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
+@_shared
 @contextmanager
 def _no_collections() -> Iterator[None]:
     # For the import of torch, whose half million lasting objects bring on several full ones.
