@@ -47,6 +47,7 @@ _UNEVEN = 2 / 3  # of the consensus, which is then enough
 _VISIBLE = 0.25  # grey levels, under which a wave can be an artefact of rounding another
 _APART = 1.2  # cycles across the image, below which two waves are one
 _MODULATED = 2.0  # local excess of what is left of a wave, above which its envelope is fitted
+_PATIENCE = 2  # suspects that turn out constant, after which the weaker ones are left alone
 _SIDEBAND = 16.0  # cycles across the image, within which waves may be parts of a modulated one
 _SIDEBAND_STRENGTH = 0.5  # of the carrier's amplitude, at most
 
@@ -211,7 +212,8 @@ def _find_modulated(
     # a wave that changes leaves something behind, or was found with weaker ones at its sides
     sidebands = near & (strength < _SIDEBAND_STRENGTH * strength[:, None])
     suspect = (near & (excess > _MODULATED)).any(1) | sidebands.any(1)
-    while suspect.any():
+    failures = 0
+    while suspect.any() and failures < _PATIENCE:
         carrier = int(np.where(suspect, np.abs(found.fit.coefficients), 0).argmax())
         frequency = found.fit.frequencies[carrier]
         parts = near[carrier]
@@ -231,6 +233,7 @@ def _find_modulated(
             yield "fit", f"fitting drift and fading of order {order[0]}, {order[1]}"
         if fit is None:
             suspect &= ~parts
+            failures += 1
             continue
         modulated.append(
             wave_at_centre(
