@@ -88,7 +88,7 @@ def find_waves(
     found = _Found(unfitted(np.empty((0, 2))), np.empty(0), np.empty(0), shape)
     modulated: list[Wave] = []
     rest = pixels
-    while True:
+    for _ in range(_ROUNDS):
         found = yield from _find_constant(rest, sample.of(rest), found, modulated, sensitivity)
         count = len(modulated)
         found = yield from _find_modulated(pixels, sample, found, modulated)
