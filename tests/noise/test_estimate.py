@@ -228,7 +228,7 @@ def test_torch_and_lists_are_taken_and_dask_is_computed_once():
     [
         ("method", "texture", "'aligned'"),
         ("features", "vgg19", "'edges'"),
-        ("noise_model", "multiplicative", "'additive'"),
+        ("noise_model", "exponential", "'multiplicative'"),
         ("channel_axis", 0, "None"),
         ("exemplar", np.ones((256, 256), bool), "None"),
         ("device", "toaster", "'cpu'"),

@@ -89,7 +89,7 @@ def test_tensors_with_a_gradient_are_taken():
 
 def test_normalize_finds_the_grey_levels():
     image = np.random.default_rng(0).integers(0, 200, (64, 64)).astype(np.uint16) * 16
-    pixels, unit, quantum = normalize(image)
+    pixels, unit, _, quantum = normalize(image)
     assert pixels.dtype == torch.float32
     assert quantum * unit == pytest.approx(16)
     assert float(pixels.abs().median()) == pytest.approx(1 / 1.4826, rel=0.05)
@@ -100,13 +100,13 @@ def test_normalize_tells_64_bit_neighbours_apart(dtype):
     top = np.iinfo(dtype).max
     image = np.full((20, 20), top, dtype)
     image[::2] -= np.array(100, dtype)
-    pixels, unit, _ = normalize(image)
+    pixels, unit, _, _ = normalize(image)
     assert float(pixels.max() - pixels.min()) * unit == pytest.approx(100)
 
 
 def test_normalize_survives_a_hot_pixel():
     image = np.random.default_rng(0).normal(size=(64, 64))
     image[3, 3] = 1e30
-    pixels, unit, _ = normalize(image)
+    pixels, unit, _, _ = normalize(image)
     assert unit == pytest.approx(1, rel=0.1)
     assert torch.isfinite(pixels).all()

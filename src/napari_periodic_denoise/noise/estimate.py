@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from napari_periodic_denoise.device import resolve_device
+from napari_periodic_denoise.noise.gain import noise_of
 from napari_periodic_denoise.noise.images import as_image, normalize, subtract
 from napari_periodic_denoise.noise.search import find_waves
-from napari_periodic_denoise.noise.waves import Wave, scaled, synthesize
+from napari_periodic_denoise.noise.waves import Wave, in_units
 
 METHODS = ("aligned",)
 FEATURES = ("edges",)
-NOISE_MODELS = ("auto", "additive")
+NOISE_MODELS = ("auto", "additive", "multiplicative")
 DEFAULT_SENSITIVITY = 1e-3
 
 _EXPECTED_STEPS = 12
@@ -76,9 +77,12 @@ class NoiseEstimate:
             return "no periodic noise found"
         strongest = self.waves[0]
         count = _waves(len(self.waves)) + (", strongest" if len(self.waves) > 1 else ",")
+        amplitude = f"{strongest.amplitude:.3g}"
+        if strongest.dark is not None:
+            amplitude = f"{100 * strongest.amplitude:.3g}% of the intensity"
         return (
             f"{count} {strongest.period:.1f} px at {round(strongest.angle) % 180}°, "
-            f"amplitude {strongest.amplitude:.3g}; "
+            f"amplitude {amplitude}; "
             f"removed {100 * self.removed_variance:.1f}% of the variance"
         )
 
@@ -219,8 +223,15 @@ def iter_estimate_noise(
 
     yield Progress("detect", 0, _EXPECTED_STEPS, "reading the image")
     array = as_image(image)
-    pixels, unit, quantum = normalize(array, where)
-    search = find_waves(pixels, quantum, float(sensitivity), int(seed))
+    pixels, unit, centre, quantum = normalize(array, where)
+    search = find_waves(
+        pixels,
+        quantum,
+        -centre / unit,
+        noise_model=noise_model,
+        sensitivity=float(sensitivity),
+        seed=int(seed),
+    )
     done = 0
     while True:
         try:
@@ -232,10 +243,10 @@ def iter_estimate_noise(
         yield Progress(stage, done, _EXPECTED_STEPS, message)
 
     yield Progress("subtract", _EXPECTED_STEPS - 1, _EXPECTED_STEPS, "subtracting the noise")
-    scaled_noise = synthesize(found, pixels.shape, where)
-    share = float(scaled_noise.var() / pixels.var()) if found else 0.0
-    waves = tuple(scaled(wave, unit) for wave in sorted(found, key=lambda w: -w.amplitude))
-    noise = scaled_noise.mul_(unit).cpu().numpy()
+    pattern = noise_of(pixels, found)
+    share = float(pattern.var() / pixels.var()) if found else 0.0
+    waves = tuple(in_units(wave, unit, centre) for wave in sorted(found, key=_strength))
+    noise = pattern.mul_(unit).cpu().numpy()
     estimate = NoiseEstimate(
         noise=noise,
         cleaned=subtract(array, noise) if waves else array.copy(),
@@ -254,6 +265,11 @@ def iter_estimate_noise(
     )
     yield Progress("subtract", _EXPECTED_STEPS, _EXPECTED_STEPS, estimate.summary)
     return estimate
+
+
+def _strength(wave: Wave) -> tuple[bool, float]:
+    """Order of the waves: those that multiply, then the strongest first."""
+    return wave.dark is None, -wave.amplitude
 
 
 def _waves(count: int) -> str:

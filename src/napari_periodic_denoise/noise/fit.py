@@ -80,6 +80,10 @@ class GradientSample:
             gradient=self.gradient[:, near[0]][:, :, near[1]],
         )
 
+    def levels(self, image: torch.Tensor) -> torch.Tensor:
+        """Intensities of an image of the same shape at the same pixels, shape (m, n)."""
+        return image[self.rows][:, self.columns]
+
     def of(self, image: torch.Tensor) -> GradientSample:
         """Take the same pixels of another image of the same shape."""
         return replace(self, gradient=_gradient_at(image, self.rows, self.columns))
@@ -91,37 +95,50 @@ class Fit:
 
     Attributes
     ----------
-    frequencies : ndarray of float64, shape (K, 2)
-        Cycles/pixel.
+    bases : ndarray of float64, shape (G, 2)
+        Base frequencies in cycles/pixel.
+    ties : ndarray of float64, shape (K, G)
+        Whole numbers: of which bases each wave's frequency is the sum. The identity where
+        waves are free; harmonics and lattices share bases.
     coefficients : ndarray of complex128, shape (K,)
         Complex amplitudes at the image's centre ``((H − 1)/2, (W − 1)/2)``, where errors of
         frequency and phase are independent.
     """
 
-    frequencies: np.ndarray
+    bases: np.ndarray
+    ties: np.ndarray
     coefficients: np.ndarray
 
     def __len__(self) -> int:
         return len(self.coefficients)
 
+    @property
+    def frequencies(self) -> np.ndarray:
+        """Frequencies of the waves in cycles/pixel, shape (K, 2)."""
+        frequencies: np.ndarray = self.ties @ self.bases
+        return frequencies
+
     def take(self, keep: np.ndarray) -> Fit:
         """Take some of the waves, by index or by mask."""
-        return Fit(self.frequencies[keep], self.coefficients[keep])
+        ties = self.ties[keep]
+        used = ties.any(0)
+        return Fit(self.bases[used], ties[:, used], self.coefficients[keep])
 
     def join(self, other: Fit) -> Fit:
         """Join the waves of both."""
+        (k, g), (m, h) = self.ties.shape, other.ties.shape
         return Fit(
-            np.concatenate([self.frequencies, other.frequencies]),
+            np.concatenate([self.bases, other.bases]),
+            np.block([[self.ties, np.zeros((k, h))], [np.zeros((m, g)), other.ties]]),
             np.concatenate([self.coefficients, other.coefficients]),
         )
 
 
-def unfitted(frequencies: np.ndarray) -> Fit:
-    """Waves of known frequency, shape (K, 2), and amplitude zero."""
-    return Fit(
-        np.asarray(frequencies, dtype=np.float64).reshape(-1, 2),
-        np.zeros(len(frequencies), dtype=np.complex128),
-    )
+def unfitted(bases: np.ndarray, ties: np.ndarray | None = None) -> Fit:
+    """Waves of amplitude zero: one for each base, shape (G, 2), or as ``ties`` tell."""
+    bases = np.asarray(bases, dtype=np.float64).reshape(-1, 2)
+    ties = np.eye(len(bases)) if ties is None else np.asarray(ties, dtype=np.float64)
+    return Fit(bases, ties, np.zeros(len(ties), dtype=np.complex128))
 
 
 def sample_gradient(image: torch.Tensor, count: int, seed: int, quantum: float) -> GradientSample:
@@ -177,7 +194,7 @@ def fit_waves(sample: GradientSample, start: Fit) -> Fit:
     -------
     Fit
     """
-    fit = unfitted(start.frequencies)
+    fit = unfitted(start.bases, start.ties)
     softening = _START * float(sample.gradient.abs().mean())
     for _ in range(_STEPS):
         fit, bulk = _step(sample, fit, softening, move=False)
@@ -213,6 +230,16 @@ def polish_waves(
         fit, bulk = _step(sample, fit, softening, move=True)
         softening = max(_SHRINK * softening, bulk)
         yield fit
+
+
+def subtracted(sample: GradientSample, fit: Fit) -> GradientSample:
+    """Return the sample of the image without the waves."""
+    coefficients = _parts(fit.coefficients, sample.gradient.device)
+    rest = [
+        gradient - (coefficients @ columns.flatten(1)).view_as(gradient)
+        for columns, gradient, _ in _bands(sample, fit.frequencies)
+    ]
+    return replace(sample, gradient=torch.cat(rest, 1))
 
 
 def evidence(sample: GradientSample, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
@@ -263,7 +290,8 @@ def _step(sample: GradientSample, fit: Fit, softening: float, *, move: bool) -> 
     Returns the next fit, and the least softening that the residual of the one before is worth.
     """
     count = len(fit)
-    unknowns = 4 * count if move else 2 * count
+    unknowns = 2 * (count + len(fit.bases)) if move else 2 * count
+    ties = torch.from_numpy(fit.ties.T.astype(np.float32)).to(sample.gradient.device)
     normal = torch.zeros(unknowns, unknowns, dtype=torch.float64)
     moment = torch.zeros(unknowns, dtype=torch.float64)
     coefficients = _parts(fit.coefficients, sample.gradient.device)
@@ -277,30 +305,34 @@ def _step(sample: GradientSample, fit: Fit, softening: float, *, move: bool) -> 
         if move:
             # d/df of Re(c·∂E) is nearly −2π x·Im(c·∂E): x changes little between two pixels
             turned = (columns[count:] * real).sub_(columns[:count] * imaginary).mul_(2 * np.pi)
+            turned = (ties @ turned.flatten(1)).view(-1, *gradient.shape)
             columns = torch.cat([columns, turned * y[:, None], turned * x])
         flat = columns.flatten(1)
         weighted = (columns * weight).flatten(1)
         normal += (weighted @ flat.T).cpu().double()
         moment += (weighted @ residual.flatten()).cpu().double()
-    step = _solve(normal, moment, np.abs(fit.coefficients))
-    change = step[:count] + 1j * step[count : 2 * count]
-    if not move:
-        return Fit(fit.frequencies, fit.coefficients + change), bulk
-    size = np.array(sample.shape)
-    shift = np.clip(step[2 * count :].reshape(2, count).T, -_LARGEST_STEP, _LARGEST_STEP) / size
-    return Fit(fit.frequencies + shift, fit.coefficients + change), bulk
+    step = _solve(normal, moment, fit)
+    moved = replace(
+        fit, coefficients=fit.coefficients + step[:count] + 1j * step[count : 2 * count]
+    )
+    if move:
+        largest = _LARGEST_STEP / np.abs(fit.ties).max(0)[:, None]
+        shift = np.clip(step[2 * count :].reshape(2, -1).T, -largest, largest)
+        moved = replace(moved, bases=fit.bases + shift / np.array(sample.shape))
+    return moved, bulk
 
 
-def _solve(normal: torch.Tensor, moment: torch.Tensor, amplitudes: np.ndarray) -> np.ndarray:
+def _solve(normal: torch.Tensor, moment: torch.Tensor, fit: Fit) -> np.ndarray:
     """Solve the normal equations, damped along directions that the pixels can't tell apart.
 
     A wave at the Nyquist frequency has only one phase, and no sideways shift: its other
     columns are zero but for rounding, and must stay so when columns are scaled to equal size.
     """
-    count = len(amplitudes)
+    count = len(fit)
     diagonal = normal.diagonal().numpy()
     energy = diagonal[: 2 * count].reshape(2, count).max(0)
-    expected = np.concatenate([energy, energy, *[(np.pi * amplitudes) ** 2 * energy] * 2])
+    sideways = (fit.ties**2).T @ ((np.pi * np.abs(fit.coefficients)) ** 2 * energy)
+    expected = np.concatenate([energy, energy, sideways, sideways])
     floor = _NEGLIGIBLE * expected[: len(diagonal)] + np.finfo(np.float64).tiny
     scale = torch.from_numpy((diagonal + floor) ** -0.5)
     system = normal * scale * scale[:, None]

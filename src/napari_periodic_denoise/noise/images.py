@@ -83,7 +83,7 @@ def as_image(image: Any) -> NDArray[Any]:  # noqa: ANN401 - anything array-like,
 
 def normalize(
     image: NDArray[Any], device: torch.device | str = "cpu"
-) -> tuple[torch.Tensor, float, float]:
+) -> tuple[torch.Tensor, float, float, float]:
     """Intensities as float32, zero in the middle and about one robust deviation in unit.
 
     Parameters
@@ -96,10 +96,14 @@ def normalize(
     pixels : Tensor of float32, shape (H, W)
     unit : float
         Image intensities per unit.
+    centre : float
+        Image intensity of zero.
     quantum : float
         Step between two grey levels, in units; that of float32 where there are none.
     """
+    darkest = 0.0
     if image.dtype.kind in "iu" and image.dtype.itemsize == 8:
+        darkest = float(image.min())
         # float64 can't tell large neighbours apart; modulo 2⁶⁴ the difference is exact
         image = image.astype(np.uint64) - image.min().astype(np.uint64)
     pick = np.random.default_rng(0).integers(image.size, size=_SAMPLE)
@@ -115,7 +119,7 @@ def normalize(
         pixels = torch.from_numpy(wide.astype(np.float32))
     else:
         pixels = torch.from_numpy(np.subtract(image, centre, dtype=np.float32)).div_(unit)
-    return pixels.to(device), unit, quantum
+    return pixels.to(device), unit, darkest + centre, quantum
 
 
 def subtract(image: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:

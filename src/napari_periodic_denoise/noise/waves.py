@@ -1,4 +1,4 @@
-"""Plane waves and their separable synthesis."""
+"""Plane waves, what may change about them, and their synthesis."""
 
 from __future__ import annotations
 
@@ -12,31 +12,41 @@ import torch
 Frequency = tuple[float, float]
 Order = tuple[int, int]
 
+_BAND = 1 << 18  # pixels of a profile looked up at once
+
 
 @dataclass(frozen=True, slots=True)
 class Wave:
     """One wave ``amplitude · cos(2π (fy·y + fx·x) + phase)``; pixel (0, 0) is the origin.
 
     With an envelope e, amplitude and phase change over the image of H×W pixels:
-    ``Re Σ_jk e_jk cos(πj(y+½)/H) cos(πk(x+½)/W) exp(2πi (fy·y + fx·x))``.
+    ``Re Σ_jk e_jk cos(πj(y+½)/H) cos(πk(x+½)/W) exp(2πi (fy·y + fx·x))``. With a profile T, the
+    wave has hard edges: ``T((fy·y + fx·x) mod 1)``.
 
     Attributes
     ----------
     frequency : tuple of float
         ``(fy, fx)`` in cycles/pixel, in the half plane ``fy > 0`` or ``fy = 0, fx > 0``.
     amplitude : float
-        Half of the peak-to-peak height, in the image's intensity units; with an envelope, its
-        root mean square over the image.
+        Root mean square over the image times √2, which is half of the peak-to-peak height of a
+        constant wave; in the image's intensity units, or where ``dark`` is given as a share of
+        the intensity.
     phase : float
-        Radians, in (−π, π]; with an envelope, that of its mean.
+        Radians, in (−π, π]; with an envelope, that of its mean; with a profile, that of its
+        fundamental.
     false_alarms : float
         Expected number of peaks this strong in the spectrum of an image without periodic
         noise; the smaller, the surer.
     evidence : float
-        How much shorter the image's description becomes with this wave, in nats; with an
-        envelope, how much shorter than without it.
+        How much shorter the image's description becomes with this wave, in nats.
     envelope : tuple of tuple of complex, optional
-        The coefficients ``e_jk``, in the image's intensity units; none for a constant wave.
+        The coefficients ``e_jk``, in the unit of the amplitude; none for a constant wave.
+    profile : tuple of tuple of float, optional
+        Steps ``(start, value)``: T has the value from this phase on, in turns from 0 to 1, to
+        the start of the next step; none for a sinusoid.
+    dark : float, optional
+        Given where the wave multiplies: of each intensity I, ``I − dark`` is that of the clean
+        image times one plus the waves. Without, the wave is added.
     """
 
     frequency: Frequency
@@ -45,6 +55,8 @@ class Wave:
     false_alarms: float
     evidence: float
     envelope: tuple[tuple[complex, ...], ...] | None = None
+    profile: tuple[tuple[float, float], ...] | None = None
+    dark: float | None = None
 
     @property
     def period(self) -> float:
@@ -72,6 +84,8 @@ class Wave:
         plain["frequency"] = list(self.frequency)
         if self.envelope is not None:
             plain["envelope"] = [[[e.real, e.imag] for e in row] for row in self.envelope]
+        if self.profile is not None:
+            plain["profile"] = [list(step) for step in self.profile]
         return plain
 
 
@@ -82,6 +96,7 @@ def wave_at_centre(
     *,
     false_alarms: float,
     evidence: float,
+    dark: float | None = None,
 ) -> Wave:
     """Make a wave of coefficients that hold for the image's centre.
 
@@ -94,6 +109,8 @@ def wave_at_centre(
     shape : tuple of int
         ``(H, W)`` of the image.
     false_alarms, evidence : float
+        See `Wave`.
+    dark : float, optional
         See `Wave`.
 
     Returns
@@ -113,15 +130,80 @@ def wave_at_centre(
         false_alarms=false_alarms,
         evidence=evidence,
         envelope=None if envelope.size == 1 else tuple(map(tuple, envelope.tolist())),
+        dark=dark,
     )
 
 
-def scaled(wave: Wave, factor: float) -> Wave:
-    """Return the wave with its amplitude times a positive factor."""
-    envelope = wave.envelope
+def profile_at_centre(
+    frequency: np.ndarray,
+    starts: np.ndarray,
+    values: np.ndarray,
+    shape: tuple[int, int],
+    *,
+    false_alarms: float,
+    evidence: float,
+) -> Wave:
+    """Make a wave of a profile whose phase is zero at the image's centre.
+
+    Parameters
+    ----------
+    frequency : ndarray of float64, shape (2,)
+        Cycles/pixel, in any half plane; not aliased, its sign is that of the profile's phase.
+    starts, values : ndarray of float64, shape (S,)
+        Where the steps begin, in turns from 0 to 1, ascending; and their values.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+    false_alarms, evidence : float
+        See `Wave`.
+
+    Returns
+    -------
+    Wave
+    """
+    fy, fx = frequency
+    starts = starts + float(frequency @ (np.array(shape) - 1)) / 2
+    if (fy, fx) < (0, 0):  # seen from the other side, a step begins where it ended
+        fy, fx, starts = -fy, -fx, -np.roll(starts, -1)
+    starts = starts % 1.0
+    order = np.argsort(starts, kind="stable")
+    starts, values = starts[order], values[order]
+    widths = np.diff(starts, append=starts[0] + 1)
+    # first Fourier coefficient of a piecewise constant function
+    middles = starts + widths / 2
+    first = np.sum(values * np.sinc(widths) * widths * np.exp(-2j * np.pi * middles))
+    return Wave(
+        frequency=(float(fy), float(fx)),
+        amplitude=float(np.sqrt(2 * np.sum(widths * values**2))),
+        phase=float(np.angle(first)),
+        false_alarms=false_alarms,
+        evidence=evidence,
+        profile=tuple(zip(starts.tolist(), values.tolist(), strict=True)),
+    )
+
+
+def in_units(wave: Wave, unit: float, zero: float) -> Wave:
+    """Return the wave of an image whose intensities are ``unit · pixels + zero``.
+
+    Parameters
+    ----------
+    wave : Wave
+        Of the pixels.
+    unit : float
+        Positive.
+    zero : float
+
+    Returns
+    -------
+    Wave
+    """
+    if wave.dark is not None:
+        return replace(wave, dark=unit * wave.dark + zero)
+    envelope, profile = wave.envelope, wave.profile
     if envelope is not None:
-        envelope = tuple(tuple(factor * e for e in row) for row in envelope)
-    return replace(wave, amplitude=factor * wave.amplitude, envelope=envelope)
+        envelope = tuple(tuple(unit * e for e in row) for row in envelope)
+    if profile is not None:
+        profile = tuple((start, unit * value) for start, value in profile)
+    return replace(wave, amplitude=unit * wave.amplitude, envelope=envelope, profile=profile)
 
 
 def phasors(frequencies: np.ndarray, length: int, origin: float = 0.0) -> np.ndarray:
@@ -181,6 +263,8 @@ def synthesize(
 ) -> torch.Tensor:
     """Sum of waves on a pixel grid, ``N = Σ Re(R_yᵀ · e · C_x)``, one small matrix product.
 
+    Profiles are looked up instead.
+
     Parameters
     ----------
     waves : sequence of Wave
@@ -192,19 +276,43 @@ def synthesize(
     -------
     Tensor of float32, shape (H, W)
     """
-    if not waves:
-        return torch.zeros(shape, dtype=torch.float32, device=device)
     rows, columns = [], []
     for wave in waves:
+        if wave.profile is not None:
+            continue
         envelope = np.array(wave.envelope or [[wave.amplitude * np.exp(1j * wave.phase)]])
         (fy, fx), (j, k) = wave.frequency, wave.order
         rows.append(envelope.T @ modulated_phasors(fy, j, shape[0]))
         columns.append(modulated_phasors(fx, k, shape[1]))
-    along_y, along_x = np.concatenate(rows), np.concatenate(columns)
-    # Re(ab) = Re a Re b − Im a Im b: one real product, and no complex matrices, which MPS lacks
-    left = np.concatenate([along_y.real, -along_y.imag]).T
-    right = np.concatenate([along_x.real, along_x.imag])
-    return _float32(left, device) @ _float32(right, device)
+    if rows:
+        along_y, along_x = np.concatenate(rows), np.concatenate(columns)
+        # Re(ab) = Re a Re b − Im a Im b: one real product, no complex matrices, which MPS lacks
+        left = np.concatenate([along_y.real, -along_y.imag]).T
+        right = np.concatenate([along_x.real, along_x.imag])
+        total = _float32(left, device) @ _float32(right, device)
+    else:
+        total = torch.zeros(shape, dtype=torch.float32, device=device)
+    for wave in waves:
+        if wave.profile is not None:
+            _add_profile(total, wave.frequency, np.array(wave.profile))
+    return total
+
+
+def _add_profile(total: torch.Tensor, frequency: Frequency, profile: np.ndarray) -> None:
+    """Add ``T(f·x mod 1)`` to an image, some rows at a time: phases are float64."""
+    h, w = total.shape
+    starts = torch.from_numpy(profile[:, 0].copy()).to(total.device)
+    values = torch.from_numpy(profile[:, 1].astype(np.float32)).to(total.device)
+    phase_y, phase_x = (
+        torch.arange(n, dtype=torch.float64, device=total.device) * f
+        for n, f in zip((h, w), frequency, strict=True)
+    )
+    height = max(1, _BAND // w)
+    for top in range(0, h, height):
+        band = total[top : top + height]
+        phase = (phase_y[top : top + height, None] + phase_x).remainder_(1.0)
+        # before the first start lasts the last step: index −1
+        band += values[torch.bucketize(phase, starts, right=True) - 1]
 
 
 def _float32(array: np.ndarray, device: torch.device | str) -> torch.Tensor:

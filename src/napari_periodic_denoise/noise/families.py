@@ -1,0 +1,209 @@
+"""Which waves belong together: harmonics of one base frequency, lattices of two."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+
+_STRONGEST = 8  # waves that bases are sought among
+_NEAR = 0.3  # cycles across the image, by which a member may miss its place
+_HARMONICS = 32
+_LATTICE = 4
+_FURTHER = 2  # places, up to which the next are sought beside those that are taken
+_DIVISORS = (1, 2, 3, 4, 5, 7)  # of a wave that may itself be a harmonic
+_PROVEN = 3  # harmonics, which no chance brings together
+_NEXT = 1.5  # cycles across the image, that places keep from waves and from the mean
+_SHORTEST = 2.5  # pixels, the period of a base
+
+
+def tie(frequencies: Float, strengths: Float, shape: tuple[int, int]) -> tuple[Float, Float]:
+    """Describe waves as whole combinations of as few base frequencies as will do.
+
+    Parameters
+    ----------
+    frequencies : ndarray, shape (K, 2)
+        Cycles/pixel, right to a small part of a cycle across the image.
+    strengths : ndarray, shape (K,)
+        Bases are sought among the strongest.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+
+    Returns
+    -------
+    bases : ndarray, shape (G, 2)
+        Cycles/pixel.
+    ties : ndarray of whole numbers, shape (K, G)
+        ``ties @ bases`` are the frequencies, up to whole cycles per pixel, and sign: a frequency
+        and its opposite are one wave.
+    """
+    count = len(frequencies)
+    free = np.ones(count, dtype=bool)
+    bases: list[Float] = []
+    columns: list[Float] = []
+    while free.sum() >= 2:
+        found = _richest(frequencies, np.where(free, strengths, -1), shape)
+        if found is None:
+            break
+        own_bases, ties = found
+        ties[~free] = 0
+        bases.extend(own_bases)
+        columns.extend(ties.T)
+        free &= ~ties.any(1)
+    for index in np.flatnonzero(free):
+        bases.append(frequencies[index])
+        columns.append(np.eye(count)[index])
+    return np.array(bases).reshape(-1, 2), np.array(columns).reshape(-1, count).T
+
+
+def _richest(
+    frequencies: Float, strengths: Float, shape: tuple[int, int]
+) -> tuple[Float, Float] | None:
+    """Find the bases, one or two, that tie the most waves more than their own number."""
+    order = [int(i) for i in np.argsort(-strengths)[:_STRONGEST] if strengths[i] >= 0]
+    best, result = 0, None
+    for chosen in [*((i,) for i in order), *itertools.combinations(order, 2)]:
+        bases = frequencies[list(chosen)]
+        reach = _HARMONICS if len(chosen) == 1 else _LATTICE
+        ties = places(frequencies, bases, reach, shape)
+        score = int((ties.any(1) & (strengths >= 0)).sum()) - len(chosen)
+        if score > best:
+            best, result = score, (bases, ties)
+    return result
+
+
+def places(frequencies: Float, bases: Float, reach: int, shape: tuple[int, int]) -> Float:
+    """Combination of the bases that each frequency is, zeros where it is none.
+
+    Parameters
+    ----------
+    frequencies : ndarray, shape (K, 2)
+    bases : ndarray, shape (G, 2)
+        One or two.
+    reach : int
+        Largest multiple of a base.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+
+    Returns
+    -------
+    ndarray of whole numbers, shape (K, G)
+    """
+    points = combinations(len(bases), reach)
+    points = np.concatenate([points, -points])
+    points = points[np.argsort(np.abs(points).sum(1), kind="stable")]
+    difference = (frequencies[:, None] - points @ bases + 0.5) % 1 - 0.5
+    near = np.hypot(*np.moveaxis(difference * shape, 2, 0)) < _NEAR
+    # the lowest of the combinations that fit
+    ties: Float = np.where(near.any(1)[:, None], points[near.argmax(1)], 0.0)
+    return ties
+
+
+def combinations(bases: int, reach: int) -> Float:
+    """Whole combinations of one or two bases up to a multiple, one of each opposite pair."""
+    multiples = range(-reach, reach + 1)
+    points = [p for p in itertools.product(multiples, repeat=bases) if p > (0,) * bases]
+    return np.array(points, dtype=np.float64)
+
+
+def vacant(bases: Float, ties: Float, shape: tuple[int, int]) -> Float:
+    """Places of lattices and harmonic series that no wave is found at, near those that are.
+
+    Parameters
+    ----------
+    bases : ndarray, shape (G, 2)
+        Cycles/pixel.
+    ties : ndarray of whole numbers, shape (K, G)
+        Of the waves that are found.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+
+    Returns
+    -------
+    ndarray of whole numbers, shape (M, G)
+    """
+    together = ties.astype(bool)
+    taken = ties @ bases
+    places = []
+    for first in range(len(bases)):
+        shared = together[together[:, first]].any(0)
+        partners = np.flatnonzero(shared)
+        if partners[0] != first or together[:, first].sum() < 2:
+            continue  # done with its partner, or a wave of its own
+        members = ties[together[:, first]][:, partners]
+        for point in combinations(len(partners), int(np.abs(members).max()) + _FURTHER):
+            if np.abs(np.abs(point) - np.abs(members)).sum(1).min() > _FURTHER:
+                continue
+            place = np.zeros(len(bases))
+            place[partners] = point
+            frequency = place @ bases
+            folded = (frequency + 0.5) % 1 - 0.5
+            apart = distances(np.concatenate([frequency[None], taken]), shape)[0, 1:]
+            if np.hypot(*(folded * shape)) > _NEXT and apart.min() > _NEXT:
+                places.append(place)
+                taken = np.concatenate([taken, frequency[None]])
+    return np.array(places).reshape(-1, len(bases))
+
+
+def distances(frequencies: Float, shape: tuple[int, int]) -> Float:
+    """Cycles across the image by which each two waves differ, shape (K, K).
+
+    A frequency and its opposite are the same wave.
+
+    Parameters
+    ----------
+    frequencies : ndarray, shape (K, 2)
+        Cycles/pixel.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+
+    Returns
+    -------
+    ndarray, shape (K, K)
+    """
+    least = np.full((len(frequencies), len(frequencies)), np.inf)
+    for sign in (1, -1):
+        difference = (frequencies[:, None] - sign * frequencies + 0.5) % 1 - 0.5
+        least = np.minimum(least, np.hypot(*np.moveaxis(difference * shape, 2, 0)))
+    return least
+
+
+def fundamental(
+    frequencies: Float, strengths: Float, shape: tuple[int, int]
+) -> tuple[Float, NDArray[np.bool_]] | None:
+    """Find the base frequency that the most variance is harmonics of.
+
+    Parameters
+    ----------
+    frequencies : ndarray, shape (K, 2)
+        Cycles/pixel.
+    strengths : ndarray, shape (K,)
+        Amplitudes.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+
+    Returns
+    -------
+    base : ndarray, shape (2,)
+        Cycles/pixel.
+    members : ndarray of bool, shape (K,)
+        Its harmonics, aliased ones included.
+
+    None where no base has three of them.
+    """
+    best, result = 0.0, None
+    order = np.argsort(-strengths)[:_STRONGEST]
+    differences = [frequencies[i] - frequencies[j] for i, j in itertools.permutations(order, 2)]
+    bases = [frequencies[i] / d for d in _DIVISORS for i in order] + differences
+    for base in bases:
+        if np.hypot(*base) > 1 / _SHORTEST or np.hypot(*(base * shape)) < _PROVEN:
+            continue
+        members = places(frequencies, base[None], _HARMONICS, shape)[:, 0] != 0
+        explained = float((strengths[members] ** 2).sum())
+        # of bases that explain the same, the first: the least divided
+        if members.sum() >= _PROVEN and explained > 1.001 * best:
+            best, result = explained, (base, members)
+    return result
