@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 from napari_periodic_denoise.noise.envelope import (
     _factors,
     choose_envelope,
-    description_length,
     fit_envelope,
 )
-from napari_periodic_denoise.noise.fit import GradientSample, sample_gradient
+from napari_periodic_denoise.noise.fit import (
+    GradientSample,
+    description_length,
+    sample_gradient,
+)
 from napari_periodic_denoise.noise.waves import synthesize, wave_at_centre
 
 SHAPE = (150, 190)
@@ -85,8 +88,8 @@ def test_the_order_that_is_needed_is_chosen():
 
 def test_a_constant_wave_needs_none():
     image = specimen() + noise(np.array([[1.0]])) + 0.1 * torch.randn(SHAPE)
-    residual = sample(image - noise(np.array([[1.0]]))).gradient
-    fit, _ = chosen(image, 1.0, description_length(residual, 4, 1e-5))
+    rest = sample(image - noise(np.array([[1.0]])))
+    fit, _ = chosen(image, 1.0, description_length(rest, rest.gradient, 4))
     assert fit is None
 
 

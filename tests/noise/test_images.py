@@ -89,10 +89,10 @@ def test_tensors_with_a_gradient_are_taken():
 
 def test_normalize_finds_the_grey_levels():
     image = np.random.default_rng(0).integers(0, 200, (64, 64)).astype(np.uint16) * 16
-    pixels, unit, _, quantum = normalize(image)
-    assert pixels.dtype == torch.float32
-    assert quantum * unit == pytest.approx(16)
-    assert float(pixels.abs().median()) == pytest.approx(1 / 1.4826, rel=0.05)
+    normalized = normalize(image)
+    assert normalized.pixels.dtype == torch.float32
+    assert normalized.quantum * normalized.unit == pytest.approx(16)
+    assert float(normalized.pixels.abs().median()) == pytest.approx(1 / 1.4826, rel=0.05)
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64"])
@@ -100,13 +100,23 @@ def test_normalize_tells_64_bit_neighbours_apart(dtype):
     top = np.iinfo(dtype).max
     image = np.full((20, 20), top, dtype)
     image[::2] -= np.array(100, dtype)
-    pixels, unit, _, _ = normalize(image)
-    assert float(pixels.max() - pixels.min()) * unit == pytest.approx(100)
+    normalized = normalize(image)
+    pixels = normalized.pixels
+    assert float(pixels.max() - pixels.min()) * normalized.unit == pytest.approx(100)
 
 
 def test_normalize_survives_a_hot_pixel():
     image = np.random.default_rng(0).normal(size=(64, 64))
     image[3, 3] = 1e30
-    pixels, unit, _, _ = normalize(image)
-    assert unit == pytest.approx(1, rel=0.1)
-    assert torch.isfinite(pixels).all()
+    normalized = normalize(image)
+    assert normalized.unit == pytest.approx(1, rel=0.1)
+    assert torch.isfinite(normalized.pixels).all()
+
+
+def test_pixels_at_the_limits_are_found():
+    clean = np.random.default_rng(0).normal(128, 40, (64, 64))
+    assert normalize(np.clip(clean, -500, 500)).limited is None
+    clipped = np.clip(np.round(clean), 0, 190).astype(np.uint8)
+    limited = normalize(clipped).limited
+    np.testing.assert_array_equal(limited, clipped == 190)
+    assert normalize((clean > 128).astype(np.uint8)).limited is None

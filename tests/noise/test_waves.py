@@ -62,6 +62,7 @@ def test_to_dict_is_json():
         "envelope": None,
         "profile": None,
         "dark": None,
+        "channel": 0,
     }
 
 
@@ -90,7 +91,9 @@ def test_a_modulated_wave_is_its_carrier_times_its_envelope(frequency, seed, j, 
     turns = frequency[0] * (y - (h - 1) / 2) + frequency[1] * (x - (w - 1) / 2)
     expected = (local * np.exp(2j * np.pi * turns)).real
     np.testing.assert_allclose(synthesize([wave], (h, w)), expected, atol=2e-5)
-    np.testing.assert_allclose(synthesize([in_units(wave, 3.0, 7.0)], (h, w)), 3 * expected, atol=6e-5)
+    np.testing.assert_allclose(
+        synthesize([in_units(wave, 3.0, 7.0)], (h, w)), 3 * expected, atol=6e-5
+    )
     assert wave.order == (j, k)
     assert wave.frequency >= (0, 0) or wave.frequency[0] == -0.5
     assert wave.amplitude == pytest.approx(np.sqrt(np.mean(np.abs(local) ** 2)), rel=1e-6)

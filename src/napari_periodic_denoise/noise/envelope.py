@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_periodic_denoise.noise.fit import GradientSample
+from napari_periodic_denoise.noise.fit import GradientSample, description_length
 from napari_periodic_denoise.noise.waves import Order, modulated_phasors
 
 # Orders are tried along each of these paths for as long as the description gets shorter:
@@ -24,7 +23,6 @@ _LEAST_PIXELS = 6  # per half cycle of the envelope
 _START, _SHRINK, _BULK = 2.0, 0.5, 0.5
 _STEPS = 9
 _CONJUGATE_STEPS = 6
-NATS_PER_UNKNOWN = 0.5  # times ln(number of pixels): the Bayesian information criterion
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +39,6 @@ class EnvelopeFit:
 
     coefficients: NDArray[np.complex128]
     description: float
-
-
-def description_length(residual: torch.Tensor, unknowns: int, quantum: float) -> float:
-    """Nats that a gradient's residual takes under a Laplace law, and the fit's unknowns.
-
-    Parameters
-    ----------
-    residual : Tensor, shape (2, m, n)
-    unknowns : int
-        Number of real unknowns of the fit.
-    quantum : float
-        Magnitudes are softened by it.
-    """
-    mean = float(residual.square().add_(quantum**2).sqrt_().mean())
-    cost = NATS_PER_UNKNOWN * unknowns * math.log(residual.numel() / 2)
-    return residual.numel() * math.log(mean) + cost
 
 
 def choose_envelope(
@@ -141,7 +123,7 @@ def fit_envelope(
     residual = sample.gradient - factors.gradient(coefficients)
     softening = _START * float(residual.abs().mean())
     for _ in range(_STEPS):
-        weight = residual.square().add_(softening**2).rsqrt_()
+        weight = residual.square().add_(softening**2).rsqrt_().mul_(sample.counted)
         scale = 1 / (energy * weight.mean())
         coefficients = coefficients + _solve(factors, weight, residual, scale)
         residual = sample.gradient - factors.gradient(coefficients)
@@ -150,7 +132,7 @@ def fit_envelope(
         softening = max(_SHRINK * softening, bulk, sample.quantum)
     both = coefficients.cpu().double().numpy()
     fitted = both[0] + 1j * both[1]
-    return EnvelopeFit(fitted, description_length(residual, 2 * fitted.size, sample.quantum))
+    return EnvelopeFit(fitted, description_length(sample, residual, 2 * fitted.size))
 
 
 @dataclass(frozen=True, slots=True)

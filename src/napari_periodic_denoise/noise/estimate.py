@@ -6,7 +6,7 @@ import math
 import numbers
 import reprlib
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from napari_periodic_denoise.device import resolve_device
 from napari_periodic_denoise.noise.gain import noise_of
 from napari_periodic_denoise.noise.images import as_image, normalize, subtract
+from napari_periodic_denoise.noise.model import Rejected
 from napari_periodic_denoise.noise.search import find_waves
 from napari_periodic_denoise.noise.waves import Wave, in_units
 
@@ -55,13 +56,16 @@ class NoiseEstimate:
         In the image's intensity units; ``image − noise`` is the cleaned image. Exactly zero
         where nothing was found.
     cleaned : ndarray, shape and dtype of the image
-        Integers are rounded and clipped to the dtype's range.
+        Integers are rounded and clipped to the dtype's range; pixels at the image's limits stay.
     waves : tuple of Wave
-        What the noise consists of, strongest first.
+        What the noise consists of; those that multiply first, then the strongest. Their
+        ``reason`` says why they were kept.
     settings : dict
         Everything that reproduces the estimate; JSON-serialisable.
     removed_variance : float
         Variance of the noise as a share of the image's, 0 to 1.
+    rejected : tuple of Rejected
+        Peaks of the spectrum that were not taken for waves, and why.
     """
 
     noise: np.ndarray
@@ -69,6 +73,7 @@ class NoiseEstimate:
     waves: tuple[Wave, ...]
     settings: dict[str, Any]
     removed_variance: float
+    rejected: tuple[Rejected, ...]
 
     @property
     def summary(self) -> str:
@@ -103,7 +108,7 @@ def estimate_noise(
 
     Parameters
     ----------
-    image : array-like, shape (H, W)
+    image : array-like, shape (H, W), or with one more axis of channels
         numpy, torch or dask (computed once); any real dtype, at least 16×16 pixels. Never
         written to.
     method : {"aligned"}
@@ -111,10 +116,13 @@ def estimate_noise(
         robust fit to the image where their crests lie.
     features : {"edges"}
         What the Gram matrix is taken of: clipped first differences.
-    noise_model : {"auto", "additive"}
-        How noise and specimen combine; ``"auto"`` chooses among those that exist.
-    channel_axis : None
-        Only images of one channel are taken.
+    noise_model : {"auto", "additive", "multiplicative"}
+        How noise and specimen combine: whether intensities are raised and lowered by the noise,
+        or multiplied by one plus the noise. ``"auto"`` chooses wave by wave, by what describes
+        the image shorter.
+    channel_axis : int, optional
+        Axis of the channels, as −1 for RGB. Frequencies are found in all channels together,
+        amplitudes and phases in each; a channel without the noise stays as it is, to the bit.
     exemplar : None
         An area that shows noise alone; none can be given yet.
     sensitivity : float
@@ -134,8 +142,8 @@ def estimate_noise(
     TypeError
         If the pixels are not real numbers.
     ValueError
-        If an option is not one of its choices, or the image is not 2-D, too small, or holds
-        NaN or infinite pixels.
+        If an option is not one of its choices, or the image has not as many axes, is too small,
+        or holds NaN or infinite pixels.
 
     Notes
     -----
@@ -146,8 +154,16 @@ def estimate_noise(
     specimen's gradient is sparse, the L1 norm ignores it, and recovery is nearly exact. A wave
     is kept if it shortens the description of the n pixels that the fit looks at by more than
     ``4·ln n`` nats, with all parts of the image agreeing, and is no artefact of rounding; what
-    is left is searched again until nothing is found. Where something is left behind, the
-    wave's amplitude and phase are let change, as slowly as will do.
+    is left is searched again until nothing is found.
+
+    What waves of constant amplitude can't explain is described otherwise where that makes the
+    description shorter: harmonics as one folded profile, waves at whole combinations of two
+    base frequencies as a lattice, waves that follow the brightness as a gain,
+    ``I = b + (C − b)(1 + M)``, waves that leave something behind as carriers of envelopes that
+    change as slowly as will do.
+
+    Pixels at the image's limits, saturated or clipped, are left out of the fit, and keep their
+    intensity.
 
     Examples
     --------
@@ -211,7 +227,8 @@ def iter_estimate_noise(
     _check_choice("method", method, METHODS)
     _check_choice("features", features, FEATURES)
     _check_choice("noise_model", noise_model, NOISE_MODELS)
-    _check_choice("channel_axis", channel_axis, (None,))
+    if not (channel_axis is None or isinstance(channel_axis, numbers.Integral)):
+        raise ValueError(f"channel_axis must be a whole number or None, not {channel_axis!r}")
     _check_choice("exemplar", exemplar, (None,))
     if not isinstance(sensitivity, numbers.Real) or not 0 < sensitivity < math.inf:
         raise ValueError(
@@ -222,15 +239,11 @@ def iter_estimate_noise(
     where = resolve_device(device)
 
     yield Progress("detect", 0, _EXPECTED_STEPS, "reading the image")
-    array = as_image(image)
-    pixels, unit, centre, quantum = normalize(array, where)
+    array = as_image(image, channel_axis)
+    channels = array[None] if channel_axis is None else array
+    images = [normalize(channel, where) for channel in channels]
     search = find_waves(
-        pixels,
-        quantum,
-        -centre / unit,
-        noise_model=noise_model,
-        sensitivity=float(sensitivity),
-        seed=int(seed),
+        images, noise_model=noise_model, sensitivity=float(sensitivity), seed=int(seed)
     )
     done = 0
     while True:
@@ -243,14 +256,34 @@ def iter_estimate_noise(
         yield Progress(stage, done, _EXPECTED_STEPS, message)
 
     yield Progress("subtract", _EXPECTED_STEPS - 1, _EXPECTED_STEPS, "subtracting the noise")
-    pattern = noise_of(pixels, found)
-    share = float(pattern.var() / pixels.var()) if found else 0.0
-    waves = tuple(in_units(wave, unit, centre) for wave in sorted(found, key=_strength))
-    noise = pattern.mul_(unit).cpu().numpy()
+    noise = np.zeros(channels.shape, dtype=np.float32)
+    cleaned = channels.copy()
+    waves: list[Wave] = []
+    removed = total = 0.0
+    for i, (channel, normalized, model) in enumerate(zip(channels, images, found, strict=True)):
+        unit, centre = normalized.unit, normalized.centre
+        total += unit**2 * float(normalized.pixels.var())
+        own = model.waves()
+        if not own:
+            continue
+        pattern = noise_of(normalized.pixels, own).mul_(unit)
+        removed += float(pattern.var())
+        noise[i] = pattern.cpu().numpy()
+        cleaned[i] = subtract(channel, noise[i])
+        if normalized.limited is not None:  # they would show the pattern that they don't have
+            limited = normalized.limited.cpu().numpy()
+            cleaned[i][limited] = channel[limited]
+        waves += (replace(in_units(wave, unit, centre), channel=i) for wave in own)
+
+    def in_place(planes: np.ndarray) -> np.ndarray:
+        if channel_axis is None:
+            return planes[0]
+        return np.ascontiguousarray(np.moveaxis(planes, 0, channel_axis))
+
     estimate = NoiseEstimate(
-        noise=noise,
-        cleaned=subtract(array, noise) if waves else array.copy(),
-        waves=waves,
+        noise=in_place(noise),
+        cleaned=in_place(cleaned),
+        waves=tuple(sorted(waves, key=_strength)),
         settings={
             "method": method,
             "features": features,
@@ -261,7 +294,8 @@ def iter_estimate_noise(
             "device": str(where),
             "seed": int(seed),
         },
-        removed_variance=share,
+        removed_variance=removed / total if total else 0.0,
+        rejected=tuple({r.frequency: r for model in found for r in model.rejected}.values()),
     )
     yield Progress("subtract", _EXPECTED_STEPS, _EXPECTED_STEPS, estimate.summary)
     return estimate

@@ -13,6 +13,7 @@ from napari_periodic_denoise.noise.waves import phasors
 
 EVIDENCE_PER_LOG_PIXEL = 4.0
 CONSENSUS = 6.0
+NATS_PER_UNKNOWN = 0.5  # times ln(number of pixels): the Bayesian information criterion
 
 # The softening d starts above most differences, whatever their law, and shrinks step by step to
 # the bulk of the residuals: set there at once, it would hold on to the residuals there are.
@@ -40,6 +41,8 @@ class GradientSample:
         In random order. Crossing lines rather than scattered pixels keep waves separable.
     gradient : Tensor of float32, shape (2, m, n)
         Differences along y and along x.
+    counted : Tensor of float32, shape (2, m, n)
+        One, or zero for differences that tell nothing, as of pixels at the image's limits.
     shape : tuple of int
         ``(H, W)`` of the image.
     quantum : float
@@ -50,6 +53,7 @@ class GradientSample:
     rows: torch.Tensor
     columns: torch.Tensor
     gradient: torch.Tensor
+    counted: torch.Tensor
     shape: tuple[int, int]
     quantum: float
 
@@ -64,6 +68,7 @@ class GradientSample:
             rows=self.rows[:m],
             columns=self.columns[:n],
             gradient=self.gradient[:, :m, :n].contiguous(),
+            counted=self.counted[:, :m, :n].contiguous(),
         )
 
     def central(self, size: int) -> GradientSample:
@@ -78,6 +83,7 @@ class GradientSample:
             rows=self.rows[near[0]],
             columns=self.columns[near[1]],
             gradient=self.gradient[:, near[0]][:, :, near[1]],
+            counted=self.counted[:, near[0]][:, :, near[1]],
         )
 
     def levels(self, image: torch.Tensor) -> torch.Tensor:
@@ -141,7 +147,13 @@ def unfitted(bases: np.ndarray, ties: np.ndarray | None = None) -> Fit:
     return Fit(bases, ties, np.zeros(len(ties), dtype=np.complex128))
 
 
-def sample_gradient(image: torch.Tensor, count: int, seed: int, quantum: float) -> GradientSample:
+def sample_gradient(
+    image: torch.Tensor,
+    count: int,
+    seed: int,
+    quantum: float,
+    ignored: torch.Tensor | None = None,
+) -> GradientSample:
     """Draw rows and columns at random and take the image's gradient where they cross.
 
     Parameters
@@ -152,6 +164,8 @@ def sample_gradient(image: torch.Tensor, count: int, seed: int, quantum: float) 
     seed : int
     quantum : float
         Step between two grey levels, or of rounding; positive.
+    ignored : Tensor of bool, shape (H, W), optional
+        Pixels whose differences are not counted.
 
     Returns
     -------
@@ -163,7 +177,13 @@ def sample_gradient(image: torch.Tensor, count: int, seed: int, quantum: float) 
         torch.randperm(n - 1, generator=generator)[:kept].to(image.device)
         for n, kept in zip((h, w), _thinned(h - 1, w - 1, count), strict=True)
     )
-    return GradientSample(rows, columns, _gradient_at(image, rows, columns), (h, w), quantum)
+    differences = _gradient_at(image, rows, columns)
+    counted = torch.ones_like(differences)
+    if ignored is not None:
+        here = ignored[rows][:, columns]
+        counted[0][here | ignored[rows + 1][:, columns]] = 0
+        counted[1][here | ignored[rows][:, columns + 1]] = 0
+    return GradientSample(rows, columns, differences, counted, (h, w), quantum)
 
 
 def _thinned(rows: int, columns: int, count: int) -> tuple[int, int]:
@@ -237,9 +257,27 @@ def subtracted(sample: GradientSample, fit: Fit) -> GradientSample:
     coefficients = _parts(fit.coefficients, sample.gradient.device)
     rest = [
         gradient - (coefficients @ columns.flatten(1)).view_as(gradient)
-        for columns, gradient, _ in _bands(sample, fit.frequencies)
+        for columns, gradient, *_ in _bands(sample, fit.frequencies)
     ]
     return replace(sample, gradient=torch.cat(rest, 1))
+
+
+def description_length(sample: GradientSample, residual: torch.Tensor, unknowns: int) -> float:
+    """Nats that a gradient's residual takes under a Laplace law, and the fit's unknowns.
+
+    Parameters
+    ----------
+    sample : GradientSample
+        Tells which differences are counted, and the quantum that magnitudes are softened by.
+    residual : Tensor of float32, shape (2, m, n)
+        What a fit leaves of the sample's gradient.
+    unknowns : int
+        Number of real unknowns of the fit.
+    """
+    count = max(float(sample.counted.sum()), 2.0)
+    magnitudes = residual.square().add_(sample.quantum**2).sqrt_().mul_(sample.counted)
+    cost = NATS_PER_UNKNOWN * unknowns * math.log(count / 2)
+    return count * math.log(float(magnitudes.sum()) / count) + cost
 
 
 def evidence(sample: GradientSample, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
@@ -269,15 +307,15 @@ def evidence(sample: GradientSample, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
     coefficients = _parts(fit.coefficients, sample.gradient.device)
     saved = torch.zeros(count, _BLOCKS, _BLOCKS, device=sample.gradient.device)
     magnitude, square = 0.0, sample.quantum**2
-    for columns, gradient, (y, x) in _bands(sample, fit.frequencies):
+    for columns, gradient, counted, (y, x) in _bands(sample, fit.frequencies):
         columns *= coefficients[:, None, None, None]
         each = columns[:count].add_(columns[count:])
         residual = gradient - each.sum(0)
         absent = each.add_(residual).square_().add_(square).sqrt_()
         present = residual.square_().add_(square).sqrt_()
-        magnitude += float(present.sum())
-        saved += _membership(y).T @ absent.sub_(present).sum(1) @ _membership(x)
-    mean = magnitude / (2 * len(sample))
+        magnitude += float((present * counted).sum())
+        saved += _membership(y).T @ absent.sub_(present).mul_(counted).sum(1) @ _membership(x)
+    mean = magnitude / max(float(sample.counted.sum()), 1.0)
     per_block = saved.flatten(1).cpu().double().numpy() / max(mean, np.finfo(np.float32).tiny)
     error = per_block.std(1, ddof=1) / _BLOCKS
     consensus = per_block.mean(1) / np.maximum(error, np.finfo(np.float64).tiny)
@@ -297,11 +335,11 @@ def _step(sample: GradientSample, fit: Fit, softening: float, *, move: bool) -> 
     coefficients = _parts(fit.coefficients, sample.gradient.device)
     real, imaginary = coefficients.view(2, count, 1, 1, 1)
     bulk = 0.0
-    for columns, gradient, (y, x) in _bands(sample, fit.frequencies):
+    for columns, gradient, counted, (y, x) in _bands(sample, fit.frequencies):
         residual = gradient - (coefficients @ columns.flatten(1)).view_as(gradient)
         # the sample is in random order, so that any band of it tells
         bulk = bulk or max(_BULK * float(residual.abs().median()), sample.quantum)
-        weight = residual.square().add_(softening**2).rsqrt_()
+        weight = residual.square().add_(softening**2).rsqrt_().mul_(counted)
         if move:
             # d/df of Re(c·∂E) is nearly −2π x·Im(c·∂E): x changes little between two pixels
             turned = (columns[count:] * real).sub_(columns[:count] * imaginary).mul_(2 * np.pi)
@@ -348,12 +386,12 @@ def _parts(coefficients: np.ndarray, device: torch.device) -> torch.Tensor:
 
 def _bands(
     sample: GradientSample, frequencies: np.ndarray
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]]:
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]]:
     """Gradients of cos and −sin of each wave, band by band of the sample's rows.
 
     Yields the columns, shape (2K, 2, m, n), so that ``[Re c, Im c] @ columns`` is the gradient
-    of the waves; the image's gradient, shape (2, m, n); and the distances of rows and columns
-    from the centre, as shares of the image, shapes (m,) and (n,).
+    of the waves; the image's gradient and whether it is counted, shape (2, m, n); and the
+    distances of rows and columns from the centre, as shares of the image, shapes (m,) and (n,).
     """
     h, w = sample.shape
     device = sample.gradient.device
@@ -373,7 +411,7 @@ def _bands(
         ):
             torch.mul(a_re, b_re, out=columns[:count, axis]).addcmul_(a_im, b_im, value=-1)
             torch.mul(-a_re, b_im, out=columns[count:, axis]).addcmul_(a_im, b_re, value=-1)
-        yield columns, sample.gradient[:, rows], (y, x)
+        yield columns, sample.gradient[:, rows], sample.counted[:, rows], (y, x)
 
 
 def _membership(position: torch.Tensor) -> torch.Tensor:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from napari_periodic_denoise.noise.envelope import description_length
-from napari_periodic_denoise.noise.fit import Fit, GradientSample
+from napari_periodic_denoise.noise.fit import Fit, GradientSample, description_length
 from napari_periodic_denoise.noise.waves import Wave, phasors, synthesize
 
 _LEAST_GAIN = 0.05  # a pixel with less light than that is left as dark as it is
@@ -143,7 +142,7 @@ def _step(
     coefficients = torch.from_numpy(both.astype(np.float32)).to(device)
     gain = (coefficients @ columns.flatten(1)).view_as(light).add_(1).clamp_(min=_LEAST_GAIN)
     residual = _differences((light - fit.dark) / gain)
-    weight = (residual.square() + softening**2).rsqrt_()
+    weight = (residual.square() + softening**2).rsqrt_() * sample.counted
     # d/df of Re(c·E) is −2π x·Im(c·E)
     real, imaginary = coefficients.view(2, count, 1, 1, 1)
     turned = (columns[count:] * real - columns[:count] * imaginary).mul_(2 * np.pi)
@@ -170,7 +169,7 @@ def _step(
     )
     bulk = max(_BULK * float(residual.abs().median()), sample.quantum)
     # where the light is weak, dividing by the gain has raised what noise there is
-    description = description_length(residual * gain[0], 4 * count + 1, sample.quantum)
+    description = description_length(sample, residual * gain[0], 4 * count + 1)
     return GainFit(moved, fit.dark + float(step[-1]), description), bulk
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,20 +15,29 @@ MIN_SIZE = 16
 _SAMPLE = 1 << 14
 _LARGEST_INTENSITY = 1e38
 _LARGEST = 1e6  # in robust deviations; float32 keeps enough digits beside such hot pixels
+_LIMITED = 1e-3  # share of pixels at a limit, at least
+_CLOSE = 50  # steps of the range, one of which is close by
+_CROWD = 1.0  # times as many pixels at a limit as close by
+_ALMOST_ALL = 0.95
 _ROUNDING = 1e-5  # in robust deviations; no residual of float32 arithmetic is larger
 
 
-def as_image(image: Any) -> NDArray[Any]:  # noqa: ANN401 - anything array-like, checked below
-    """Turn a 2-D array of any kind into a numpy array, or say why it can't be done.
+def as_image(
+    image: Any,  # noqa: ANN401 - anything array-like, checked below
+    channel_axis: int | None = None,
+) -> NDArray[Any]:
+    """Turn an image of any kind of array into a numpy array, or say why it can't be done.
 
     Parameters
     ----------
-    image : array-like, shape (H, W)
+    image : array-like, shape (H, W), or with one more axis of channels
         numpy, torch or dask (computed once, here); any real dtype; at least 16×16.
+    channel_axis : int, optional
+        Which axis the channels are along.
 
     Returns
     -------
-    ndarray of shape (H, W)
+    ndarray of shape (H, W), or (C, H, W)
         In its own dtype; shares memory with the input where possible, so only to be read.
 
     Raises
@@ -35,7 +45,7 @@ def as_image(image: Any) -> NDArray[Any]:  # noqa: ANN401 - anything array-like,
     TypeError
         If the pixels are not real numbers, or the array is masked.
     ValueError
-        If the array is not 2-D, is too small, or holds NaN or infinite pixels.
+        If the array has not as many axes, is too small, or holds NaN or infinite pixels.
     """
     if isinstance(image, torch.Tensor):
         image = image.detach().cpu()
@@ -55,12 +65,22 @@ def as_image(image: Any) -> NDArray[Any]:  # noqa: ANN401 - anything array-like,
                 "c": "; clean numpy.abs(image), or its real and imaginary parts one by one",
             }.get(array.dtype.kind, "")
         )
-    if array.ndim != 2:
+    if channel_axis is None and array.ndim != 2:
         raise ValueError(
             f"a 2-D image (height, width) is taken, not an array of shape {array.shape}; "
-            "pass one plane or one channel at a time"
+            "pass one plane at a time, and of a colour image channel_axis=-1 or where its "
+            "channels are"
         )
-    if min(array.shape) < MIN_SIZE:
+    if channel_axis is not None:
+        if array.ndim != 3 or not -3 <= channel_axis < 3:
+            raise ValueError(
+                f"channel_axis={channel_axis} needs an image with three axes, one of them that of "
+                f"the channels, not an array of shape {array.shape}"
+            )
+        array = np.moveaxis(array, channel_axis, 0)
+        if not len(array):
+            raise ValueError(f"an image of shape {array.shape} has no channels")
+    if min(array.shape[-2:]) < MIN_SIZE:
         raise ValueError(
             f"an image of at least {MIN_SIZE}×{MIN_SIZE} pixels is taken, not of shape "
             f"{array.shape}: fewer pixels can't show what repeats"
@@ -81,10 +101,30 @@ def as_image(image: Any) -> NDArray[Any]:  # noqa: ANN401 - anything array-like,
     return array
 
 
-def normalize(
-    image: NDArray[Any], device: torch.device | str = "cpu"
-) -> tuple[torch.Tensor, float, float, float]:
-    """Intensities as float32, zero in the middle and about one robust deviation in unit.
+@dataclass(frozen=True, slots=True, eq=False)
+class Normalized:
+    """An image as the engine takes it: ``unit · pixels + centre`` are its intensities.
+
+    Attributes
+    ----------
+    pixels : Tensor of float32, shape (H, W)
+        Zero in the middle, about one robust deviation in unit.
+    unit, centre : float
+    quantum : float
+        Step between two grey levels, in units; that of float32 where there are none.
+    limited : Tensor of bool, shape (H, W), or None
+        Pixels at the limits of the image, whose true intensity is not known; None without.
+    """
+
+    pixels: torch.Tensor
+    unit: float
+    centre: float
+    quantum: float
+    limited: torch.Tensor | None
+
+
+def normalize(image: NDArray[Any], device: torch.device | str = "cpu") -> Normalized:
+    """Scale an image's intensities to robust deviations.
 
     Parameters
     ----------
@@ -93,14 +133,9 @@ def normalize(
 
     Returns
     -------
-    pixels : Tensor of float32, shape (H, W)
-    unit : float
-        Image intensities per unit.
-    centre : float
-        Image intensity of zero.
-    quantum : float
-        Step between two grey levels, in units; that of float32 where there are none.
+    Normalized
     """
+    limited = limits(image)
     darkest = 0.0
     if image.dtype.kind in "iu" and image.dtype.itemsize == 8:
         darkest = float(image.min())
@@ -119,7 +154,46 @@ def normalize(
         pixels = torch.from_numpy(wide.astype(np.float32))
     else:
         pixels = torch.from_numpy(np.subtract(image, centre, dtype=np.float32)).div_(unit)
-    return pixels.to(device), unit, darkest + centre, quantum
+    return Normalized(
+        pixels.to(device),
+        unit,
+        darkest + centre,
+        quantum,
+        None if limited is None else torch.from_numpy(limited).to(device),
+    )
+
+
+def limits(image: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Pixels at the limits of an image, where the detector was saturated or the file clipped.
+
+    The least and the greatest intensity are limits where many pixels have them, and many more
+    than have one close by.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W)
+        Integers or floats.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W), or None
+        None where there are none.
+    """
+    limited: NDArray[np.bool_] | None = None
+    lowest, highest = image.min(), image.max()
+    room = (float(highest) - float(lowest)) / _CLOSE
+    for limit, close in ((lowest, float(lowest) + room), (highest, float(highest) - room)):
+        at = image == limit
+        count = int(np.count_nonzero(at))
+        if count < _LIMITED * image.size:
+            continue
+        beside = (image <= close) if limit == lowest else (image >= close)
+        if count > _CROWD * (int(np.count_nonzero(beside)) - count):
+            limited = at if limited is None else limited | at
+    # an image of two intensities has no others that tell more
+    if limited is not None and limited.mean() > _ALMOST_ALL:
+        return None
+    return limited
 
 
 def subtract(image: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_periodic_denoise.noise.envelope import description_length
-from napari_periodic_denoise.noise.fit import GradientSample
+from napari_periodic_denoise.noise.fit import GradientSample, description_length
 
 Float = NDArray[np.float64]
 
 _STEPS = 240  # of equal width, at first
+# no phase of a rational period falls between two steps, where rounding would decide
+_BETWEEN = (math.sqrt(5) - 1) / 2 / _STEPS
 _PARTS = 4  # that a step beside an edge is split into, each time
 _SPLITS = 3
 _FIRST_FOLD = (2.0, 9)  # softening in mean magnitudes of the gradient, and iterations
@@ -35,7 +36,7 @@ class ProfileFit:
     frequency : ndarray of float64, shape (2,)
         Cycles/pixel.
     starts : ndarray of float64, shape (S,)
-        Phase where each step begins, in turns from 0 at the image's centre; ascending.
+        Phase where each step begins, in turns, zero at the image's centre; ascending.
     values : ndarray of float64, shape (S,)
         Of the steps; mean zero over a period.
     description : float
@@ -106,15 +107,15 @@ def _described(
     sample: GradientSample, frequency: Float, starts: torch.Tensor, values: torch.Tensor
 ) -> ProfileFit:
     here, below, beside = _steps(sample, frequency, starts)
-    residual = sample.gradient.flatten(1) - torch.stack(
-        [values[below] - values[here], values[beside] - values[here]]
-    ).to(torch.float32)
+    level = values[here]
+    differences = torch.stack([values[below] - level, values[beside] - level])
+    residual = sample.gradient - differences.view_as(sample.gradient).to(torch.float32)
     edges = int(((values - values.roll(1)).abs() > sample.quantum).sum())
     return ProfileFit(
         frequency,
-        starts.cpu().numpy(),
+        starts.cpu().numpy() - _BETWEEN,
         values.cpu().numpy(),
-        description_length(residual, 2 * edges + 2, sample.quantum),
+        description_length(sample, residual, 2 * edges + 2),
     )
 
 
@@ -130,6 +131,7 @@ def _fold(
     count, pixels = len(starts), len(sample)
     here, below, beside = _steps(sample, frequency, starts)
     along_y, along_x = sample.gradient.flatten(1).double()
+    counted_y, counted_x = sample.counted.flatten(1)
     soft = softening * float(sample.gradient.abs().mean())
     variation = math.sqrt(2 * (4 * pixels / _STEPS) * math.log(_STEPS))
     step = torch.arange(count, device=starts.device)
@@ -137,8 +139,8 @@ def _fold(
     for _ in range(iterations):
         level = values[here]
         rest_y, rest_x = along_y + level - values[below], along_x + level - values[beside]
-        weight_y = rest_y.square_().add_(soft**2).rsqrt_()
-        weight_x = rest_x.square_().add_(soft**2).rsqrt_()
+        weight_y = rest_y.square_().add_(soft**2).rsqrt_().mul_(counted_y)
+        weight_x = rest_x.square_().add_(soft**2).rsqrt_().mul_(counted_x)
         pairs = torch.bincount(below * count + here, weight_y, count * count)
         pairs += torch.bincount(beside * count + here, weight_x, count * count)
         pairs = pairs.view(count, count)
@@ -180,14 +182,15 @@ def _search(
     columns = len(sample.columns)
     y, x = y[pick // columns], x[pick % columns]
     gradient = sample.gradient.flatten(1)[:, pick].double()
+    counted = sample.counted.flatten(1)[:, pick]
 
     def magnitude(f: Float) -> float:
-        phase = f[0] * y + f[1] * x
+        phase = f[0] * y + f[1] * x + _BETWEEN
         level = _at(phase, starts, values)
         rest = gradient + level
         rest[0] -= _at(phase + f[0], starts, values)
         rest[1] -= _at(phase + f[1], starts, values)
-        return float(rest.square_().add_(sample.quantum**2).sqrt_().sum())
+        return float(rest.square_().add_(sample.quantum**2).sqrt_().mul_(counted).sum())
 
     step, least = reach, magnitude(frequency)
     size = np.array(sample.shape)
@@ -231,9 +234,9 @@ def _positions(sample: GradientSample) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _phases(sample: GradientSample, frequency: Float) -> list[torch.Tensor]:
-    """Phase in turns, 0 to 1, of each pixel, the one below it and the one beside it."""
+    """Phase in turns, shifted, of each pixel, the one below it and the one beside it."""
     y, x = _positions(sample)
-    phase = (frequency[0] * y[:, None] + frequency[1] * x).flatten()
+    phase = (frequency[0] * y[:, None] + frequency[1] * x + _BETWEEN).flatten()
     return [(phase + more).remainder_(1.0) for more in (0.0, frequency[0], frequency[1])]
 
 

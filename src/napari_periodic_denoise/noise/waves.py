@@ -47,6 +47,8 @@ class Wave:
     dark : float, optional
         Given where the wave multiplies: of each intensity I, ``I − dark`` is that of the clean
         image times one plus the waves. Without, the wave is added.
+    channel : int
+        Of the image's channels, that which has the wave.
     """
 
     frequency: Frequency
@@ -57,6 +59,7 @@ class Wave:
     envelope: tuple[tuple[complex, ...], ...] | None = None
     profile: tuple[tuple[float, float], ...] | None = None
     dark: float | None = None
+    channel: int = 0
 
     @property
     def period(self) -> float:
@@ -74,6 +77,14 @@ class Wave:
         if self.envelope is None:
             return 0, 0
         return len(self.envelope) - 1, len(self.envelope[0]) - 1
+
+    @property
+    def reason(self) -> str:
+        """Why the wave was kept, in words."""
+        return (
+            f"{self.false_alarms:.0e} false alarms expected; makes the image's description "
+            f"{self.evidence:.0f} nats shorter, all parts of the image agreeing"
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Return the attributes as plain numbers and lists, ready for JSON.
@@ -150,7 +161,7 @@ def profile_at_centre(
     frequency : ndarray of float64, shape (2,)
         Cycles/pixel, in any half plane; not aliased, its sign is that of the profile's phase.
     starts, values : ndarray of float64, shape (S,)
-        Where the steps begin, in turns from 0 to 1, ascending; and their values.
+        Where the steps begin, in turns, ascending; and their values.
     shape : tuple of int
         ``(H, W)`` of the image.
     false_alarms, evidence : float

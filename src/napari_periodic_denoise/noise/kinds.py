@@ -1,0 +1,287 @@
+"""What kind of waves constant ones are: parts of a lattice or profile, multiplying, changing.
+
+Every function takes a channel with constant waves and returns it with those of them that turned
+out to be of the kind; the description length decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_periodic_denoise.noise.detect import local_excess
+from napari_periodic_denoise.noise.envelope import EnvelopeFit, choose_envelope
+from napari_periodic_denoise.noise.families import distances, fundamental, tie, vacant
+from napari_periodic_denoise.noise.features import edges
+from napari_periodic_denoise.noise.fit import (
+    GradientSample,
+    description_length,
+    fit_waves,
+    polish_waves,
+    subtracted,
+    unfitted,
+)
+from napari_periodic_denoise.noise.gain import GainFit, fit_gain, flatten
+from napari_periodic_denoise.noise.model import (
+    APART,
+    REFIT,
+    SEARCH_PIXELS,
+    Channel,
+    Found,
+    Shape,
+    believed,
+    needed,
+    refitted,
+)
+from napari_periodic_denoise.noise.profile import fit_profile
+from napari_periodic_denoise.noise.waves import profile_at_centre, synthesize, wave_at_centre
+
+Float = NDArray[np.float64]
+Progress = tuple[str, str]  # stage, message
+Steps = Generator[Progress, None, Channel]
+
+_LEAST_FINAL, _FINAL_WORK = 60_000, 2_400_000  # pixels, and pixels times waves
+_FINISH = (0.2, 5)  # softening at first, and steps
+_START = (3.0, 6)
+_UNEXPLAINED = 1.5  # local excess at a place of a lattice, above which a wave is tried there
+_GROWTH = 4  # times that a lattice is filled up
+_LEADING = 4  # waves, the strongest, that may multiply
+_BLACK = 0.1  # of the way from the darkest to the middle intensity, above which none is dark
+_CHANGING = 2.0  # local excess of what is left of a wave, above which its envelope is fitted
+_PATIENCE = 2  # suspects that turn out constant, after which the weaker ones are left alone
+_SIDEBAND = 16.0  # cycles across the image, within which waves may be parts of a changing one
+_SIDEBAND_STRENGTH = 0.5  # of the carrier's amplitude, at most
+
+
+def finish(channel: Channel) -> Steps:
+    """Tie harmonics and lattices together, fit all constant waves exactly, test them again."""
+    if not len(channel.found):
+        return channel
+    yield "fit", "looking for harmonics and lattices"
+    full = channel.sample.of(channel.before_constant())
+    full = full.first(max(_LEAST_FINAL, _FINAL_WORK // len(channel.found)))
+    channel = _tied(channel, full.first(SEARCH_PIXELS))
+    found = channel.found
+    for step, fit in enumerate(polish_waves(full, found.fit, *_FINISH)):
+        yield "fit", f"refining {plural(len(fit))}, step {step + 1} of {_FINISH[1]}"
+        found = replace(found, fit=fit)
+    found, rejected = believed(full, found)
+    return replace(channel, found=found, rejected=(*channel.rejected, *rejected))
+
+
+def _tied(channel: Channel, few: GradientSample) -> Channel:
+    """Let waves share base frequencies, and add what is missing of a lattice."""
+    found = channel.found
+    bases, ties = tie(found.fit.frequencies, np.abs(found.fit.coefficients), channel.shape)
+    if len(bases) == len(found):
+        return channel
+    *_, fit = polish_waves(few, fit_waves(few, unfitted(bases, ties)), *REFIT)
+    free, tied = (
+        description_length(few, subtracted(few, f).gradient, 2 * (len(f) + len(f.bases)))
+        for f in (found.fit, fit)
+    )
+    if tied > free:
+        return channel
+    channel = replace(channel, found=replace(found, fit=fit))
+    for _ in range(_GROWTH):
+        grown = _filled(channel, few)
+        if len(grown.found) <= len(channel.found):
+            break
+        channel = grown
+    return channel
+
+
+def _filled(channel: Channel, few: GradientSample) -> Channel:
+    """Add waves at places of a lattice where something is left."""
+    found = channel.found
+    missing = vacant(found.fit.bases, found.fit.ties, channel.shape)
+    if len(missing):
+        excess = local_excess(edges(channel.residual()), missing @ found.fit.bases)
+        missing = missing[excess > _UNEXPLAINED]
+    if not len(missing):
+        return channel
+    fit = unfitted(found.fit.bases, np.concatenate([found.fit.ties, missing]))
+    # a place of a lattice is not found among all frequencies: it can be no false alarm of its own
+    alarms = np.full(len(missing), found.false_alarms.max())
+    grown = Found(
+        fit_waves(few, fit), np.concatenate([found.false_alarms, alarms]), np.zeros(len(fit))
+    )
+    return replace(channel, found=believed(few, grown)[0])
+
+
+def fold(channel: Channel) -> Steps:
+    """Replace harmonics by one profile where that describes the image shorter."""
+    found, shape = channel.found, channel.shape
+    hint = fundamental(found.fit.frequencies, np.abs(found.fit.coefficients), shape)
+    if hint is None:
+        return channel
+    base, members = hint
+    if _among(base, channel.folded, shape):
+        return channel
+    channel = replace(channel, folded=(*channel.folded, base))
+    others = replace(channel, found=found.take(~members))
+    own = channel.sample.of(others.residual())
+    harmonics = found.fit.take(members)
+    before = description_length(own, subtracted(own, harmonics).gradient, 4 * len(harmonics))
+    steps = fit_profile(own, base, before)
+    while True:
+        try:
+            yield "fit", next(steps)
+        except StopIteration as end:
+            fit = end.value
+            break
+    if fit is None:
+        return channel
+    wave = profile_at_centre(
+        fit.frequency,
+        fit.starts,
+        fit.values,
+        shape,
+        false_alarms=float(found.false_alarms[members].min()),
+        evidence=float(found.evidence[members].sum() + before - fit.description),
+    )
+    return _reconsidered(replace(others, settled=(*channel.settled, wave)))
+
+
+def multiply(channel: Channel, *, forced: bool) -> Steps:
+    """Let constant waves multiply where that describes the image shorter, or wherever it can."""
+    while True:
+        found = channel.found
+        for carrier in np.argsort(-np.abs(found.fit.coefficients))[:_LEADING]:
+            frequency = found.fit.frequencies[carrier]
+            if not _among(frequency, channel.multiplied, channel.shape):
+                break
+        else:
+            return channel
+        channel = replace(channel, multiplied=(*channel.multiplied, frequency))
+        yield "fit", "looking whether the noise follows the brightness"
+        channel = yield from _multiplied(channel, int(carrier), forced=forced)
+
+
+def _multiplied(channel: Channel, carrier: int, *, forced: bool) -> Steps:
+    """Let one constant wave, and those that it may have been found with, multiply."""
+    found, shape = channel.found, channel.shape
+    parts = distances(found.fit.frequencies, shape)[carrier] < _SIDEBAND
+    wave = found.take(np.arange(len(parts)) == carrier)
+    kept = replace(channel, found=found.take(~parts))
+    gain = 1 + synthesize(channel.multiplying(), shape, channel.pixels.device)
+    # what is added is taken away as it was before the multiplication
+    lit = channel.pixels - gain * synthesize(kept.added(), shape, channel.pixels.device)
+    own = channel.sample.of(lit)
+    clean = channel.residual()
+    # where the light is weak, dividing by the gain has raised what noise there is
+    additive = own.of(clean).gradient * own.levels(gain)
+    unknowns = 4 * (len(channel.gains) + int(parts.sum()))
+
+    darkest, middle = (float(own.levels(lit).quantile(share)) for share in (0.01, 0.5))
+    dark = min(channel.zero, darkest) if channel.dark is None else channel.dark
+    if middle <= dark:
+        return channel
+    relative = replace(wave.fit, coefficients=wave.fit.coefficients / (middle - dark))
+    start = GainFit(channel.gains.fit.join(relative), dark, math.inf)
+    few = own.first(SEARCH_PIXELS)
+    rows, columns = few.gradient.shape[1:]
+    *_, fit = fit_gain(lit, clean, few, start, *_START)
+    before = description_length(few, additive[:, :rows, :columns], unknowns)
+    if not forced and fit.description > before - needed(few):
+        return channel
+    gains = channel.gains.join(wave)
+    for _ in range(2):  # the second time beside what the first has cleaned
+        yield "fit", "fitting waves that follow the brightness"
+        clean = flatten(lit, replace(gains, fit=fit.waves).waves(shape, fit.dark))
+        *_, fit = fit_gain(lit, clean, own, fit, *REFIT)
+    brightest = float(np.abs(fit.waves.coefficients).sum())
+    darkest += _BLACK * (middle - darkest)
+    if brightest >= 1 or not 2 * channel.zero - middle < fit.dark < darkest:
+        return channel
+    if not forced:
+        before = description_length(own, additive, unknowns)
+        if fit.description > before - needed(own):
+            return channel
+        envelope = yield from _enveloped(own, wave, before)
+        if envelope is not None and envelope.description < fit.description:
+            return channel
+    # what a wave that multiplies does to a specimen was found as waves beside it
+    return _reconsidered(replace(kept, gains=replace(gains, fit=fit.waves), dark=fit.dark))
+
+
+def modulate(channel: Channel) -> Steps:
+    """Give those of the constant waves an envelope that are not constant.
+
+    Returns the channel itself where all are.
+    """
+    if not len(channel.found):
+        return channel
+    yield "detect", "looking for drift and fading"
+    shape, device, frequencies = (
+        channel.shape,
+        channel.pixels.device,
+        channel.found.fit.frequencies,
+    )
+    excess = local_excess(edges(channel.residual()), frequencies)
+    near = distances(frequencies, shape) < _SIDEBAND
+    strength = np.abs(channel.found.fit.coefficients)
+    # a wave that changes leaves something behind, or was found with weaker ones at its sides
+    sidebands = near & (strength < _SIDEBAND_STRENGTH * strength[:, None])
+    suspect = (near & (excess > _CHANGING)).any(1) | sidebands.any(1)
+    failures = 0
+    while suspect.any() and failures < _PATIENCE:
+        found = channel.found
+        carrier = int(np.where(suspect, np.abs(found.fit.coefficients), 0).argmax())
+        parts = near[carrier]
+        wave = found.take(np.arange(len(parts)) == carrier)
+        rest = channel.residual()
+        constant = channel.sample.of(rest)
+        own = channel.sample.of(rest + synthesize(found.take(parts).waves(shape), shape, device))
+        before = description_length(constant, constant.gradient, 4 * int(parts.sum()))
+        fit = yield from _enveloped(own, wave, before)
+        if fit is None:
+            suspect &= ~parts
+            failures += 1
+            continue
+        changing = wave_at_centre(
+            wave.fit.frequencies[0],
+            fit.coefficients,
+            shape,
+            false_alarms=float(found.false_alarms[parts].min()),
+            evidence=float(found.evidence[parts].sum() + before - fit.description),
+        )
+        channel = replace(channel, found=found.take(~parts), settled=(*channel.settled, changing))
+        suspect, near = suspect[~parts], near[~parts][:, ~parts]
+    return channel
+
+
+def _enveloped(
+    sample: GradientSample, wave: Found, description: float
+) -> Generator[Progress, None, EnvelopeFit | None]:
+    coefficient = complex(wave.fit.coefficients[0])
+    tries = choose_envelope(sample, wave.fit.frequencies[0], coefficient, description)
+    while True:
+        try:
+            order = next(tries)
+        except StopIteration as end:
+            fit: EnvelopeFit | None = end.value
+            return fit
+        yield "fit", f"fitting drift and fading of order {order[0]}, {order[1]}"
+
+
+def _reconsidered(channel: Channel) -> Channel:
+    """Test the constant waves again, now that others of their neighbours are known better."""
+    channel = refitted(channel)
+    if not len(channel.found):
+        return channel
+    found, rejected = believed(channel.sample.of(channel.before_constant()), channel.found)
+    return replace(channel, found=found, rejected=(*channel.rejected, *rejected))
+
+
+def _among(frequency: Float, others: tuple[Float, ...], shape: Shape) -> bool:
+    return bool((distances(np.array([frequency, *others]), shape)[0, 1:] < APART).any())
+
+
+def plural(count: int) -> str:
+    """``1 wave``, ``2 waves``."""
+    return "1 wave" if count == 1 else f"{count} waves"
