@@ -11,6 +11,7 @@ from collections.abc import Generator
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.detect import local_excess
@@ -22,6 +23,7 @@ from napari_periodic_denoise.noise.fit import (
     description_length,
     fit_waves,
     polish_waves,
+    sample_gradient,
     subtracted,
     unfitted,
 )
@@ -50,6 +52,7 @@ _START = (3.0, 6)
 _UNEXPLAINED = 1.5  # local excess at a place of a lattice, above which a wave is tried there
 _GROWTH = 4  # times that a lattice is filled up
 _LEADING = 4  # waves, the strongest, that may multiply
+_PART = 512
 _BLACK = 0.1  # of the way from the darkest to the middle intensity, above which none is dark
 _CHANGING = 2.0  # local excess of what is left of a wave, above which its envelope is fitted
 _PATIENCE = 2  # suspects that turn out constant, after which the weaker ones are left alone
@@ -149,6 +152,7 @@ def fold(channel: Channel) -> Steps:
 
 def multiply(channel: Channel, *, forced: bool) -> Steps:
     """Let constant waves multiply where that describes the image shorter, or wherever it can."""
+    clean: torch.Tensor | None = None
     while True:
         found = channel.found
         for carrier in np.argsort(-np.abs(found.fit.coefficients))[:_LEADING]:
@@ -157,56 +161,73 @@ def multiply(channel: Channel, *, forced: bool) -> Steps:
                 break
         else:
             return channel
-        channel = replace(channel, multiplied=(*channel.multiplied, frequency))
         yield "fit", "looking whether the noise follows the brightness"
-        channel = yield from _multiplied(channel, int(carrier), forced=forced)
+        if clean is None:
+            clean = channel.residual()
+        tried = replace(channel, multiplied=(*channel.multiplied, frequency))
+        channel = yield from _multiplied(tried, clean, int(carrier), forced=forced)
+        if channel is not tried:
+            clean = None
 
 
-def _multiplied(channel: Channel, carrier: int, *, forced: bool) -> Steps:
-    """Let one constant wave, and those that it may have been found with, multiply."""
+def _multiplied(channel: Channel, clean: torch.Tensor, carrier: int, *, forced: bool) -> Steps:
+    """Let one constant wave, and those that it may have been found with, multiply.
+
+    Returns the channel itself where they don't.
+    """
     found, shape = channel.found, channel.shape
     parts = distances(found.fit.frequencies, shape)[carrier] < _SIDEBAND
-    wave = found.take(np.arange(len(parts)) == carrier)
-    kept = replace(channel, found=found.take(~parts))
-    gain = 1 + synthesize(channel.multiplying(), shape, channel.pixels.device)
-    # what is added is taken away as it was before the multiplication
-    lit = channel.pixels - gain * synthesize(kept.added(), shape, channel.pixels.device)
-    own = channel.sample.of(lit)
-    clean = channel.residual()
-    # where the light is weak, dividing by the gain has raised what noise there is
-    additive = own.of(clean).gradient * own.levels(gain)
-    unknowns = 4 * (len(channel.gains) + int(parts.sum()))
-
-    darkest, middle = (float(own.levels(lit).quantile(share)) for share in (0.01, 0.5))
+    wave, beside = found.take(np.arange(len(parts)) == carrier), found.take(parts)
+    levels = channel.sample.levels(channel.pixels)
+    darkest, middle = (float(levels.quantile(share)) for share in (0.01, 0.5))
     dark = min(channel.zero, darkest) if channel.dark is None else channel.dark
     if middle <= dark:
         return channel
     relative = replace(wave.fit, coefficients=wave.fit.coefficients / (middle - dark))
-    start = GainFit(channel.gains.fit.join(relative), dark, math.inf)
-    few = own.first(SEARCH_PIXELS)
-    rows, columns = few.gradient.shape[1:]
-    *_, fit = fit_gain(lit, clean, few, start, *_START)
-    before = description_length(few, additive[:, :rows, :columns], unknowns)
-    if not forced and fit.description > before - needed(few):
-        return channel
+    fit = GainFit(channel.gains.fit.join(relative), dark, math.inf)
     gains = channel.gains.join(wave)
-    for _ in range(2):  # the second time beside what the first has cleaned
+
+    for whole in (False, True):  # a part of the image tells where it is not worth while
+        region = clean if whole else _middle(clean)
+        size = region.shape[0], region.shape[1]
+        gain = synthesize(channel.gains.waves(size, channel.dark), size, clean.device).add_(1)
+        # the image with these waves alone
+        lit = synthesize(beside.waves(size), size, clean.device).add_(region)
+        lit.sub_(dark).mul_(gain).add_(dark)
+        if whole:
+            own = channel.sample.of(lit)
+            # beside what the fit to a part has cleaned
+            region = flatten(lit, replace(gains, fit=fit.waves).waves(shape, fit.dark))
+        else:
+            own = sample_gradient(lit, SEARCH_PIXELS, 0, channel.sample.quantum)
         yield "fit", "fitting waves that follow the brightness"
-        clean = flatten(lit, replace(gains, fit=fit.waves).waves(shape, fit.dark))
-        *_, fit = fit_gain(lit, clean, own, fit, *REFIT)
+        *_, fit = fit_gain(lit, region, own, fit, *(REFIT if whole else _START))
+        # where the light is weak, dividing by the gain has raised what noise there is
+        rest = own.of(clean if whole else _middle(clean)).gradient * own.levels(gain)
+        unknowns = 4 * (len(channel.gains) + len(beside))
+        before = description_length(own, rest, unknowns)
+        if not forced and fit.description > before - needed(own):
+            return channel
+    yield "fit", "fitting waves that follow the brightness"
+    clean = flatten(lit, replace(gains, fit=fit.waves).waves(shape, fit.dark))
+    *_, fit = fit_gain(lit, clean, own, fit, *REFIT)
     brightest = float(np.abs(fit.waves.coefficients).sum())
     darkest += _BLACK * (middle - darkest)
     if brightest >= 1 or not 2 * channel.zero - middle < fit.dark < darkest:
         return channel
     if not forced:
-        before = description_length(own, additive, unknowns)
-        if fit.description > before - needed(own):
-            return channel
         envelope = yield from _enveloped(own, wave, before)
         if envelope is not None and envelope.description < fit.description:
             return channel
     # what a wave that multiplies does to a specimen was found as waves beside it
-    return _reconsidered(replace(kept, gains=replace(gains, fit=fit.waves), dark=fit.dark))
+    gains = replace(gains, fit=fit.waves)
+    return _reconsidered(replace(channel, found=found.take(~parts), gains=gains, dark=fit.dark))
+
+
+def _middle(image: torch.Tensor) -> torch.Tensor:
+    """The middle of an image, with the same centre, at most about `_PART` pixels a side."""
+    top, left = (max(0, (n - _PART) // 2) for n in image.shape)
+    return image[top : image.shape[0] - top, left : image.shape[1] - left]
 
 
 def modulate(channel: Channel) -> Steps:
