@@ -1,0 +1,149 @@
+"""Make figures of real images: before, our noise, ours after, spectral outliers after.
+
+``python -m docs.make_real_images FOLDER [--data DATA]``, from the root of the repository
+
+The images are looked for in DATA, by default ``shared/data/real`` beside the repository; those
+that are not there are skipped. The newspaper comes with the package. Only its figure is
+committed, to ``docs/images``: the other images are for development. The figures for the table in
+``docs/real-images.md`` are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from benchmarks.spectral_outliers import spectral_outliers
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from skimage.io import imread
+
+from napari_periodic_denoise import estimate_noise
+from napari_periodic_denoise.noise.features import edges
+from napari_periodic_denoise.noise.gram import spectral_power
+from napari_periodic_denoise.noise.images import normalize
+from napari_periodic_denoise.noise.remainder import find_remainder
+from napari_periodic_denoise.samples import newspaper_halftone
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "real"
+SENSITIVITY = 1e-3
+STANDS_OUT = 12.0  # times the median power over all directions
+
+Array = NDArray[np.float64]
+Crop = tuple[slice, slice]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A real image, and what of it to look at."""
+
+    name: str
+    file: str | None  # None: the newspaper sample
+    kind: Literal["quasi-periodic", "stripes"] | None  # of the remainder, if any
+    crop: Crop
+
+
+EXAMPLES = (
+    Example("newspaper", None, "quasi-periodic", np.s_[150:300, 250:450]),
+    Example("sem-curtaining", "r06_sem_battery_curtain.png", "stripes", np.s_[150:300, 0:200]),
+    Example("moon-landing", "r09_moonlanding_apollo.png", "quasi-periodic", np.s_[60:210, 99:299]),
+    Example("light-sheet-stripes", "r10_lsfm_stripes.png", "stripes", np.s_[340:490, 290:490]),
+    Example("light-sheet-fine-stripes", "r12_smartspim.png", "stripes", np.s_[0:150, 230:430]),
+    Example("sinogram", "r17_neutron_sinogram.tif", "stripes", np.s_[220:370, 250:450]),
+)
+
+
+def our_noise(image: NDArray[np.generic], kind: str | None) -> Array:
+    """Estimate the noise of an image: waves, and what they leave of the kind that is asked for."""
+    noise = estimate_noise(image).noise.astype(float)
+    if kind is not None:  # the one place to change once `estimate_noise` does this itself
+        _, _, quantum = normalize(image)
+        pixels, unit, _ = normalize(image - noise)
+        steps = find_remainder(pixels, quantum, SENSITIVITY, kind=kind)  # type: ignore[arg-type]
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return noise + end.value.numpy() * unit
+    return noise
+
+
+def whitened(image: Array) -> Array:
+    """Power of the clipped gradient in units of its median over all directions."""
+    features = edges(normalize(image)[0])
+    power = spectral_power(features).double().numpy()
+    fy, fx = np.fft.fftfreq(features.shape[1]), np.fft.rfftfreq(features.shape[2])
+    radius = np.hypot(fy[:, None], fx)
+    ring = np.round(radius * min(features.shape[1:]) / 2).astype(int)
+    order = np.argsort(ring, axis=None)
+    rings = np.split(power.ravel()[order], np.cumsum(np.bincount(ring.ravel()))[:-1])
+    excess = power / (np.array([np.median(values) for values in rings])[ring] / np.log(2))
+    excess[radius < 1 / 64] = 0
+    return excess
+
+
+def decibel(values: Array) -> float:
+    """Mean in dB."""
+    return 10 * float(np.log10(values.mean()))
+
+
+def row(example: Example, image: NDArray[np.generic], folder: Path) -> str:
+    """Write the figure of an image, and return its row of the table."""
+    start = time.perf_counter()
+    ours = our_noise(image, example.kind)
+    seconds = time.perf_counter() - start
+    cleaned = (image - ours, image - spectral_outliers(image))
+    before = whitened(image.astype(float))
+    pattern = before > STANDS_OUT
+    excess = [decibel(before[pattern])] + [decibel(whitened(c)[pattern]) for c in cleaned]
+
+    reach = 4 * float(ours.std()) or 1.0
+    panels = {
+        "before": image,
+        "our noise": ours,
+        "ours": cleaned[0],
+        "spectral outliers": cleaned[1],
+    }
+    figure = Figure(figsize=(16, 7.5), layout="constrained")
+    axes = figure.subplots(2, 4)
+    for part, line in zip((np.s_[:, :], example.crop), axes, strict=True):
+        low, high = np.percentile(image[part], (0.5, 99.5))
+        for axis, (title, values) in zip(line, panels.items(), strict=True):
+            limits = (-reach, reach) if values is ours else (low, high)
+            axis.imshow(values[part], cmap="gray", vmin=limits[0], vmax=limits[1])
+            axis.set_title(title)
+            axis.axis("off")
+    figure.savefig(folder / f"{example.name}.png", dpi=64)
+    figures = " | ".join(f"{value:.1f}" for value in excess)
+    return f"| {example.name} | {int(pattern.sum())} | {figures} | {seconds:.1f} |"
+
+
+def main() -> None:
+    """Write the figures and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where the figures are written")
+    parser.add_argument("--data", type=Path, default=DATA, help="where the images are")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    print("| image | frequencies | before, dB | ours | spectral outliers | ours, s |")
+    print("|---|---|---|---|---|---|")
+    for example in EXAMPLES:
+        if example.file is None:
+            image = newspaper_halftone().image
+        elif (options.data / example.file).exists():
+            image = imread(options.data / example.file)
+        else:
+            print(f"{example.name}: no {options.data / example.file}, skipped", file=sys.stderr)
+            continue
+        print(row(example, image, options.folder), flush=True)
+
+
+if __name__ == "__main__":
+    main()
