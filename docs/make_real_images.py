@@ -28,11 +28,9 @@ from napari_periodic_denoise import estimate_noise
 from napari_periodic_denoise.noise.features import edges
 from napari_periodic_denoise.noise.gram import spectral_power
 from napari_periodic_denoise.noise.images import normalize
-from napari_periodic_denoise.noise.remainder import find_remainder
 from napari_periodic_denoise.samples import newspaper_halftone
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "real"
-SENSITIVITY = 1e-3
 STANDS_OUT = 12.0  # times the median power over all directions
 
 Array = NDArray[np.float64]
@@ -61,22 +59,12 @@ EXAMPLES = (
 
 def our_noise(image: NDArray[np.generic], kind: str | None) -> Array:
     """Estimate the noise of an image: waves, and what they leave of the kind that is asked for."""
-    noise = estimate_noise(image).noise.astype(float)
-    if kind is not None:  # the one place to change once `estimate_noise` does this itself
-        _, _, quantum = normalize(image)
-        pixels, unit, _ = normalize(image - noise)
-        steps = find_remainder(pixels, quantum, SENSITIVITY, kind=kind)  # type: ignore[arg-type]
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return noise + end.value.numpy() * unit
-    return noise
+    return estimate_noise(image, remainder=kind or "none").noise.astype(float)
 
 
 def whitened(image: Array) -> Array:
     """Power of the clipped gradient in units of its median over all directions."""
-    features = edges(normalize(image)[0])
+    features = edges(normalize(image).pixels)
     power = spectral_power(features).double().numpy()
     fy, fx = np.fft.fftfreq(features.shape[1]), np.fft.rfftfreq(features.shape[2])
     radius = np.hypot(fy[:, None], fx)

@@ -10,17 +10,26 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from napari_periodic_denoise.device import resolve_device
 from napari_periodic_denoise.noise.gain import noise_of
-from napari_periodic_denoise.noise.images import as_image, normalize, subtract
-from napari_periodic_denoise.noise.model import Rejected
+from napari_periodic_denoise.noise.images import (
+    Normalized,
+    as_image,
+    normalize,
+    settle_limited,
+    subtract,
+)
+from napari_periodic_denoise.noise.model import Channel, Rejected
+from napari_periodic_denoise.noise.remainder import Kind, find_remainder
 from napari_periodic_denoise.noise.search import find_waves
 from napari_periodic_denoise.noise.waves import Wave, in_units
 
 METHODS = ("aligned",)
 FEATURES = ("edges",)
 NOISE_MODELS = ("auto", "additive", "multiplicative")
+REMAINDERS = ("none", "quasi-periodic", "stripes")
 DEFAULT_SENSITIVITY = 1e-3
 
 _EXPECTED_STEPS = 12
@@ -56,7 +65,8 @@ class NoiseEstimate:
         In the image's intensity units; ``image − noise`` is the cleaned image. Exactly zero
         where nothing was found.
     cleaned : ndarray, shape and dtype of the image
-        Integers are rounded and clipped to the dtype's range; pixels at the image's limits stay.
+        Integers are rounded and clipped to the dtype's range. Pixels at the image's limits,
+        whose true intensity is not known, don't go beyond them.
     waves : tuple of Wave
         What the noise consists of; those that multiply first, then the strongest. Their
         ``reason`` says why they were kept.
@@ -64,6 +74,8 @@ class NoiseEstimate:
         Everything that reproduces the estimate; JSON-serialisable.
     removed_variance : float
         Variance of the noise as a share of the image's, 0 to 1.
+    remainder_variance : float
+        Share that noise which is no sum of few waves has, 0 to 1.
     rejected : tuple of Rejected
         Peaks of the spectrum that were not taken for waves, and why.
     """
@@ -73,13 +85,16 @@ class NoiseEstimate:
     waves: tuple[Wave, ...]
     settings: dict[str, Any]
     removed_variance: float
+    remainder_variance: float
     rejected: tuple[Rejected, ...]
 
     @property
     def summary(self) -> str:
         """The result in one line, for a person."""
+        share = f"removed {100 * self.removed_variance:.1f}% of the variance"
+        rest = f"{self.settings['remainder']} noise" if self.remainder_variance else ""
         if not self.waves:
-            return "no periodic noise found"
+            return f"no waves, but {rest}; {share}" if rest else "no periodic noise found"
         strongest = self.waves[0]
         count = _waves(len(self.waves)) + (", strongest" if len(self.waves) > 1 else ",")
         amplitude = f"{strongest.amplitude:.3g}"
@@ -87,8 +102,7 @@ class NoiseEstimate:
             amplitude = f"{100 * strongest.amplitude:.3g}% of the intensity"
         return (
             f"{count} {strongest.period:.1f} px at {round(strongest.angle) % 180}°, "
-            f"amplitude {amplitude}; "
-            f"removed {100 * self.removed_variance:.1f}% of the variance"
+            f"amplitude {amplitude}{f', and {rest}' if rest else ''}; {share}"
         )
 
 
@@ -98,6 +112,7 @@ def estimate_noise(
     method: str = "aligned",
     features: str = "edges",
     noise_model: str = "auto",
+    remainder: str = "none",
     channel_axis: int | None = None,
     exemplar: None = None,
     sensitivity: float = DEFAULT_SENSITIVITY,
@@ -120,6 +135,10 @@ def estimate_noise(
         How noise and specimen combine: whether intensities are raised and lowered by the noise,
         or multiplied by one plus the noise. ``"auto"`` chooses wave by wave, by what describes
         the image shorter.
+    remainder : {"none", "quasi-periodic", "stripes"}
+        What else to take away that is no sum of few waves: noise of a narrow spectrum all over
+        the image, or stripes of any width in one direction. See `remainder.find_remainder`; a
+        specimen that is itself striped or woven is harmed by it.
     channel_axis : int, optional
         Axis of the channels, as −1 for RGB. Frequencies are found in all channels together,
         amplitudes and phases in each; a channel without the noise stays as it is, to the bit.
@@ -162,8 +181,8 @@ def estimate_noise(
     ``I = b + (C − b)(1 + M)``, waves that leave something behind as carriers of envelopes that
     change as slowly as will do.
 
-    Pixels at the image's limits, saturated or clipped, are left out of the fit, and keep their
-    intensity.
+    Pixels at the image's limits, saturated or clipped, are left out of the fit; cleaned, they
+    get what their limit and their neighbours allow, see `images.settle_limited`.
 
     Examples
     --------
@@ -182,6 +201,7 @@ def estimate_noise(
         method=method,
         features=features,
         noise_model=noise_model,
+        remainder=remainder,
         channel_axis=channel_axis,
         exemplar=exemplar,
         sensitivity=sensitivity,
@@ -202,6 +222,7 @@ def iter_estimate_noise(
     method: str = "aligned",
     features: str = "edges",
     noise_model: str = "auto",
+    remainder: str = "none",
     channel_axis: int | None = None,
     exemplar: None = None,
     sensitivity: float = DEFAULT_SENSITIVITY,
@@ -212,7 +233,8 @@ def iter_estimate_noise(
 
     Parameters
     ----------
-    image, method, features, noise_model, channel_axis, exemplar, sensitivity, device, seed
+    image, method, features, noise_model, remainder, channel_axis, exemplar, sensitivity, \
+    device, seed
         As for `estimate_noise`.
 
     Yields
@@ -227,6 +249,7 @@ def iter_estimate_noise(
     _check_choice("method", method, METHODS)
     _check_choice("features", features, FEATURES)
     _check_choice("noise_model", noise_model, NOISE_MODELS)
+    _check_choice("remainder", remainder, REMAINDERS)
     if not (channel_axis is None or isinstance(channel_axis, numbers.Integral)):
         raise ValueError(f"channel_axis must be a whole number or None, not {channel_axis!r}")
     _check_choice("exemplar", exemplar, (None,))
@@ -242,15 +265,19 @@ def iter_estimate_noise(
     array = as_image(image, channel_axis)
     channels = array[None] if channel_axis is None else array
     images = [normalize(channel, where) for channel in channels]
-    search = find_waves(
-        images, noise_model=noise_model, sensitivity=float(sensitivity), seed=int(seed)
+    search = _found(
+        images,
+        noise_model=noise_model,
+        remainder=remainder,
+        sensitivity=float(sensitivity),
+        seed=int(seed),
     )
     done = 0
     while True:
         try:
             stage, message = next(search)
         except StopIteration as end:
-            found = end.value
+            found, rests = end.value
             break
         done = min(done + 1, _EXPECTED_STEPS - 2)
         yield Progress(stage, done, _EXPECTED_STEPS, message)
@@ -259,21 +286,24 @@ def iter_estimate_noise(
     noise = np.zeros(channels.shape, dtype=np.float32)
     cleaned = channels.copy()
     waves: list[Wave] = []
-    removed = total = 0.0
-    for i, (channel, normalized, model) in enumerate(zip(channels, images, found, strict=True)):
-        unit, centre = normalized.unit, normalized.centre
-        total += unit**2 * float(normalized.pixels.var())
-        own = model.waves()
-        if not own:
+    removed = left = total = 0.0
+    for i, (channel, image_of, model, rest) in enumerate(
+        zip(channels, images, found, rests, strict=True)
+    ):
+        unit, own = image_of.unit, model.waves()
+        total += unit**2 * float(image_of.pixels.var())
+        if not own and rest is None:
             continue
-        pattern = noise_of(normalized.pixels, own).mul_(unit)
-        removed += float(pattern.var())
+        pattern = noise_of(image_of.pixels, own)
+        if rest is not None:
+            pattern.add_(rest)
+            left += unit**2 * float(rest.var())
+        removed += float(pattern.mul_(unit).var())
         noise[i] = pattern.cpu().numpy()
         cleaned[i] = subtract(channel, noise[i])
-        if normalized.limited is not None:  # they would show the pattern that they don't have
-            limited = normalized.limited.cpu().numpy()
-            cleaned[i][limited] = channel[limited]
-        waves += (replace(in_units(wave, unit, centre), channel=i) for wave in own)
+        if image_of.limited is not None:
+            settle_limited(cleaned[i], channel, noise[i], image_of.limited)
+        waves += (replace(in_units(wave, unit, image_of.centre), channel=i) for wave in own)
 
     def in_place(planes: np.ndarray) -> np.ndarray:
         if channel_axis is None:
@@ -288,17 +318,37 @@ def iter_estimate_noise(
             "method": method,
             "features": features,
             "noise_model": noise_model,
-            "channel_axis": channel_axis,
+            "remainder": remainder,
+            "channel_axis": None if channel_axis is None else int(channel_axis),
             "exemplar": exemplar,
             "sensitivity": float(sensitivity),
             "device": str(where),
             "seed": int(seed),
         },
-        removed_variance=removed / total if total else 0.0,
+        removed_variance=min(1.0, removed / total) if total else 0.0,
+        remainder_variance=min(1.0, left / total) if total else 0.0,
         rejected=tuple({r.frequency: r for model in found for r in model.rejected}.values()),
     )
     yield Progress("subtract", _EXPECTED_STEPS, _EXPECTED_STEPS, estimate.summary)
     return estimate
+
+
+def _found(
+    images: list[Normalized], *, noise_model: str, remainder: str, sensitivity: float, seed: int
+) -> Generator[tuple[str, str], None, tuple[list[Channel], list[torch.Tensor | None]]]:
+    """Waves of each channel, and what is left of noise that is no sum of few."""
+    found = yield from find_waves(
+        images, noise_model=noise_model, sensitivity=sensitivity, seed=seed
+    )
+    rests: list[torch.Tensor | None] = []
+    for image, channel in zip(images, found, strict=True):
+        if remainder == "none":
+            rests.append(None)
+            continue
+        kind: Kind = "stripes" if remainder == "stripes" else "quasi-periodic"
+        rest = yield from find_remainder(channel.residual(), image.quantum, sensitivity, kind=kind)
+        rests.append(rest if bool(rest.any()) else None)
+    return found, rests
 
 
 def _strength(wave: Wave) -> tuple[bool, float]:

@@ -18,6 +18,7 @@ _LARGEST = 1e6  # in robust deviations; float32 keeps enough digits beside such 
 _LIMITED = 1e-3  # share of pixels at a limit, at least
 _CLOSE = 50  # steps of the range, one of which is close by
 _CROWD = 1.0  # times as many pixels at a limit as close by
+_AROUND = (2, 4, 8, 16)  # pixels around one at a limit, tried in turn
 _ALMOST_ALL = 0.95
 _ROUNDING = 1e-5  # in robust deviations; no residual of float32 arithmetic is larger
 
@@ -232,3 +233,46 @@ def subtract(image: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
     up = np.minimum(np.clip(-step, 0, 2.0**63).astype(np.uint64), np.iinfo(np.uint64).max - offset)
     moved = (offset - down + up) ^ sign
     return np.asarray(moved, dtype=image.dtype)
+
+
+def settle_limited(
+    cleaned: NDArray[Any], image: NDArray[Any], noise: NDArray[np.float32], limited: torch.Tensor
+) -> None:
+    """Give pixels at an image's limits, in place, what their limit and their neighbours allow.
+
+    Of a pixel at the upper limit L it is only known that without the noise N it would have at
+    least ``L − N``, and the other way round at the lower limit. Within these bounds it gets the
+    mean of the pixels around that are not at a limit; where there are none it stays as it is.
+    To subtract the noise would draw the pattern into a saturated area that does not have it.
+
+    Parameters
+    ----------
+    cleaned : ndarray, shape (H, W)
+        The image without the noise; written to.
+    image : ndarray, shape (H, W)
+    noise : ndarray of float32, shape (H, W)
+    limited : Tensor of bool, shape (H, W)
+        See `Normalized`.
+    """
+    at = limited.cpu().numpy()
+    # distances from a middle intensity, which float32 can tell even of large integers
+    middle = np.median(image[~at]).astype(image.dtype)
+    level = np.where(at, 0, np.subtract(cleaned, middle, dtype=np.float64)).astype(np.float32)
+    known = torch.from_numpy(np.stack([level, ~at])[None].astype(np.float32))
+    local = np.zeros_like(level)
+    missing = at.copy()
+    for reach in _AROUND:
+        size = 2 * reach + 1
+        total, count = torch.nn.functional.avg_pool2d(known, size, 1, reach)[0].numpy()
+        filled = missing & (count * size**2 > 0.5)
+        local[filled] = total[filled] / count[filled]
+        missing &= ~filled
+    limit = np.subtract(image[at], middle, dtype=np.float64)
+    beyond = limit - noise[at]
+    wanted = np.where(missing[at], limit, local[at])
+    settled = np.clip(wanted, np.minimum(limit, beyond), np.maximum(limit, beyond))
+    # where the noise would have brought the pixel further from the limit than it can be
+    settled = np.where((image[at] == image.max()) == (beyond < limit), settled, limit)
+    if image.dtype.kind in "iu":
+        settled = np.rint(settled)
+    cleaned[at] = (settled + float(middle)).astype(image.dtype)

@@ -34,6 +34,7 @@ from napari_periodic_denoise.noise.model import (
     SEARCH_PIXELS,
     Channel,
     Found,
+    Rejected,
     Shape,
     believed,
     needed,
@@ -56,6 +57,9 @@ _PART = 512
 _BLACK = 0.1  # of the way from the darkest to the middle intensity, above which none is dark
 _CHANGING = 2.0  # local excess of what is left of a wave, above which its envelope is fitted
 _PATIENCE = 2  # suspects that turn out constant, after which the weaker ones are left alone
+_HARMONICS = 6
+_LEFT = 1.8  # local excess of what a wave leaves, above which it left something
+_TAKEN = 1 / 4  # of a wave's own local excess, above which it left too much
 _SIDEBAND = 16.0  # cycles across the image, within which waves may be parts of a changing one
 _SIDEBAND_STRENGTH = 0.5  # of the carrier's amplitude, at most
 
@@ -274,6 +278,63 @@ def modulate(channel: Channel) -> Steps:
         channel = replace(channel, found=found.take(~parts), settled=(*channel.settled, changing))
         suspect, near = suspect[~parts], near[~parts][:, ~parts]
     return channel
+
+
+def explained(channel: Channel) -> Channel:
+    """Drop the waves that leave a good part of themselves behind, whatever their kind.
+
+    Noise, taken away, is gone everywhere. What a specimen repeats is regular enough for a wave
+    to pay for itself, but no wave and no envelope fits it: much stays at its frequency.
+    """
+    waves = channel.waves()
+    if not waves:
+        return channel
+    # of a profile, that harmonic is asked which stands out most
+    harmonics = [
+        np.outer(range(1, _HARMONICS + 1 if wave.profile else 2), wave.frequency) for wave in waves
+    ]
+    excess = local_excess(edges(channel.pixels), np.concatenate(harmonics))
+    ends = np.cumsum([len(each) for each in harmonics])
+    of_each = np.split(excess, ends[:-1])
+    strongest = [int(each.argmax()) for each in of_each]
+    before = np.array([each[i] for each, i in zip(of_each, strongest, strict=True)])
+    frequencies = np.array([each[i] for each, i in zip(harmonics, strongest, strict=True)])
+    after = local_excess(edges(channel.residual()), frequencies)
+    left = (after > _LEFT) & (after > _TAKEN * before)
+    if not left.any():
+        return channel
+    # harmonics and lattices stay or go together
+    gains, settled = len(channel.gains), len(channel.settled)
+    ties = channel.found.fit.ties != 0
+    together = ties.astype(int) @ ties.T.astype(int) > 0
+    weight = np.abs(channel.found.fit.coefficients) ** 2
+    drop = left.copy()
+    drop[gains + settled :] = together @ (weight * left[gains + settled :]) > 0.5 * (
+        together @ weight
+    )
+    kept = replace(
+        channel,
+        gains=channel.gains.take(~drop[:gains]),
+        settled=tuple(
+            wave
+            for wave, gone in zip(channel.settled, drop[gains : gains + settled], strict=True)
+            if not gone
+        ),
+        found=channel.found.take(~drop[gains + settled :]),
+        rejected=(
+            *channel.rejected,
+            *(
+                Rejected(
+                    waves[i].frequency,
+                    waves[i].false_alarms,
+                    f"{100 * after[i] / before[i]:.0f}% of it would be left behind: it is not as "
+                    "regular as noise, and may be the specimen's",
+                )
+                for i in np.flatnonzero(drop)
+            ),
+        ),
+    )
+    return kept if len(kept.gains) else replace(kept, dark=None)
 
 
 def _enveloped(

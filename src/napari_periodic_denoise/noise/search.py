@@ -19,7 +19,15 @@ from napari_periodic_denoise.noise.fit import (
     unfitted,
 )
 from napari_periodic_denoise.noise.images import Normalized
-from napari_periodic_denoise.noise.kinds import Progress, finish, fold, modulate, multiply, plural
+from napari_periodic_denoise.noise.kinds import (
+    Progress,
+    explained,
+    finish,
+    fold,
+    modulate,
+    multiply,
+    plural,
+)
 from napari_periodic_denoise.noise.model import (
     APART,
     SEARCH_PIXELS,
@@ -92,7 +100,8 @@ def find_waves(
             changed |= channels[i] is not finished
         if not changed:
             break
-    return channels
+    yield "detect", "looking what is left behind"
+    return [explained(channel) for channel in channels]
 
 
 def _grown(
