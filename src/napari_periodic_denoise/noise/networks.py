@@ -257,13 +257,14 @@ def feature_maps(network: Network, maps: torch.Tensor) -> dict[str, torch.Tensor
         )
     found = {}
     names = {place: name for name, place in network.layers.items()}
+    batch = maps[None]  # in place, autograd is slow with views, which single images would be
     for place, module in enumerate(network.stack):
         if isinstance(module, ReLU):  # in place only where the map before it is not kept
-            maps = torch.relu(maps) if place - 1 in names else maps.relu_()
+            batch = torch.relu(batch) if place - 1 in names else batch.relu_()
         else:
-            maps = module(maps)
+            batch = module(batch)
         if place in names:
-            found[names[place]] = maps
+            found[names[place]] = batch[0]
     return found
 
 

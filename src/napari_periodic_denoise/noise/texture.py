@@ -145,9 +145,9 @@ def synthesize_texture(
     if optimizer not in OPTIMIZERS:
         listed = ", ".join(map(repr, OPTIMIZERS))
         raise ValueError(f"optimizer={optimizer!r} is not one of the choices: {listed}")
-    for name, value in (("steps", steps), ("max_size", max_size)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
+    for name, count in (("steps", steps), ("max_size", max_size)):
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, not {count}")
     small = _reduced(image, max_size, network.stride)
     shown = robust_range(image)
     with torch.no_grad():
@@ -163,20 +163,21 @@ def synthesize_texture(
         value.backward()  # type: ignore[no-untyped-call]
         return value.item()
 
-    least, best, milestone = math.inf, texture.detach(), (0, math.inf)
-    shown_at = time.monotonic()
+    least, best = math.inf, texture.detach()
+    milestone, before_it = 0, math.inf  # the last step that took 1% off the loss
+    seen_at = time.monotonic()
     for step in range(1, steps + 1):
         before = texture.detach().clone()
         value = moves.step(loss)
         if value < least:
             least, best = value, before
-        if least < _SETTLED * milestone[1]:
-            milestone = step, least
+        if least < _SETTLED * before_it:
+            milestone, before_it = step, least
         preview = None
-        if time.monotonic() - shown_at >= preview_every:
-            preview, shown_at = _as_image(best, shown, image.shape), time.monotonic()
+        if time.monotonic() - seen_at >= preview_every:
+            preview, seen_at = _as_image(best, shown, image.shape), time.monotonic()
         yield TextureStep(step, steps, value, preview)
-        if step - milestone[0] >= _SETTLED_STEPS or not math.isfinite(value):
+        if step - milestone >= _SETTLED_STEPS or not math.isfinite(value):
             break
     return _as_image(best, shown, image.shape)
 
