@@ -66,7 +66,7 @@ def with_gram(
     shown = robust_range(pixels)
     with torch.no_grad():
         target = noise_grams(network, torch.from_numpy(exemplar.astype(np.float32)), shown)
-    refined = result(refine_waves(pixels, waves, network, target, shown, gram_weight=0.1))
+    refined = result(refine_waves(pixels, waves, network, target, shown))
     return synthesize(refined, (SIZE, SIZE)).numpy()
 
 

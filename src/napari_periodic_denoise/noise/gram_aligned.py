@@ -75,7 +75,7 @@ def refine_waves(
     shown: Range,
     *,
     layer_weights: Mapping[str, float] = LAYER_WEIGHTS,
-    gram_weight: float = 1.0,
+    gram_weight: float = 0.3,
     gram_size: int = 256,
     steps: int = 60,
 ) -> Generator[RefineStep, None, list[Wave]]:
@@ -100,7 +100,7 @@ def refine_waves(
     layer_weights : mapping of str to float
         See `texture.gram_loss`.
     gram_weight : float
-        γ; 0 leaves the Gram term out.
+        γ; 0 leaves the Gram term out. Above one, the border of a small target tells too.
     gram_size : int
         Pixels a side, in the middle of the image, that the waves' Gram matrices are taken of.
     steps : int

@@ -70,7 +70,7 @@ def gram_loss(
     Notes
     -----
     Gatys et al. 2016 divide by the number of elements and of pixels, others by neither; as the
-    elements of a deep layer's matrix are a thousand times larger than those of a shallow one,
+    elements of a deep layer's matrix are hundreds of times larger than those of a shallow one,
     each choice weighs the layers differently. Divided by the target's own size, every layer's
     error is a share of what it could be, and the weights mean what they say.
     """
