@@ -34,6 +34,7 @@ test: $(READY)
 bench: $(READY)
 	$(VENV)/bin/python -m benchmarks.rejection --check
 	$(VENV)/bin/python -m benchmarks.speed --check
+	$(VENV)/bin/python -m benchmarks.networks --check
 
 lint: $(READY)
 	$(VENV)/bin/ruff check

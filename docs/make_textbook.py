@@ -81,7 +81,9 @@ def features(network: Network, image: np.ndarray) -> None:
 def synthesis(network: Network, image: np.ndarray, noise: Array, steps: int) -> None:
     """From the random start to the texture, and both subtractions."""
     frames: list[tuple[str, np.ndarray]] = []
-    run = synthesize_texture(tensor(image), network, steps=steps, preview_every=0)
+    run = synthesize_texture(
+        tensor(image), network, optimizer="lbfgs", steps=steps, preview_every=0
+    )
     wanted = {2: "start", steps // 10: "", steps // 3: ""}  # a preview is the step before
     while True:
         try:
