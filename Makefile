@@ -5,8 +5,9 @@
 # Each does its own set-up: system libraries (as root on Debian and Ubuntu), .venv, packages.
 
 PYTHON ?= python3
-# The version the tests ran with; TORCH=torch takes the newest.
-TORCH ?= torch==2.13.0
+# The pair the tests ran with; TORCH="torch torchvision" takes the newest. Each torchvision
+# belongs to one torch: asked for alone, pip would take the newest and change torch for it.
+TORCH ?= torch==2.13.0 torchvision==0.28.0
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -33,6 +34,7 @@ test: $(READY)
 bench: $(READY)
 	$(VENV)/bin/python -m benchmarks.rejection --check
 	$(VENV)/bin/python -m benchmarks.speed --check
+	$(VENV)/bin/python -m benchmarks.networks --check
 
 lint: $(READY)
 	$(VENV)/bin/ruff check
@@ -55,6 +57,6 @@ $(READY): pyproject.toml Makefile
 	+ ' is Python ' + sys.version.split()[0] + '; 3.11 or newer is needed: make PYTHON=...')"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(VENV)/bin/python -m pip install --quiet "$(TORCH)"
+	$(VENV)/bin/python -m pip install --quiet $(TORCH)
 	$(VENV)/bin/python -m pip install --quiet --editable ".[all]" --group dev
 	@touch $@

@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from napari_periodic_denoise.noise.features import edges, gradient, robust_scale
+from napari_periodic_denoise.noise.features import (
+    clipped,
+    cosines,
+    edges,
+    gradient,
+    robust_scale,
+)
 
 
 def random_image(*shape: int) -> torch.Tensor:
@@ -45,3 +51,31 @@ def test_robust_scale_of_mostly_zeros_is_not_zero():
     values = torch.zeros(1000)
     values[:100] = 2
     assert robust_scale(values) == pytest.approx(0.2)
+
+
+def test_cosines_of_a_parabola_are_its_slopes_and_its_bend():
+    y, x = torch.meshgrid(torch.arange(9.0), torch.arange(8.0), indexing="ij")
+    maps = cosines(y**2 + 3 * x)
+    assert maps.shape == (8, 7, 6)
+    # along x only slope and no bend; along y both; nothing along both at once
+    assert [bool((m != m[0, 0]).any()) for m in maps] == [False] * 2 + [True] + [False] * 5
+
+
+def test_cosines_of_flat_areas_are_zero():
+    image = torch.full((30, 30), 0.1)
+    image[:, :4] = 0.7
+    assert not cosines(image)[:, :, 4:].any()
+
+
+def test_cosines_do_not_depend_on_scale_and_offset():
+    image = random_image(40, 40)
+    torch.testing.assert_close(cosines(image), cosines(8 * image + 3), atol=1e-4, rtol=1e-4)
+
+
+def test_maps_are_clipped_about_their_medians():
+    maps = random_image(3, 100, 100) * torch.tensor([1.0, 7.0, 0.0])[:, None, None] + 50
+    found = clipped(maps)
+    assert found.abs().amax((1, 2)).tolist() == [1, 1, 0]
+    assert found[:2].median().abs() < 1e-3
+    assert float((found[1].abs() < 1).float().mean()) == pytest.approx(0.68, abs=0.02)
+    assert float((clipped(maps, 2)[0].abs() < 1).float().mean()) == pytest.approx(0.95, abs=0.01)

@@ -37,6 +37,12 @@ def test_gram_matrix_is_the_mean_product(seed, channels, h, w):
     np.testing.assert_allclose(gram_matrix(features), expected, rtol=1e-12, atol=1e-12)
 
 
+def test_gram_matrix_has_a_gradient():
+    features = maps(0, 3, 4, 5).requires_grad_()
+    assert torch.autograd.gradcheck(gram_matrix, features)
+    assert torch.autograd.gradgradcheck(gram_matrix, features)
+
+
 @given(st.integers(0, 99), st.integers(1, 4), sizes, sizes)
 def test_parseval(seed, channels, h, w):
     features = maps(seed, channels, h, w)

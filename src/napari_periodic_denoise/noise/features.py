@@ -50,6 +50,57 @@ def edges(image: torch.Tensor) -> torch.Tensor:
     return maps
 
 
+def cosines(image: torch.Tensor) -> torch.Tensor:
+    """Products of an image's 3×3 neighbourhoods with all cosine patterns but the constant one.
+
+    Clipped as `edges` are; the larger bank finds a wave under random noise that is about a
+    tenth weaker, at four times the cost.
+
+    Parameters
+    ----------
+    image : Tensor of float32, shape (H, W)
+
+    Returns
+    -------
+    Tensor of float32, shape (8, H − 2, W − 2)
+        Values in [−1, 1].
+    """
+    banks = [bank for rows in _three_cosines(image) for bank in _three_cosines(rows.T)]
+    return clipped(torch.stack([bank.T for bank in banks[1:]]))
+
+
+def _three_cosines(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Products of three rows with ``(1, 1, 1)``, ``(−1, 0, 1)`` and ``(1, −2, 1)``.
+
+    Written so that where pixels are equal the last two are zero, not rounding errors, which
+    clipping would make as large as anything.
+    """
+    above, here, below = image[:-2], image[1:-1], image[2:]
+    return above + here + below, below - above, (above - here) + (below - here)
+
+
+def clipped(maps: torch.Tensor, deviations: float = 1.0) -> torch.Tensor:
+    """Feature maps about their medians, clipped at so many robust deviations, in units of it.
+
+    Parameters
+    ----------
+    maps : Tensor of float32, shape (C, H, W)
+        Of `networks.feature_maps`, for example.
+    deviations : float
+
+    Returns
+    -------
+    Tensor of float32, shape (C, H, W)
+        Values in [−1, 1]; zero where a map is constant.
+    """
+    found = []
+    for channel in maps:
+        about = channel - channel.median()
+        scale = deviations * robust_scale(about)
+        found.append((about / scale).clamp_(-1, 1) if scale > 0 else about)
+    return torch.stack(found)
+
+
 def robust_scale(values: torch.Tensor) -> float:
     """Estimate the standard deviation of the bulk of the values from their median magnitude.
 

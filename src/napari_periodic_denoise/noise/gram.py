@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -33,7 +34,8 @@ def gram_matrix(features: torch.Tensor) -> torch.Tensor:
        networks", CVPR 2016.
     """
     flat = features.flatten(1)
-    return flat @ flat.T / flat.shape[1]
+    product: torch.Tensor = _SelfProduct.apply(flat)  # type: ignore[no-untyped-call]
+    return product / flat.shape[1]
 
 
 def spectral_gram(
@@ -119,6 +121,21 @@ def hann(length: int, device: torch.device | str = "cpu") -> torch.Tensor:
     """Hann window without its two zeros, scaled to a mean square of one."""
     window = torch.hann_window(length + 2, periodic=False, dtype=torch.float64)[1:-1]
     return (window / window.square().mean().sqrt()).to(torch.float32).to(device)
+
+
+class _SelfProduct(torch.autograd.Function):
+    """``Φ Φᵀ``; its gradient takes one product, where autograd would take two."""
+
+    @staticmethod
+    def forward(ctx: Any, flat: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+        ctx.save_for_backward(flat)
+        return flat @ flat.T
+
+    @staticmethod
+    def backward(ctx: Any, *outer: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+        (flat,) = ctx.saved_tensors
+        gradient: torch.Tensor = (outer[0] + outer[0].T) @ flat
+        return gradient
 
 
 def _windows(

@@ -1,0 +1,233 @@
+"""Waves of the aligned fit, refined until their Gram matrices are those of noise alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from napari_periodic_denoise.noise.networks import (
+    LAYER_WEIGHTS,
+    Network,
+    Range,
+    gram_matrices,
+    to_network,
+)
+from napari_periodic_denoise.noise.texture import gram_loss
+from napari_periodic_denoise.noise.waves import Wave, wave_at_centre
+
+_BULK = 0.5  # median magnitudes of the residual, below which the L1 norm is rounded off
+_LEAST_BULK = 1e-3  # mean magnitudes of the gradient
+_MEMORY = 20  # steps that L-BFGS remembers
+_TRIES = 8  # along one direction
+_SETTLED = 1e-6  # of the loss: what a step must take off it
+
+
+@dataclass(frozen=True, slots=True)
+class RefineStep:
+    """Where a running refinement is.
+
+    Attributes
+    ----------
+    step, steps : int
+        Steps done, and at most.
+    gradient_loss : float
+        Mean magnitude of the image's first differences without the waves, in units of that
+        without the waves at the start.
+    gram_loss : float
+        See `texture.gram_loss`.
+    """
+
+    step: int
+    steps: int
+    gradient_loss: float
+    gram_loss: float
+
+
+def noise_grams(network: Network, noise: torch.Tensor, shown: Range) -> dict[str, torch.Tensor]:
+    """Gram matrices of noise alone, as far from black as from white.
+
+    Parameters
+    ----------
+    network : Network
+    noise : Tensor of float32, shape (H, W)
+        Synthesised, or an area of the image where nothing else is seen; its mean is left out.
+    shown : Range
+        Of the image, see `networks.robust_range`.
+
+    Returns
+    -------
+    dict of str to Tensor of float32, shape (C, C)
+        By layer.
+    """
+    middle = (shown.low + shown.high) / 2
+    return gram_matrices(network, to_network(noise - noise.mean() + middle, shown))
+
+
+def refine_waves(
+    pixels: torch.Tensor,
+    waves: Sequence[Wave],
+    network: Network,
+    target: Mapping[str, torch.Tensor],
+    shown: Range,
+    *,
+    layer_weights: Mapping[str, float] = LAYER_WEIGHTS,
+    gram_weight: float = 0.3,
+    gram_size: int = 256,
+    steps: int = 60,
+) -> Generator[RefineStep, None, list[Wave]]:
+    """Refine amplitude, phase and frequency of waves by what is known of the noise.
+
+    Minimises ``Σ|∂(I − N)| / Σ|∂(I − N₀)| + γ · Σ_l w_l ‖G_l(N) − T_l‖² / ‖T_l‖²``: the first
+    term puts the waves where the image has them, the second makes them the noise that the
+    target was taken of. Without phase by itself, the Gram term tells amplitudes, periods, and
+    where the crests of one wave lie with respect to those of another: the shape of the pattern.
+
+    Parameters
+    ----------
+    pixels : Tensor of float32, shape (H, W)
+    waves : sequence of Wave
+        N₀, phases within about a quarter of a cycle.
+    network : Network
+        On the image's device.
+    target : mapping of str to Tensor, shape (C, C)
+        Gram matrices of noise without specimen, see `noise_grams`.
+    shown : Range
+        As for the target.
+    layer_weights : mapping of str to float
+        See `texture.gram_loss`.
+    gram_weight : float
+        γ; 0 leaves the Gram term out. Above one, the border of a small target tells too.
+    gram_size : int
+        Pixels a side, in the middle of the image, that the waves' Gram matrices are taken of.
+    steps : int
+        Of L-BFGS, at most; ends earlier when the loss has settled.
+
+    Yields
+    ------
+    RefineStep
+        After each step.
+
+    Returns
+    -------
+    list of Wave
+        In the order of the start.
+    """
+    moved = _Waves(waves, pixels)
+    edges = _gradient(pixels)
+    with torch.no_grad():
+        residual = (edges - _gradient(moved.noise())).abs()
+        scale = float(residual.mean())
+        bulk = max(_BULK * float(residual.median()), _LEAST_BULK * float(edges.abs().mean()))
+    top, left = (max(0, (n - gram_size) // 2) for n in pixels.shape)
+    middle = slice(top, top + gram_size), slice(left, left + gram_size)
+    parts = (0.0, 0.0)
+
+    def loss() -> float:
+        nonlocal parts
+        moves.zero_grad()
+        noise = moved.noise()
+        aligned = (edges - _gradient(noise)).square().add(bulk**2).sqrt().mean() / scale
+        value, alike = aligned, aligned.new_zeros(())
+        if gram_weight:
+            alike = gram_loss(noise_grams(network, noise[middle], shown), target, layer_weights)
+            value = aligned + gram_weight * alike
+        value.backward()  # type: ignore[no-untyped-call]
+        parts = aligned.item(), alike.item()
+        return value.item()
+
+    moves: torch.optim.Optimizer = _lbfgs(moved.parameters)
+    last = math.inf
+    for step in range(1, steps + 1):
+        value = moves.step(loss)
+        yield RefineStep(step, steps, *parts)
+        if last - value < _SETTLED * value:
+            break
+        last = value
+    return moved.waves()
+
+
+class _Waves:
+    """Waves as unknowns: numbers near one, whose steps make changes of like size in the image.
+
+    Computed in float64, of which only the products of phase vectors with one another need the
+    image's device.
+    """
+
+    def __init__(self, waves: Sequence[Wave], pixels: torch.Tensor) -> None:
+        self._start = waves
+        self._shape = tuple(pixels.shape)
+        self._like = pixels
+        self.parameters = []
+        for wave in waves:
+            centre = (np.array(self._shape) - 1) / 2
+            turn = np.exp(2j * np.pi * float(np.array(wave.frequency) @ centre))
+            envelope = np.array(wave.envelope or [[wave.amplitude * np.exp(1j * wave.phase)]])
+            relative = torch.from_numpy(envelope * turn / wave.amplitude)
+            self.parameters += [
+                torch.view_as_real(relative).clone().requires_grad_(),
+                torch.zeros(2, dtype=torch.float64, requires_grad=True),
+            ]
+
+    def noise(self) -> torch.Tensor:
+        """Sum of the waves, shape (H, W); see `waves.synthesize`."""
+        rows, columns = [], []
+        for wave, envelope, (fy, fx) in self._each():
+            along_y, along_x = (
+                _modulated(f, order, length)
+                for f, order, length in zip((fy, fx), wave.order, self._shape, strict=True)
+            )
+            rows.append(wave.amplitude * envelope.T @ along_y)
+            columns.append(along_x)
+        y, x = torch.cat(rows), torch.cat(columns)
+        left, right = torch.cat([y.real, -y.imag]).T, torch.cat([x.real, x.imag])
+        return left.to(self._like) @ right.to(self._like)
+
+    def waves(self) -> list[Wave]:
+        """Return the waves as they are now."""
+        with torch.no_grad():
+            return [
+                wave_at_centre(
+                    frequency.numpy(),
+                    wave.amplitude * envelope.numpy(),
+                    (self._shape[0], self._shape[1]),
+                    false_alarms=wave.false_alarms,
+                    evidence=wave.evidence,
+                )
+                for wave, envelope, frequency in self._each()
+            ]
+
+    def _each(self) -> Iterator[tuple[Wave, torch.Tensor, torch.Tensor]]:
+        """Each wave at the start, its relative envelope at the centre, and its frequency."""
+        size = torch.tensor(self._shape, dtype=torch.float64)
+        for number, wave in enumerate(self._start):
+            envelope, shift = self.parameters[2 * number : 2 * number + 2]
+            frequency = torch.tensor(wave.frequency, dtype=torch.float64) + shift / (3 * size)
+            yield wave, torch.view_as_complex(envelope), frequency
+
+
+def _gradient(image: torch.Tensor) -> torch.Tensor:
+    """`features.gradient`, through which autograd can pass."""
+    here = image[:-1, :-1]
+    return torch.stack([image[1:, :-1] - here, image[:-1, 1:] - here])
+
+
+def _modulated(frequency: torch.Tensor, order: int, length: int) -> torch.Tensor:
+    """Phase vectors from the middle times a cosine basis, see `waves.modulated_phasors`."""
+    at = torch.arange(length, dtype=torch.float64)
+    turns = 2 * torch.pi * frequency * (at - (length - 1) / 2)
+    basis = torch.arange(order + 1, dtype=torch.float64)[:, None] * (at + 0.5) * torch.pi / length
+    return basis.cos() * torch.complex(turns.cos(), turns.sin())
+
+
+def _lbfgs(parameters: list[torch.Tensor]) -> torch.optim.LBFGS:
+    return torch.optim.LBFGS(
+        parameters,
+        max_iter=1,
+        max_eval=_TRIES,
+        history_size=_MEMORY,
+        line_search_fn="strong_wolfe",
+    )
