@@ -45,6 +45,7 @@ _SEARCH_SIZE = 2048  # pixels a side around the centre, from which a fit is wide
 _WIDEN = 4
 _ROUNDS = 40
 _BATCH = 8
+_TRIES = 2
 _HOPEFUL = 0.25  # share of the needed evidence that a rough fit must show
 _APPROACH = (3.0, 6)  # of a Gauss–Newton fit: softening at first, and steps
 
@@ -120,7 +121,7 @@ def _grown(
     joint = features[0] if len(features) == 1 else torch.cat(features)
     candidates = [
         candidate
-        for candidate in find_candidates(joint, sensitivity=sensitivity)
+        for candidate in find_candidates(joint, sensitivity=sensitivity, looks=len(channels))
         if any(all(outside(candidate.frequency, w, shape) for w in known) for known in waves)
     ]
     if candidates:  # a peak at the edge of the half plane has a twin on its other edge
@@ -136,7 +137,12 @@ def _grown(
             if c not in present
         )
         for i, channel in enumerate(channels):
-            own = [c for c in present if all(outside(c.frequency, w, shape) for w in waves[i])]
+            own = [
+                c
+                for c in present
+                if all(outside(c.frequency, w, shape) for w in waves[i])
+                and not _hopeless(c, channel)
+            ]
             accepted, rejected = _examined(channel.sample.of(residuals[i]), own)
             channel = replace(channel, rejected=(*channel.rejected, *absent, *rejected))
             if len(accepted):
@@ -145,6 +151,13 @@ def _grown(
         if any(len(channel.waves()) > len(w) for channel, w in zip(channels, waves, strict=True)):
             break
     return channels
+
+
+def _hopeless(candidate: Candidate, channel: Channel) -> bool:
+    """Whether a peak has been rejected again and again, while other waves were found."""
+    places = np.array([candidate.frequency, *(r.frequency for r in channel.rejected)])
+    near = distances(places, channel.shape)[0, 1:] < 0.5 * APART
+    return int(near.sum()) >= _TRIES
 
 
 def _examined(
