@@ -127,6 +127,8 @@ class Channel:
         Of the pixels, for final fits.
     zero : float
         No light, in the unit of the pixels.
+    limited : Tensor of bool, shape (H, W), or None
+        Pixels at the image's limits, see `images.Normalized`.
     found : Found
         Constant waves that are added.
     gains : Found
@@ -143,6 +145,7 @@ class Channel:
     pixels: torch.Tensor
     sample: GradientSample
     zero: float
+    limited: torch.Tensor | None
     found: Found
     gains: Found
     dark: float | None = None
@@ -176,6 +179,17 @@ class Channel:
         """The image without the waves, but with the constant ones that are added."""
         return self._without(self.settled)
 
+    def counted(self, maps: torch.Tensor) -> torch.Tensor:
+        """Differences, shape (2, H − 1, W − 1), without those of pixels at the image's limits.
+
+        A pixel at a limit does not have the noise, and would show it where it is taken away.
+        """
+        if self.limited is None:
+            return maps
+        here = self.limited[:-1, :-1]
+        along_y, along_x = here | self.limited[1:, :-1], here | self.limited[:-1, 1:]
+        return maps.masked_fill_(torch.stack([along_y, along_x]), 0)
+
     def _without(self, added: Sequence[Wave]) -> torch.Tensor:
         flat = flatten(self.pixels, self.multiplying())
         return flat - synthesize(added, self.shape, self.pixels.device) if added else flat
@@ -192,7 +206,7 @@ def channel_of(image: Normalized, seed: int) -> Channel:
     """
     sample = sample_gradient(image.pixels, FINAL_PIXELS, seed, image.quantum, image.limited)
     zero = -image.centre / image.unit
-    return Channel(image.pixels, sample, zero, found=nothing(), gains=nothing())
+    return Channel(image.pixels, sample, zero, image.limited, found=nothing(), gains=nothing())
 
 
 def refitted(channel: Channel) -> Channel:

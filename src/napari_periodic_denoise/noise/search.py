@@ -116,7 +116,7 @@ def _grown(
     for channel in channels:
         yield "detect", f"looking for waves ({count} found)"
         residuals.append(channel.residual())
-        features.append(edges(residuals[-1]))
+        features.append(channel.counted(edges(residuals[-1])))
     yield "detect", f"looking for waves ({count} found)"
     joint = features[0] if len(features) == 1 else torch.cat(features)
     candidates = [
