@@ -59,6 +59,7 @@ _BLACK = 0.1  # of the way from the darkest to the middle intensity, above which
 _CHANGING = 2.0  # local excess of what is left of a wave, above which its envelope is fitted
 _PATIENCE = 2  # suspects that turn out constant, after which the weaker ones are left alone
 _HARMONICS = 6
+_OUTSTANDING = 0.05  # of the strongest harmonic's energy, from which others are asked too
 # Shares of a wave's energy that are left when it is taken away, above which it is none, where
 # what is left stands out of its surroundings so many times; in clipped differences, and plain.
 _LEFT, _GONE = 1 / 4, 1.8
@@ -212,7 +213,8 @@ def _multiplied(channel: Channel, clean: torch.Tensor, carrier: int, *, forced: 
         rest = own.of(clean if whole else _middle(clean)).gradient * own.levels(gain)
         unknowns = 4 * (len(channel.gains) + len(beside))
         before = description_length(own, rest, unknowns)
-        if not forced and fit.description > before - needed(own):
+        margin = needed(own) if whole else 0.0
+        if not forced and fit.description > before - margin:
             return channel
     yield "fit", "fitting waves that follow the brightness"
     clean = flatten(lit, replace(gains, fit=fit.waves).waves(shape, fit.dark))
@@ -335,7 +337,7 @@ def _left(waves: list[Wave], before: torch.Tensor, after: torch.Tensor, standing
 
     What stands out of its surroundings less than so many times is gone.
     """
-    # of a profile, that harmonic is asked which stands out most
+    # a specimen may share a harmonic with a profile, but not the most of them
     multiples = [range(1, _HARMONICS + 1 if wave.profile else 2) for wave in waves]
     frequencies = np.array(
         [
@@ -344,14 +346,18 @@ def _left(waves: list[Wave], before: torch.Tensor, after: torch.Tensor, standing
             for m in each
         ]
     )
+    ends = np.cumsum([len(each) for each in multiples])[:-1]
     at, beside = local_energy(before, frequencies)
     own = at - beside
-    starts = np.cumsum([0, *map(len, multiples[:-1])])
-    ends = np.append(starts[1:], len(at))
-    chosen = [a + int(own[a:b].argmax()) for a, b in zip(starts, ends, strict=True)]
-    at, beside = local_energy(after, frequencies[chosen])
-    share = (at - beside) / np.maximum(own[chosen], np.finfo(np.float32).tiny)
-    return np.where(at > standing * beside, share, 0.0)
+    at, beside = local_energy(after, frequencies)
+    share = (at - beside) / np.maximum(own, np.finfo(np.float32).tiny)
+    share = np.where(at > standing * beside, share, 0.0)
+    return np.array(
+        [
+            np.median(shares[energies >= _OUTSTANDING * energies.max()])
+            for shares, energies in zip(np.split(share, ends), np.split(own, ends), strict=True)
+        ]
+    )
 
 
 def _edges(channel: Channel) -> torch.Tensor:
