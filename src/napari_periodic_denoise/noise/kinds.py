@@ -42,7 +42,7 @@ from napari_periodic_denoise.noise.model import (
     refitted,
 )
 from napari_periodic_denoise.noise.profile import fit_profile
-from napari_periodic_denoise.noise.waves import Wave, profile_at_centre, synthesize, wave_at_centre
+from napari_periodic_denoise.noise.waves import profile_at_centre, synthesize, wave_at_centre
 
 Float = NDArray[np.float64]
 Progress = tuple[str, str]  # stage, message
@@ -291,7 +291,7 @@ def modulate(channel: Channel) -> Steps:
     return channel
 
 
-def explained(channel: Channel) -> Channel:
+def explained(channel: Channel) -> Steps:
     """Drop the waves that leave a good part of themselves behind, whatever their kind.
 
     Noise, taken away, is gone everywhere. What a specimen repeats is regular enough for a wave
@@ -300,11 +300,25 @@ def explained(channel: Channel) -> Channel:
     waves = channel.waves()
     if not waves:
         return channel
+    # a specimen may share a harmonic with a profile, but not the most of them
+    multiples = [range(1, _HARMONICS + 1 if wave.profile else 2) for wave in waves]
+    frequencies = np.concatenate(
+        [np.outer(each, wave.frequency) for wave, each in zip(waves, multiples, strict=True)]
+    )
     pixels, residual = channel.pixels, channel.residual()
-    counted = channel.counted
-    clipped = _left(waves, counted(edges(pixels)), counted(edges(residual, pixels)), _GONE)
+    energies = []
+    for maps, images in (
+        (edges, (pixels,)),
+        (edges, (residual, pixels)),
+        (gradient, (pixels,)),
+        (gradient, (residual,)),
+    ):
+        yield "detect", "looking what is left behind"
+        energies.append(local_energy(channel.counted(maps(*images)), frequencies))
+    ends = np.cumsum([len(each) for each in multiples])[:-1]
+    clipped = _left(energies[0], energies[1], _GONE, ends)
     # clipped, a specimen's strong repeats can look like a weak wave: then most of them stays
-    plain = _left(waves, counted(gradient(pixels)), counted(gradient(residual)), _STANDING)
+    plain = _left(energies[2], energies[3], _STANDING, ends)
     drop = (clipped > _LEFT) | (plain > _MOSTLY_LEFT)
     left = np.maximum(clipped, plain)
     if not drop.any():
@@ -332,31 +346,24 @@ def explained(channel: Channel) -> Channel:
     return replace(kept, rejected=(*channel.rejected, *rejected))
 
 
-def _left(waves: list[Wave], before: torch.Tensor, after: torch.Tensor, standing: float) -> Float:
+def _left(
+    before: tuple[Float, Float],
+    after: tuple[Float, Float],
+    standing: float,
+    ends: NDArray[np.int64],
+) -> Float:
     """Share of each wave's energy that is still there when it is taken away, shape (K,).
 
-    What stands out of its surroundings less than so many times is gone.
+    Energies are of the waves' harmonics one after the other, split at ``ends``, and of what is
+    beside them. What stands out of its surroundings less than so many times is gone.
     """
-    # a specimen may share a harmonic with a profile, but not the most of them
-    multiples = [range(1, _HARMONICS + 1 if wave.profile else 2) for wave in waves]
-    frequencies = np.array(
-        [
-            np.multiply(m, wave.frequency)
-            for wave, each in zip(waves, multiples, strict=True)
-            for m in each
-        ]
-    )
-    ends = np.cumsum([len(each) for each in multiples])[:-1]
-    at, beside = local_energy(before, frequencies)
-    own = at - beside
-    at, beside = local_energy(after, frequencies)
+    own = before[0] - before[1]
+    at, beside = after
     share = (at - beside) / np.maximum(own, np.finfo(np.float32).tiny)
     share = np.where(at > standing * beside, share, 0.0)
+    of_each = zip(np.split(share, ends), np.split(own, ends), strict=True)
     return np.array(
-        [
-            np.median(shares[energies >= _OUTSTANDING * energies.max()])
-            for shares, energies in zip(np.split(share, ends), np.split(own, ends), strict=True)
-        ]
+        [np.median(shares[e >= min(_OUTSTANDING * e.max(), e.max())]) for shares, e in of_each]
     )
 
 
