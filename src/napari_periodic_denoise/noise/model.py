@@ -18,7 +18,9 @@ from napari_periodic_denoise.noise.fit import (
     GradientSample,
     evidence,
     polish_waves,
+    sample_area,
     sample_gradient,
+    shares,
     unfitted,
 )
 from napari_periodic_denoise.noise.gain import flatten
@@ -36,6 +38,8 @@ REFIT = (0.5, 3)
 _OVERWHELMING = 50.0  # times the needed evidence
 _UNEVEN = 2 / 3  # of the consensus, which is then enough
 _RELATED = 1 / 2  # of the consensus, which is enough where other waves share the bases
+_SHOWN = 0.5  # of its amplitude, that an area of noise alone must show of a wave
+_EXEMPLAR_PIXELS = 60_000
 _VISIBLE = 0.25  # grey levels, under which a wave can be an artefact of rounding another
 
 
@@ -127,6 +131,8 @@ class Channel:
         Of the pixels, for final fits.
     zero : float
         No light, in the unit of the pixels.
+    exemplar : GradientSample or None
+        Of the pixels where only noise is seen, where such are known.
     found : Found
         Constant waves that are added.
     gains : Found
@@ -143,6 +149,7 @@ class Channel:
     pixels: torch.Tensor
     sample: GradientSample
     zero: float
+    exemplar: GradientSample | None
     found: Found
     gains: Found
     dark: float | None = None
@@ -176,12 +183,16 @@ class Channel:
         """The image without the waves, but with the constant ones that are added."""
         return self._without(self.settled)
 
+    def shown(self, image: torch.Tensor) -> GradientSample | None:
+        """What the exemplar shows of another image of the same shape."""
+        return None if self.exemplar is None else self.exemplar.of(image)
+
     def _without(self, added: Sequence[Wave]) -> torch.Tensor:
         flat = flatten(self.pixels, self.multiplying())
         return flat - synthesize(added, self.shape, self.pixels.device) if added else flat
 
 
-def channel_of(image: Normalized, seed: int) -> Channel:
+def channel_of(image: Normalized, seed: int, exemplar: torch.Tensor | None = None) -> Channel:
     """A channel of which no waves are known yet.
 
     Parameters
@@ -189,10 +200,16 @@ def channel_of(image: Normalized, seed: int) -> Channel:
     image : Normalized
     seed : int
         Of the random choice of pixels.
+    exemplar : Tensor of bool, shape (H, W), optional
+        Pixels where only noise is seen.
     """
     sample = sample_gradient(image.pixels, FINAL_PIXELS, seed, image.quantum, image.limited)
+    area = None
+    if exemplar is not None:
+        known = exemplar if image.limited is None else exemplar & ~image.limited
+        area = sample_area(image.pixels, known, _EXEMPLAR_PIXELS, seed, image.quantum)
     zero = -image.centre / image.unit
-    return Channel(image.pixels, sample, zero, found=nothing(), gains=nothing())
+    return Channel(image.pixels, sample, zero, area, found=nothing(), gains=nothing())
 
 
 def refitted(channel: Channel) -> Channel:
@@ -209,7 +226,9 @@ def needed(sample: GradientSample) -> float:
     return EVIDENCE_PER_LOG_PIXEL * math.log(len(sample))
 
 
-def believed(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejected, ...]]:
+def believed(
+    sample: GradientSample, found: Found, exemplar: GradientSample | None = None
+) -> tuple[Found, tuple[Rejected, ...]]:
     """Tell which waves pay for themselves, all over the image, and are no rounding.
 
     Parameters
@@ -217,6 +236,8 @@ def believed(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejecte
     sample : GradientSample
         Of the image with these waves.
     found : Found
+    exemplar : GradientSample, optional
+        Of the same image, where only noise is seen, which has to show the waves.
 
     Returns
     -------
@@ -237,7 +258,9 @@ def believed(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejecte
     twin = (distances(found.fit.frequencies, sample.shape) < APART) & (
         strength[:, None] < strength
     )
+    shown = np.ones(len(found)) if exemplar is None else shares(exemplar, found.fit)
     tests = (
+        (shown < _SHOWN, "the exemplar shows {shown:.0%} of it: it is the specimen's"),
         (nats <= needed(sample), "saves {nats:.0f} nats of the {needed:.0f} it has to"),
         (consensus <= agreed, "parts of the image disagree: t = {t:.1f}, not above {agreed:.1f}"),
         (
@@ -250,6 +273,7 @@ def believed(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejecte
     rejected = []
     for i in np.flatnonzero(~keep):
         reason = next(text for failed, text in tests if failed[i]).format(
+            shown=shown[i],
             nats=nats[i],
             needed=needed(sample),
             t=consensus[i],
