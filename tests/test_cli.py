@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from napari_periodic_denoise import __version__, demo, estimate_noise
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.noise import estimate as engine
+from napari_periodic_denoise.report import record
 
 COMMAND = [sys.executable, "-m", "napari_periodic_denoise"]
 
@@ -21,9 +23,9 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def noisy(dtype=np.uint8, shape=(96, 112), full=None):
+def noisy(dtype=np.uint8, shape=(96, 112), full=None, seed=3):
     """A few bright squares under one wave."""
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(seed)
     blocks = np.kron(rng.uniform(0.3, 0.7, (6, 7)), np.ones((16, 16)))[: shape[0], : shape[1]]
     y, x = np.indices(shape)
     image = blocks + 0.1 * np.cos(2 * np.pi * (0.083 * y + 0.131 * x) + 0.5)
@@ -92,13 +94,87 @@ def test_options_reach_the_engine(files, out, monkeypatch):
     monkeypatch.setattr(engine, "iter_estimate_noise", spy)
     tifffile.imwrite(files / "a.tif", noisy())
     options = ("--sensitivity", "0.5", "--device", "cpu", "--seed", "7")
+    options += ("--noise-model", "additive")
     assert run("clean", files / "a.tif", "--out", out, *options).exit_code == 0
-    assert seen == {"sensitivity": 0.5, "device": "cpu", "seed": 7}
+    assert seen == {
+        "sensitivity": 0.5,
+        "device": "cpu",
+        "seed": 7,
+        "noise_model": "additive",
+        "channel_axis": None,
+    }
 
 
-def test_help_tells_the_engines_default():
-    help_text = run("clean", "--help").stdout
-    assert f"[default: ({engine.DEFAULT_SENSITIVITY})]" in " ".join(help_text.split())
+def test_help_tells_the_engines_defaults_and_choices():
+    help_text = " ".join(run("clean", "--help").stdout.split())
+    assert f"[default: ({engine.DEFAULT_SENSITIVITY})]" in help_text
+    assert "|".join(engine.NOISE_MODELS) in help_text
+
+
+def in_colour(dtype=np.uint8, alpha=False):
+    """Red and green with noise, blue without; and alpha like red, noise and all."""
+    red, green, full = noisy(dtype), noisy(dtype, seed=4), np.iinfo(dtype).max
+    blue = np.random.default_rng(5).integers(full // 3, full // 2, red.shape).astype(dtype)
+    return np.stack([red, green, blue, *([red] if alpha else [])], axis=-1)
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize(("dtype", "suffix"), [("u1", "tif"), ("u2", "tif"), ("u1", "png")])
+def test_clean_colour(files, out, dtype, suffix, alpha):
+    image = in_colour(dtype, alpha)
+    if suffix == "tif":
+        tifffile.imwrite(files / "a.tif", image, photometric="rgb", resolution=(5, 7))
+    else:
+        iio.imwrite(files / "a.png", image)
+    assert run("clean", files / f"a.{suffix}", "--out", out, "--noise").exit_code == 0
+    expected = estimate_noise(image[..., :3], channel_axis=-1)
+    assert {wave.channel for wave in expected.waves} == {0, 1}
+    cleaned, noise = iio.imread(out / f"a.{suffix}"), tifffile.imread(out / "a-noise.tif")
+    assert cleaned.dtype == image.dtype
+    np.testing.assert_array_equal(cleaned[..., :3], expected.cleaned)
+    np.testing.assert_array_equal(cleaned[..., 3:], image[..., 3:])
+    np.testing.assert_array_equal(noise, np.moveaxis(expected.noise, -1, 0))
+
+
+def test_clean_jpeg(files, out):
+    iio.imwrite(files / "a.jpg", in_colour(), quality=95)
+    assert run("clean", files / "a.jpg", "--out", out, "--noise").exit_code == 0
+    assert names(out) == ["a-noise.tif", "a.png"]
+    expected = estimate_noise(iio.imread(files / "a.jpg"), channel_axis=-1)
+    assert expected.waves
+    np.testing.assert_array_equal(iio.imread(out / "a.png"), expected.cleaned)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_clean_channels_of_a_tiff(files, out, told):
+    image = np.ascontiguousarray(np.moveaxis(in_colour(), -1, 0))
+    metadata = {"axes": "CYX"} if told else {}
+    tifffile.imwrite(files / "a.tif", image, photometric="minisblack", metadata=metadata)
+    arguments = () if told else ("--channel-axis", "0")
+    assert run("clean", files / "a.tif", "--out", out, "--noise", *arguments).exit_code == 0
+    expected = estimate_noise(image, channel_axis=0)
+    assert expected.waves
+    np.testing.assert_array_equal(tifffile.imread(out / "a.tif"), expected.cleaned)
+    np.testing.assert_array_equal(tifffile.imread(out / "a-noise.tif"), expected.noise)
+
+
+def test_a_channel_axis_that_is_not_there_is_told(files, out):
+    tifffile.imwrite(files / "a.tif", np.zeros((5, 40, 40), np.uint8), photometric=1)
+    result = run("clean", files / "a.tif", "--out", out, "--channel-axis", "7")
+    assert result.exit_code == 1
+    assert "channel_axis=7" in result.stderr
+    result = run("clean", files / "a.tif", "--out", out)
+    assert "--channel-axis" in result.stderr
+
+
+def test_what_was_found_is_written_as_json(files, out):
+    tifffile.imwrite(files / "a.tif", in_colour(), photometric="rgb")
+    assert run("clean", files / "a.tif", "--out", out, "--waves").exit_code == 0
+    assert names(out) == ["a-waves.json", "a.tif"]
+    expected = estimate_noise(in_colour(), channel_axis=2)
+    found = json.loads((out / "a-waves.json").read_text("utf-8"))
+    assert found == record(expected)
+    assert run("clean", files / "a.tif", "--out", out, "--waves").exit_code == 1
 
 
 @pytest.mark.parametrize(
@@ -134,11 +210,11 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_done(files, out):
     (files / "empty.tif").touch()
     iio.imwrite(files / "png.tif", noisy(), extension=".png")
     tifffile.imwrite(files / "stack.tif", np.zeros((5, 40, 40), np.uint8), photometric=1)
-    tifffile.imwrite(files / "rgb.tif", np.zeros((40, 40, 3), np.uint8), photometric="rgb")
+    tifffile.imwrite(files / "cmyk.tif", np.zeros((40, 40, 4), np.uint8), photometric=5)
     tifffile.imwrite(files / "small.tif", np.zeros((8, 8), np.uint8))
     tifffile.imwrite(files / "nan.tif", np.full((40, 40), np.nan, np.float32))
     tifffile.imwrite(files / "complex.tif", np.zeros((40, 40), np.complex64))
-    bad = "missing.tif cut.tif empty.tif png.tif stack.tif rgb.tif small.tif nan.tif complex.tif"
+    bad = "missing.tif cut.tif empty.tif png.tif stack.tif cmyk.tif small.tif nan.tif complex.tif"
     inputs = [*bad.split()[:4], "good.tif", *bad.split()[4:], "also good.png"]
 
     # as the user runs it: warnings and log messages would show here
@@ -307,7 +383,7 @@ def quick_demo(monkeypatch):
     def nothing(image, **options):
         yield engine.Progress("detect", 0, 1, "looking")
         zero = np.zeros(image.shape, np.float32)
-        return engine.NoiseEstimate(zero, image, (), {}, 0.0)
+        return engine.NoiseEstimate(zero, image, (), {}, 0.0, 0.0, ())
 
     monkeypatch.setattr(engine, "iter_estimate_noise", nothing)
 

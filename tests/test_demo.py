@@ -12,9 +12,13 @@ def results():
     """Two samples of different shapes, the second without periodic noise."""
     image = np.random.default_rng(0).integers(0, 255, (200, 160)).astype(np.uint8)
     wave = (20 * np.cos(0.3 * np.indices(image.shape).sum(axis=0))).astype(np.float32)
+    found, nothing = (
+        NoiseEstimate(noise, pixels, (), {}, float(noise.any()), 0.0, ())
+        for noise, pixels in ((wave, image), (0 * wave.T, image.T))
+    )
     return [
-        (Sample("one", image, "made here"), NoiseEstimate(wave, image, (), {}, 0.1)),
-        (Sample("two", image.T, "made here"), NoiseEstimate(0 * wave.T, image.T, (), {}, 0.0)),
+        (Sample("one", image, "made here"), found),
+        (Sample("two", image.T, "made here"), nothing),
     ]
 
 

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -6,18 +7,31 @@ import subprocess
 import sys
 import zlib
 
+import imagecodecs
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms, ImageOps
 
-from napari_periodic_denoise.files import Calibration, ImageFileError, read_image, write_image
+from napari_periodic_denoise.files import (
+    Calibration,
+    ImageFileError,
+    lossless,
+    read_image,
+    write_image,
+    write_json,
+)
 
 
 @pytest.fixture
 def pixels():
     return np.random.default_rng(0).integers(0, 60_000, (48, 80)).astype(np.uint16)
+
+
+def coloured(channels, dtype=np.uint8):
+    """Random pixels, channels last."""
+    return np.random.default_rng(1).integers(0, 255, (48, 80, channels)).astype(dtype)
 
 
 def rewrite(source, target):
@@ -57,6 +71,166 @@ def test_png_without_resolution_gets_none(tmp_path, pixels):
     rewrite(tmp_path / "in.png", tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as image:
         assert "dpi" not in image.info
+
+
+@pytest.mark.parametrize(("channels", "alpha"), [(2, 1), (3, 0), (4, 1)])
+def test_png_keeps_colours_and_alpha(tmp_path, channels, alpha):
+    pixels = coloured(channels)
+    iio.imwrite(tmp_path / "in.png", pixels, dpi=(300, 150))
+    image = rewrite(tmp_path / "in.png", tmp_path / "out.png")
+    assert (image.channel_axis, image.alpha) == (-1, alpha)
+    with Image.open(tmp_path / "in.png") as before, Image.open(tmp_path / "out.png") as after:
+        assert after.mode == before.mode
+        assert after.info["dpi"] == before.info["dpi"]
+        np.testing.assert_array_equal(after, pixels)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_becomes_png(tmp_path, channels):
+    pixels = coloured(channels).squeeze()
+    iio.imwrite(tmp_path / "in.jpeg", pixels, dpi=(300, 150))
+    assert lossless("in.jpeg") == "in.png"
+    image = rewrite(tmp_path / "in.jpeg", tmp_path / "out.png")
+    assert image.channel_axis == (None if channels == 1 else -1)
+    np.testing.assert_array_equal(
+        iio.imread(tmp_path / "out.png"), iio.imread(tmp_path / "in.jpeg")
+    )
+    with Image.open(tmp_path / "out.png") as after:
+        assert after.info["dpi"] == pytest.approx((300, 150), rel=1e-4)
+    with pytest.raises(ImageFileError, match="PNG and TIFF files are written"):
+        write_image(tmp_path / "out.jpg", image.pixels, image.calibration)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png", "jpg"])
+def test_colours_keep_their_profile(tmp_path, suffix):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with Image.fromarray(coloured(3)) as image:
+        image.save(tmp_path / f"in.{suffix}", icc_profile=profile)
+    name = lossless(f"out.{suffix}")
+    image = rewrite(tmp_path / f"in.{suffix}", tmp_path / name)
+    with Image.open(tmp_path / name) as after:
+        assert after.info["icc_profile"] == profile
+    assert image.calibration.of_noise(3).profile is None
+
+
+def test_other_names_stay():
+    for name in ("a.b.tif", "a.PNG", "a"):
+        assert lossless(name) == name
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("orientation", range(10))
+def test_a_turned_jpeg_comes_upright(tmp_path, orientation, channels):
+    with Image.fromarray(coloured(channels).squeeze()) as image:
+        exif = image.getexif()
+        exif[274] = orientation
+        image.save(tmp_path / "in.jpg", dpi=(300, 150), exif=exif)
+    rewrite(tmp_path / "in.jpg", tmp_path / "out.png")
+    with Image.open(tmp_path / "in.jpg") as before, Image.open(tmp_path / "out.png") as after:
+        upright = ImageOps.exif_transpose(before)
+        np.testing.assert_array_equal(after, upright)
+        turned = upright.size != before.size
+        assert after.info["dpi"] == pytest.approx((150, 300) if turned else (300, 150), rel=1e-4)
+
+
+LAST, FIRST = 2, 0  # axis of the channels
+IN_PLANES = {"planarconfig": "separate"}
+SIDE_BY_SIDE = {"planarconfig": "contig"}
+KINDS_OF_CHANNELS = [
+    (3, LAST, 0, {"photometric": "rgb"}),
+    (3, LAST, 0, {"photometric": "rgb", "compression": "lzw", "predictor": True}),
+    (3, LAST, 0, {"photometric": "rgb", "tile": (16, 32)}),
+    (3, LAST, 0, {"photometric": "rgb", "imagej": True}),
+    (3, LAST, 0, {"photometric": "rgb", "ome": True, "metadata": {"axes": "YXS"}}),
+    (4, LAST, 1, {"photometric": "rgb"}),
+    (4, LAST, 1, {"photometric": "rgb", "extrasamples": ["assocalpha"]}),
+    (4, LAST, 1, {"photometric": "rgb", "extrasamples": ["unspecified"]}),
+    (5, LAST, 2, {"photometric": "rgb", "extrasamples": ["unassalpha", "unspecified"]}),
+    (3, FIRST, 0, {"photometric": "rgb", **IN_PLANES}),
+    (4, FIRST, 1, {"photometric": "rgb", **IN_PLANES}),
+    (2, LAST, 1, {"photometric": 1, "extrasamples": ["unassalpha"], **SIDE_BY_SIDE}),
+    (5, LAST, 0, {"photometric": 1, **SIDE_BY_SIDE}),
+    (5, FIRST, 0, {"photometric": 1, **IN_PLANES}),
+    (5, FIRST, 0, {"photometric": 1, "metadata": {"axes": "CYX"}}),
+    (5, LAST, 0, {"photometric": 0, "metadata": {"axes": "YXC"}}),
+    (5, FIRST, 0, {"imagej": True, "metadata": {"axes": "CYX", "unit": "um"}}),
+    (5, FIRST, 0, {"ome": True, "photometric": 1, "metadata": {"axes": "CYX"}}),
+]
+
+
+@pytest.mark.parametrize(("channels", "axis", "alpha", "options"), KINDS_OF_CHANNELS, ids=str)
+def test_tiff_keeps_channels(tmp_path, channels, axis, alpha, options):
+    pixels = np.moveaxis(coloured(channels), -1, axis)
+    tifffile.imwrite(tmp_path / "in.tif", pixels, resolution=(5, 7), **options)
+    image = rewrite(tmp_path / "in.tif", tmp_path / "out.tif")
+    assert (image.channel_axis, image.alpha) == (axis, alpha)
+    np.testing.assert_array_equal(image.pixels, pixels)
+
+    def told(path):
+        with tifffile.TiffFile(path) as tiff:
+            page, series = tiff.pages.first, tiff.series[0]
+            np.testing.assert_array_equal(series.asarray(), pixels)
+            tags = (
+                "photometric",
+                "planarconfig",
+                "extrasamples",
+                "samplesperpixel",
+                "description",
+            )
+            return (
+                [getattr(page, tag) for tag in tags],
+                (len(tiff.pages), series.axes, tiff.is_imagej, tiff.is_ome),
+                page.get_resolution(),
+            )
+
+    assert told(tmp_path / "out.tif") == told(tmp_path / "in.tif")
+
+
+@pytest.mark.parametrize(("channels", "axis", "alpha", "options"), KINDS_OF_CHANNELS, ids=str)
+def test_tiff_of_the_noise_of_channels(tmp_path, channels, axis, alpha, options):
+    tifffile.imwrite(
+        tmp_path / "in.tif",
+        np.moveaxis(coloured(channels), -1, axis),
+        resolution=(5, 7),
+        **options,
+    )
+    noise = np.moveaxis(coloured(channels - alpha, np.float32), -1, 0)
+    calibration = read_image(tmp_path / "in.tif").calibration.of_noise(len(noise))
+    write_image(tmp_path / "noise.tif", noise, calibration)
+    with tifffile.TiffFile(tmp_path / "noise.tif") as tiff:
+        assert tiff.series[0].axes == ("CYX" if len(noise) > 1 else "YX")
+        np.testing.assert_array_equal(tiff.asarray(), noise.squeeze())
+        assert tiff.pages.first.get_resolution() == (5, 7)
+        if "unit" in options.get("metadata", ()):
+            assert tiff.imagej_metadata["unit"] == "um"
+
+
+def test_a_tiff_of_jpeg_is_read_as_rgb(tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", coloured(3), photometric="rgb", compression="jpeg")
+    image = rewrite(tmp_path / "in.tif", tmp_path / "out.tif")
+    np.testing.assert_array_equal(image.pixels, tifffile.imread(tmp_path / "in.tif"))
+    with tifffile.TiffFile(tmp_path / "out.tif") as tiff:
+        assert tiff.pages.first.photometric == 2
+        np.testing.assert_array_equal(tiff.asarray(), image.pixels)
+
+
+def test_of_a_stack_one_can_say_where_the_channels_are(tmp_path, pixels):
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack([pixels] * 5), photometric=1)
+    assert read_image(tmp_path / "stack.tif", 0).channel_axis == 0
+    # where a file tells, it knows better, and a plain image has none
+    tifffile.imwrite(tmp_path / "rgb.tif", coloured(3), photometric="rgb")
+    assert read_image(tmp_path / "rgb.tif", 0).channel_axis == LAST
+    tifffile.imwrite(tmp_path / "grey.tif", pixels)
+    assert read_image(tmp_path / "grey.tif", 0).channel_axis is None
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    write_json(tmp_path / "new" / "a.json", {"µ": [1.5, None]})
+    assert json.loads((tmp_path / "new" / "a.json").read_text("utf-8")) == {"µ": [1.5, None]}
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "new" / "a.json", {"µ": object()})
+    assert json.loads((tmp_path / "new" / "a.json").read_text("utf-8")) == {"µ": [1.5, None]}
+    assert len(list((tmp_path / "new").iterdir())) == 1
 
 
 @pytest.mark.parametrize("unit", [1, 2, 3])
@@ -180,16 +354,20 @@ def png(path):
     iio.imwrite(path, np.zeros((20, 20), np.uint8), extension=".png")
 
 
-def png_colour(path):
-    iio.imwrite(path, np.zeros((20, 20, 3), np.uint8))
-
-
-def png_alpha(path):
-    Image.new("LA", (20, 20)).save(path)
+def png_deep_colour(path):
+    path.write_bytes(imagecodecs.png_encode(np.zeros((20, 20, 3), np.uint16)))
 
 
 def png_palette(path):
     Image.new("P", (20, 20)).save(path)
+
+
+def jpeg(path):
+    iio.imwrite(path, np.zeros((20, 20), np.uint8), extension=".jpg")
+
+
+def jpeg_cmyk(path):
+    Image.new("CMYK", (20, 20)).save(path)
 
 
 def png_animation(path):
@@ -217,8 +395,12 @@ def tiff(path):
     tifffile.imwrite(path, np.zeros((20, 20), np.uint8))
 
 
-def tiff_colour(path):
-    tifffile.imwrite(path, np.zeros((20, 20, 3), np.uint8), photometric="rgb")
+def tiff_colour_stack(path):
+    tifffile.imwrite(path, np.zeros((5, 20, 20, 3), np.uint8), photometric="rgb")
+
+
+def tiff_cmyk(path):
+    tifffile.imwrite(path, np.zeros((20, 20, 4), np.uint8), photometric="separated")
 
 
 def tiff_palette(path):
@@ -240,20 +422,23 @@ REFUSED = [
     (nothing, "a.tif", "no such file"),
     (nothing, "a.png", "no such file"),
     (folder, "a.tif", "is a directory"),
-    (text, "a.jpg", r"TIFF \(.tif, .tiff\) and PNG \(.png\)"),
+    (text, "a.gif", r"TIFF \(.tif, .tiff\), PNG \(.png\) and JPEG \(.jpg, .jpeg\)"),
     (empty, "a.tif", "an empty file"),
     (empty, "a.png", "an empty file"),
-    (text, "a.tif", "neither a TIFF nor a PNG file, not a TIFF"),
+    (text, "a.tif", "no TIFF, PNG or JPEG file, not a TIFF"),
+    (text, "a.jpg", "no TIFF, PNG or JPEG file, not a JPEG"),
+    (jpeg, "a.png", "JPEG, not a PNG file as its name says"),
+    (jpeg_cmyk, "a.jpg", "CMYK"),
     (png, "a.tif", "PNG, not a TIFF file as its name says"),
     (tiff, "a.png", "TIFF, not a PNG file as its name says"),
-    (png_colour, "a.png", "colour"),
-    (png_alpha, "a.png", "alpha"),
-    (png_palette, "a.png", "colour"),
+    (png_deep_colour, "a.png", "of which 8 would be lost; convert it to TIFF"),
+    (png_palette, "a.png", "a palette"),
     (png_animation, "a.png", "animation"),
     (png_damaged, "a.png", "damaged or cut short"),
     (png_enormous, "a.png", "131072×131072 pixels; at most 2³¹"),
-    (tiff_colour, "a.tif", "colour"),
-    (tiff_palette, "a.tif", "colour"),
+    (tiff_colour_stack, "a.tif", r"a stack \(5×20×20×3, axes QYXS\)"),
+    (tiff_cmyk, "a.tif", "SEPARATED; convert it to RGB"),
+    (tiff_palette, "a.tif", "PALETTE; convert it to RGB"),
     (tiff_stack, "a.tif", r"a stack \(5×20×20, axes QYX\)"),
     (tiff_two_images, "a.tif", "2 images"),
 ]
@@ -272,15 +457,42 @@ def test_refused_in_one_line(tmp_path, make, name, reason):
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"rowsperstrip": 8}, {"compression": "lzw", "rowsperstrip": 8}, {"tile": (16, 16)}],
+    ("shape", "options"),
+    [
+        ((48, 80), {}),
+        ((48, 80), {"rowsperstrip": 8}),
+        ((48, 80), {"compression": "lzw", "rowsperstrip": 8}),
+        ((48, 80), {"tile": (16, 16)}),
+        ((24, 40, 4), {"photometric": "rgb"}),
+        ((4, 24, 40), {"photometric": "rgb", **IN_PLANES}),
+        ((4, 24, 40), {"imagej": True, "metadata": {"axes": "CYX"}}),
+        ((4, 24, 40), {"imagej": True, "metadata": {"axes": "CYX"}, "truncate": True}),
+        ((4, 24, 40), {"ome": True, "photometric": 1, "metadata": {"axes": "CYX"}}),
+        ((4, 24, 40), {"photometric": 1, "metadata": {"axes": "CYX"}, "compression": "lzw"}),
+    ],
     ids=str,
 )
-def test_tiff_cut_anywhere_is_refused(tmp_path, pixels, options):
-    tifffile.imwrite(tmp_path / "whole.tif", pixels, **options)
+def test_tiff_cut_anywhere_is_refused_or_whole_still(tmp_path, pixels, shape, options):
+    tifffile.imwrite(tmp_path / "whole.tif", pixels.reshape(shape), **options)
     content = (tmp_path / "whole.tif").read_bytes()
     path = tmp_path / "cut.tif"
     for length in [*range(1, 600, 37), *range(600, len(content), 997), len(content) - 1]:
+        path.write_bytes(content[:length])
+        try:
+            read = read_image(path)
+        except ImageFileError:
+            continue
+        # what ends the file are tags of a later page, which nothing hangs on
+        assert len(content) - length < 20
+        assert shape[0] == 4
+        np.testing.assert_array_equal(read.pixels, pixels.reshape(shape))
+
+
+def test_jpeg_cut_anywhere_is_refused(tmp_path):
+    iio.imwrite(tmp_path / "whole.jpg", coloured(3))
+    content = (tmp_path / "whole.jpg").read_bytes()
+    path = tmp_path / "cut.jpg"
+    for length in [*range(1, 100, 7), *range(100, len(content) - 20, 97)]:
         path.write_bytes(content[:length])
         with pytest.raises(ImageFileError):
             read_image(path)

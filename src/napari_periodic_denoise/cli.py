@@ -7,6 +7,7 @@ import os
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +16,7 @@ import typer
 from napari_periodic_denoise import __version__
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from napari_periodic_denoise.files import ImageFile
     from napari_periodic_denoise.noise.estimate import NoiseEstimate
 
 # torch, tifffile, matplotlib and napari are imported where they are first needed: --help is quick
@@ -35,10 +35,15 @@ class _Job:
     source: Path
     cleaned: Path
     noise: Path | None
+    waves: Path | None
 
     @property
-    def targets(self) -> tuple[Path, ...]:
-        return (self.cleaned,) if self.noise is None else (self.cleaned, self.noise)
+    def targets(self) -> list[Path]:
+        return [path for path in (self.cleaned, self.noise, self.waves) if path is not None]
+
+
+# the engine's, spelt out here because asking it would import torch
+_NoiseModel = StrEnum("_NoiseModel", ["auto", "additive", "multiplicative"])
 
 
 def _print_version(wanted: bool) -> None:
@@ -67,25 +72,52 @@ def main(
 @app.command()
 def clean(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="IN", help="Grey 2-D images, TIFF or PNG.")
+        list[Path],
+        typer.Argument(metavar="IN", help="2-D images, grey or in colour: TIFF, PNG or JPEG."),
     ],
     out: Annotated[
         Path,
         typer.Option(
             metavar="DIR",
             file_okay=False,
-            help="Folder for the cleaned images, which keep their names; made where needed.",
+            help="Folder for the cleaned images, made where needed. They keep their names, but "
+            "those of JPEG files become PNG: to compress them again would change them again.",
         ),
     ],
     noise: Annotated[
-        bool, typer.Option("--noise", help="Write the noise too, as NAME-noise.tif in float32.")
+        bool,
+        typer.Option(
+            "--noise",
+            help="Write the noise too, as NAME-noise.tif in float32; of an image in colour with "
+            "red, green and blue as three channels, one after the other.",
+        ),
     ] = False,
+    waves: Annotated[
+        bool,
+        typer.Option(
+            "--waves", help="Write which waves there are, and why, too, as NAME-waves.json."
+        ),
+    ] = False,
+    noise_model: Annotated[
+        _NoiseModel,
+        typer.Option(
+            help="Whether the noise is added to the image, or multiplies it and so is stronger "
+            "where that is brighter; auto finds out."
+        ),
+    ] = _NoiseModel.auto,
     sensitivity: Annotated[
         float | None,
         typer.Option(
             show_default="0.001",
-            help="False finds to be expected in an image without periodic noise: more lets "
-            "fainter waves be found.",
+            help="False alarms to be expected in an image without periodic noise; 0.001 is one in "
+            "a thousand such images. More lets fainter waves be found.",
+        ),
+    ] = None,
+    channel_axis: Annotated[
+        int | None,
+        typer.Option(
+            help="Of TIFF stacks that don't say which axis their channels are along: 0 for the "
+            "first."
         ),
     ] = None,
     device: Annotated[
@@ -98,8 +130,8 @@ def clean(
 ) -> None:
     """Remove periodic noise from image files.
 
-    Pixel type, resolution and pixel size are kept. A file that can't be done is told in one
-    line, and the others are done all the same.
+    Pixel type, resolution, pixel size and transparency are kept. A file that can't be done is
+    told in one line, and the others are done all the same.
     """
     from napari_periodic_denoise.device import resolve_device
 
@@ -107,11 +139,11 @@ def clean(
         resolve_device(device)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--device") from error
-    options: dict[str, Any] = {"device": device, "seed": seed}
+    options: dict[str, Any] = {"noise_model": noise_model.value, "device": device, "seed": seed}
     if sensitivity is not None:
         options["sensitivity"] = sensitivity
 
-    jobs = [_job(source, out, noise=noise) for source in inputs]
+    jobs = [_job(source, out, noise=noise, waves=waves) for source in inputs]
     sources = {identity for job in jobs if (identity := _identity(job.source))}
     claims = Counter(os.path.normcase(target) for job in jobs for target in job.targets)
     failed = False
@@ -119,7 +151,7 @@ def clean(
         try:
             _check_targets(job, sources, claims, overwrite=overwrite)
             label = f"{number}/{len(jobs)} {job.source.name}"
-            summary = _clean_file(job, label, options)
+            summary = _clean_file(job, label, channel_axis, options)
         except Exception as error:  # whatever is wrong with one file, the others are done
             failed = True
             typer.echo(f"error: {job.source}: {_reason(error)}", err=True)
@@ -140,11 +172,12 @@ def demo(
 ) -> None:
     """Clean the two sample images, draw before, noise and after, and show them in napari."""
     from napari_periodic_denoise.demo import has_display, open_napari, write_demo
+    from napari_periodic_denoise.files import ImageFile
     from napari_periodic_denoise.samples import SAMPLES
 
     for make in SAMPLES:
         sample = make()
-        estimate = _estimate(sample.image, sample.name, {})
+        estimate = _estimate(ImageFile(sample.image), sample.name, {})
         try:
             figure = write_demo(sample, estimate, out)
         except OSError as error:
@@ -164,11 +197,14 @@ def demo(
         typer.echo(str(error), err=True)
 
 
-def _job(source: Path, out: Path, *, noise: bool) -> _Job:
+def _job(source: Path, out: Path, *, noise: bool, waves: bool) -> _Job:
+    from napari_periodic_denoise.files import lossless
+
     return _Job(
         source=source,
-        cleaned=out / source.name,
+        cleaned=out / lossless(source.name),
         noise=out / f"{source.stem}-noise.tif" if noise else None,
+        waves=out / f"{source.stem}-waves.json" if waves else None,
     )
 
 
@@ -195,22 +231,32 @@ def _check_targets(
             raise ValueError(f"{target} exists already; --overwrite replaces it")
 
 
-def _clean_file(job: _Job, label: str, options: dict[str, Any]) -> str:
-    from napari_periodic_denoise.files import read_image, write_image
+def _clean_file(job: _Job, label: str, channel_axis: int | None, options: dict[str, Any]) -> str:
+    import numpy as np
 
-    image = read_image(job.source)
-    estimate = _estimate(image.pixels, label, options)
+    from napari_periodic_denoise.files import read_image, write_image, write_json
+    from napari_periodic_denoise.report import record
+
+    image = read_image(job.source, channel_axis)
+    estimate = _estimate(image, label, options)
     if job.noise is not None:
-        write_image(job.noise, estimate.noise, image.calibration.of_noise())
+        noise, channels = estimate.noise, 1
+        if image.channel_axis is not None:  # signed values are no colours: a page for each
+            noise = np.moveaxis(noise, image.channel_axis, 0)
+            channels = len(noise)
+        write_image(job.noise, noise, image.calibration.of_noise(channels))
+    if job.waves is not None:
+        write_json(job.waves, record(estimate))
     write_image(job.cleaned, estimate.cleaned, image.calibration)
     return estimate.summary
 
 
-def _estimate(pixels: np.ndarray, label: str, options: dict[str, Any]) -> NoiseEstimate:
+def _estimate(image: ImageFile, label: str, options: dict[str, Any]) -> NoiseEstimate:
     """Run the engine under a progress bar, which only a terminal gets to see."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
+    from napari_periodic_denoise.channels import leaving_alpha
     from napari_periodic_denoise.noise.estimate import iter_estimate_noise
 
     console = Console(stderr=True)
@@ -219,7 +265,13 @@ def _estimate(pixels: np.ndarray, label: str, options: dict[str, Any]) -> NoiseE
         BarColumn(),
         TextColumn("{task.description}", markup=False),
     )
-    run = iter_estimate_noise(pixels, **options)
+    run = leaving_alpha(
+        iter_estimate_noise,
+        image.pixels,
+        channel_axis=image.channel_axis,
+        alpha=image.alpha,
+        **options,
+    )
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:

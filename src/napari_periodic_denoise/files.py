@@ -1,12 +1,14 @@
-"""Images in TIFF and PNG files: read with their pixel size, written whole or not at all."""
+"""Images in TIFF, PNG and JPEG files: read with their pixel size, written whole or not at all."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, BinaryIO
@@ -18,16 +20,20 @@ import tifffile
 
 from napari_periodic_denoise import __version__
 
-_TIFF_SUFFIXES = (".tif", ".tiff")
-_PNG_SUFFIX = ".png"
-_MAX_PNG_PIXELS = 2**31
+_KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+_MAX_PIXELS = 2**31
 _SIGNATURES = {
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
     b"II+\0": "TIFF",  # BigTIFF
     b"MM\0+": "TIFF",
     b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
 }
+# TIFF's numbers
+_RGB, _YCBCR = 2, 6
+_JPEG_COMPRESSION = 7
+_ALPHA = (1, 2)
 
 
 class ImageFileError(ValueError):
@@ -51,6 +57,14 @@ class Calibration:
         TIFF's PhotometricInterpretation: 0 where the smallest value is white, 1 where black.
     orientation : int
         TIFF's Orientation: how a viewer is to turn and flip the stored rows and columns.
+    planar : int or None
+        TIFF's PlanarConfiguration, where a pixel has several samples: 1 if these are side by
+        side, 2 if each has a plane of its own. None where channels are pages.
+    extra : tuple of int
+        TIFF's ExtraSamples: what those samples are that the photometric interpretation does not
+        tell.
+    profile : bytes or None
+        ICC profile: which colours the values stand for.
     """
 
     resolution: tuple[Any, Any] | None = None
@@ -58,15 +72,27 @@ class Calibration:
     description: str = ""
     photometric: int = 1
     orientation: int = 1
+    planar: int | None = None
+    extra: tuple[int, ...] = ()
+    profile: bytes | None = None
 
-    def of_noise(self) -> Calibration:
+    def of_noise(self, channels: int = 1) -> Calibration:
         """Return the calibration for noise found in the image: its pixel size and orientation.
 
         The display range, and the data type that OME names, are the image's alone.
+
+        Parameters
+        ----------
+        channels : int
+            Of the noise, each of which becomes a page.
         """
         kept = ("ImageJ=", "unit=", "yunit=")
         lines = [line for line in self.description.splitlines() if line.startswith(kept)]
-        return replace(self, description="".join(f"{line}\n" for line in lines), photometric=1)
+        if channels > 1:  # in ImageJ's words, which most programs know: no stack, but channels
+            counts = (f"images={channels}", f"channels={channels}", "hyperstack=true")
+            lines = [*(lines or ["ImageJ=1.11a"]), *counts]
+        description = "".join(f"{line}\n" for line in lines)
+        return Calibration(self.resolution, self.unit, description, orientation=self.orientation)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,13 +101,19 @@ class ImageFile:
 
     Attributes
     ----------
-    pixels : ndarray, shape (H, W)
+    pixels : ndarray, shape (H, W), or with one more axis of channels
         In the file's dtype.
     calibration : Calibration
+    channel_axis : int or None
+        Which axis the channels are along; None for a grey image.
+    alpha : int
+        How many of the channels, the last ones, tell no intensity, but mostly transparency.
     """
 
     pixels: np.ndarray
     calibration: Calibration = field(default_factory=Calibration)
+    channel_axis: int | None = None
+    alpha: int = 0
 
 
 def one_line(error: BaseException) -> str:
@@ -89,12 +121,14 @@ def one_line(error: BaseException) -> str:
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 
-def read_image(path: Path) -> ImageFile:
-    """Read a grey 2-D image from a TIFF or PNG file.
+def read_image(path: Path, channel_axis: int | None = None) -> ImageFile:
+    """Read a 2-D image, grey or of several channels, from a TIFF, PNG or JPEG file.
 
     Parameters
     ----------
     path : Path
+    channel_axis : int, optional
+        Which axis of a TIFF stack the channels are along, where the file itself does not say.
 
     Returns
     -------
@@ -104,14 +138,14 @@ def read_image(path: Path) -> ImageFile:
     ------
     ImageFileError
         If the file is missing, empty, damaged, of another kind than its name says, or holds
-        anything but one grey 2-D image.
+        anything but one 2-D image and its channels.
     """
     kind = _kind(path)
     try:
         with path.open("rb") as file:
             found = _signature(file)
             if found == kind:
-                return _read_tiff(file) if kind == "TIFF" else _read_png(file)
+                return _read_tiff(file, channel_axis) if kind == "TIFF" else _read_pillow(file)
     except (ImageFileError, MemoryError):
         raise
     except OSError as error:
@@ -123,6 +157,33 @@ def read_image(path: Path) -> ImageFile:
     raise ImageFileError(f"{found}, not a {kind} file as its name says")
 
 
+def lossless(name: str) -> str:
+    """Return the file name that a changed image is written under: that of a JPEG becomes PNG.
+
+    To compress an image as JPEG again would change it again.
+
+    Parameters
+    ----------
+    name : str
+    """
+    path = Path(name)
+    return str(path.with_suffix(".png")) if _KINDS.get(path.suffix.lower()) == "JPEG" else name
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write plain values as JSON; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        As for :func:`write_image`.
+    content : object
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _replacing(path) as file:
+        file.write(f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())
+
+
 def write_image(path: Path, pixels: np.ndarray, calibration: Calibration) -> None:
     """Write a 2-D image as TIFF or PNG, by the name; it appears whole or not at all.
 
@@ -130,11 +191,19 @@ def write_image(path: Path, pixels: np.ndarray, calibration: Calibration) -> Non
     ----------
     path : Path
         Its folder is made where needed; a file of that name is replaced.
-    pixels : ndarray, shape (H, W)
+    pixels : ndarray, shape (H, W), or with one more axis of channels
     calibration : Calibration
-        As read from a file of the same format; PNG keeps the resolution, in pixels per inch.
+        As read from a file of the same format; PNG keeps the resolution, in pixels per inch, and
+        the profile.
+
+    Raises
+    ------
+    ImageFileError
+        If the name says another format.
     """
     kind = _kind(path)
+    if kind == "JPEG":
+        raise ImageFileError("JPEG would change the image; PNG and TIFF files are written")
     path.parent.mkdir(parents=True, exist_ok=True)
     with _replacing(path) as file:
         if kind == "TIFF":
@@ -159,12 +228,12 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _kind(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix in _TIFF_SUFFIXES:
-        return "TIFF"
-    if suffix == _PNG_SUFFIX:
-        return "PNG"
-    raise ImageFileError("TIFF (.tif, .tiff) and PNG (.png) files are taken")
+    kind = _KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise ImageFileError(
+            "TIFF (.tif, .tiff), PNG (.png) and JPEG (.jpg, .jpeg) files are taken"
+        )
+    return kind
 
 
 def _signature(file: BinaryIO) -> str:
@@ -172,7 +241,10 @@ def _signature(file: BinaryIO) -> str:
     file.seek(0)
     if not start:
         return "an empty file"
-    return _SIGNATURES.get(start, "neither a TIFF nor a PNG file")
+    for signature, kind in _SIGNATURES.items():
+        if start.startswith(signature):
+            return kind
+    return "no TIFF, PNG or JPEG file"
 
 
 def _damaged(kind: str, error: Exception) -> str:
@@ -188,21 +260,50 @@ def _resolution(horizontal: object, vertical: object) -> tuple[Any, Any] | None:
     return horizontal, vertical
 
 
-def _read_tiff(file: BinaryIO) -> ImageFile:
+def _read_tiff(file: BinaryIO, channel_axis: int | None) -> ImageFile:
     with tifffile.TiffFile(file) as tiff:
+        if _is_chain_broken(tiff):
+            raise ImageFileError("not a whole TIFF file: pages are missing")
         series = tiff.series[0]
         page = tiff.pages.first
-        if page.samplesperpixel > 1 or page.photometric not in (0, 1):
-            raise ImageFileError("a colour image; only grey images are taken so far")
-        if len(tiff.series) > 1 or len(series.shape) != 2:
+        photometric = int(page.photometric)
+        if photometric == _YCBCR and page.compression == _JPEG_COMPRESSION:
+            photometric = _RGB  # as which it is decoded
+        if photometric not in (0, 1, _RGB):
+            raise ImageFileError(
+                f"its colours are given as {tifffile.PHOTOMETRIC(photometric).name}; convert it "
+                "to RGB or to grey"
+            )
+        axes, length = series.axes, len(series.shape)
+        axis = None
+        if length > 2:
+            # S for samples of a pixel, C for channels
+            axis = next((axes.index(name) for name in "SC" if name in axes), channel_axis)
+        if len(tiff.series) > 1 or length != (2 if axis is None else 3):
             shape = "×".join(str(length) for length in series.shape)
             count = f"{len(tiff.series)} images" if len(tiff.series) > 1 else "a stack"
             raise ImageFileError(
-                f"{count} ({shape}, axes {series.axes}); single 2-D images are taken so far"
+                f"{count} ({shape}, axes {axes}); single 2-D images are taken so far, and stacks "
+                "of channels, where the file or --channel-axis says that they are"
             )
-        ends = (o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True))
+        parts = [part for part in series.pages if part is not None]
+        # a page of OME may be in another file; of a large stack ImageJ has but one in the chain
+        images = (tiff.imagej_metadata or {}).get("images", 1)
+        if len(parts) < len(series.pages) or (series.kind != "imagej" and images > len(parts)):
+            raise ImageFileError("not a whole TIFF file: pages are missing")
+        ends = [
+            offset + count
+            for part in parts
+            for offset, count in zip(part.dataoffsets, part.databytecounts, strict=True)
+        ]
+        if series.dataoffset is not None:
+            ends.append(series.dataoffset + series.nbytes)
         if max(ends, default=0) > tiff.filehandle.size:
             raise ImageFileError("not a whole TIFF file: cut short")
+        extra = tuple(map(int, page.extrasamples))
+        alpha = max(0, page.samplesperpixel - 3)
+        if photometric != _RGB:
+            alpha = len(list(takewhile(_ALPHA.__contains__, reversed(extra))))
         resolution = _resolution(*(page.tags.valueof(f"{axis}Resolution") for axis in "XY"))
         unit = page.tags.valueof("ResolutionUnit", default=2)  # TIFF 6.0: inch
         orientation = page.tags.valueof("Orientation", default=1)
@@ -212,10 +313,24 @@ def _read_tiff(file: BinaryIO) -> ImageFile:
                 resolution=resolution,
                 unit=int(unit) if resolution else 1,
                 description=page.description,
-                photometric=int(page.photometric),
+                photometric=photometric,
                 orientation=int(orientation) if orientation in range(1, 9) else 1,
+                planar=int(page.planarconfig) if page.samplesperpixel > 1 else None,
+                extra=extra,
+                profile=page.iccprofile,
             ),
+            channel_axis=axis,
+            alpha=alpha,
         )
+
+
+def _is_chain_broken(tiff: tifffile.TiffFile) -> bool:
+    """Whether the last page that could be read does not say that it is the last."""
+    if not len(tiff.pages):  # looks for all of them
+        return True
+    tiff.filehandle.seek(tiff.pages.next_page_offset or 0)
+    end = bytes(tiff.tiff.offsetsize)
+    return tiff.filehandle.read(len(end)) != end
 
 
 def _write_tiff(file: BinaryIO, pixels: np.ndarray, calibration: Calibration) -> None:
@@ -223,6 +338,9 @@ def _write_tiff(file: BinaryIO, pixels: np.ndarray, calibration: Calibration) ->
         file,
         pixels,
         photometric=calibration.photometric,
+        planarconfig=calibration.planar,
+        extrasamples=calibration.extra or None,
+        iccprofile=calibration.profile,
         resolution=calibration.resolution,
         resolutionunit=calibration.unit,
         description=calibration.description.encode() or None,
@@ -243,21 +361,42 @@ def _any_number_of_pixels() -> Iterator[None]:
         PIL.Image.MAX_IMAGE_PIXELS = limit
 
 
-def _read_png(file: BinaryIO) -> ImageFile:
-    with _any_number_of_pixels(), iio.imopen(file, "r", plugin="pillow") as png:
-        properties = png.properties()
+def _read_pillow(file: BinaryIO) -> ImageFile:
+    # of one channel Pillow reads 16 bits, but of colours 8, and says nothing; byte 25 tells
+    deep = _signature(file) == "PNG" and file.read(25)[-1] > 8
+    file.seek(0)
+    with _any_number_of_pixels(), iio.imopen(file, "r", plugin="pillow") as image:
+        properties = image.properties()
         if properties.is_batch:
             raise ImageFileError("an animation; single 2-D images are taken so far")
-        height, width = properties.shape[:2]
-        if height * width > _MAX_PNG_PIXELS:
-            raise ImageFileError(f"{height}×{width} pixels; at most 2³¹ are taken from a PNG file")
-        pixels = np.asarray(png.read())
-        dpi = _resolution(*png.metadata().get("dpi", (None, None)))
-    if pixels.ndim != 2:
-        raise ImageFileError("a colour image or one with alpha; only grey images are taken so far")
-    return ImageFile(pixels, Calibration(resolution=dpi, unit=2 if dpi else 1))
+        height, width, *channels = properties.shape
+        if height * width > _MAX_PIXELS:
+            raise ImageFileError(
+                f"{height}×{width} pixels; at most 2³¹ are taken from such a file"
+            )
+        metadata = image.metadata(exclude_applied=False)
+        mode = metadata["mode"]
+        if mode in ("P", "PA", "CMYK"):
+            given = "CMYK" if mode == "CMYK" else "a palette"
+            raise ImageFileError(f"its colours are given as {given}; convert it to RGB or to grey")
+        if channels and deep:
+            raise ImageFileError(
+                "a PNG file in colour with 16 bits, of which 8 would be lost; convert it to TIFF"
+            )
+        # turned as EXIF has it, which the cleaned image is written without
+        pixels = np.ascontiguousarray(image.read(rotate=True))  # type: ignore[call-arg]
+    dpi = _resolution(*metadata.get("dpi", (None, None)))
+    if dpi and pixels.shape[:2] != (height, width):
+        dpi = dpi[::-1]
+    return ImageFile(
+        pixels,
+        Calibration(resolution=dpi, unit=2 if dpi else 1, profile=metadata.get("icc_profile")),
+        channel_axis=-1 if channels else None,
+        alpha=1 if mode in ("LA", "RGBA") else 0,
+    )
 
 
 def _write_png(file: BinaryIO, pixels: np.ndarray, calibration: Calibration) -> None:
-    options: dict[str, Any] = {"dpi": calibration.resolution} if calibration.resolution else {}
-    iio.imwrite(file, pixels, plugin="pillow", extension=_PNG_SUFFIX, **options)
+    told = {"dpi": calibration.resolution, "icc_profile": calibration.profile}
+    options: dict[str, Any] = {name: value for name, value in told.items() if value}
+    iio.imwrite(file, pixels, plugin="pillow", extension=".png", **options)

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from napari_periodic_denoise.noise.detect import (
     Candidate,
+    _chance,
     _fast_length,
+    _power_of,
     find_candidates,
     present_in_most,
 )
@@ -81,3 +83,19 @@ def test_fast_lengths_have_small_factors_and_lose_little(length):
         while fast % prime == 0:
             fast //= prime
     assert fast == 1
+
+
+def test_channels_together_show_what_none_shows_alone():
+    pattern = 0.09 * wave(128, 128, 0.11, 0.13)
+    channels = [edges(white(128, 128, seed) + pattern) for seed in range(8)]
+    assert not any(find_candidates(channel, sensitivity=1e-3) for channel in channels)
+    (found,) = find_candidates(torch.cat(channels), sensitivity=1e-3, looks=8)
+    assert found.frequency == pytest.approx((0.11, 0.13), abs=0.004)
+
+
+@pytest.mark.parametrize("looks", [1, 3, 8])
+def test_chance_of_a_mean_of_channels(looks):
+    generator = torch.Generator().manual_seed(0)
+    power = torch.empty(200_000, looks).exponential_(generator=generator).mean(1)
+    assert float((power > 2).float().mean()) == pytest.approx(_chance(2.0, looks), rel=0.1)
+    assert _chance(_power_of(1e-9, looks), looks) == pytest.approx(1e-9, rel=1e-3)

@@ -4,9 +4,16 @@ import math
 import dask.array as da
 import numpy as np
 import pytest
+import scipy.ndimage
 import skimage.data
 import torch
-from benchmarks.families import bundled, corrupt, four_sinusoids, rejection
+from benchmarks.families import (
+    bundled,
+    corrupt,
+    four_sinusoids,
+    rejection,
+    rejection_at_border,
+)
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +39,7 @@ def wave(h: int, w: int, frequency: float, angle: float, phase: float) -> np.nda
 def noisy_cell() -> np.ndarray:
     rng = np.random.default_rng(3)
     clean = bundled("cell", 256)
-    return corrupt(clean, four_sinusoids(rng, clean.shape), rng)
+    return corrupt(clean, four_sinusoids(rng, clean), rng)
 
 
 seeds = st.integers(0, 1000)
@@ -107,7 +114,7 @@ def test_a_clean_image_stays_as_it_is(name):
 def test_rejection_of_four_waves_on_8_bits(name, sigma):
     rng = np.random.default_rng(0)
     clean = bundled(name)
-    noise = four_sinusoids(rng, clean.shape)
+    noise = four_sinusoids(rng, clean)
     estimate = estimate_noise(corrupt(clean, noise, rng, sigma))
     assert len(estimate.waves) == 4
     assert rejection(estimate.noise, 255 * 0.6 * noise) > (26 if sigma else 32)
@@ -288,3 +295,77 @@ def test_a_wave_at_the_edge_of_the_half_plane_is_one(at, edge):
     estimate = estimate_noise(100 * discs(1, h, w) + noise)
     assert len(estimate.waves) == 1
     assert rejection(estimate.noise, noise) > 40
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+def test_channels_are_found_together_and_cleaned_each(axis):
+    rng = np.random.default_rng(0)
+    clean = np.stack([bundled(name, 256) for name in ("camera", "moon", "retina")])
+    pattern = wave(256, 256, 0.11, 0.07, 0.3)
+    amplitudes = np.array([0.1, 0.0, 0.05])
+    image = np.stack(
+        [corrupt(c, a * pattern, rng) for c, a in zip(clean, amplitudes, strict=True)]
+    )
+    estimate = estimate_noise(np.moveaxis(image, 0, axis), channel_axis=axis)
+    noise = np.moveaxis(estimate.noise, axis, 0)
+    cleaned = np.moveaxis(estimate.cleaned, axis, 0)
+    assert estimate.noise.shape == np.moveaxis(image, 0, axis).shape
+    np.testing.assert_array_equal(cleaned[1], image[1])
+    assert not noise[1].any()
+    for channel in (0, 2):
+        assert rejection(noise[channel], 255 * 0.6 * amplitudes[channel] * pattern) > 35
+    assert {w.channel for w in estimate.waves} == {0, 2}
+    assert json.loads(json.dumps(estimate.settings))["channel_axis"] == axis
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2])
+def test_saturated_pixels_neither_mislead_nor_overshoot(share):
+    clean = bundled("camera")
+    noise = four_sinusoids(np.random.default_rng(3), clean)
+    exposed = 0.6 * clean + 0.2 + 0.6 * noise
+    gain = 255 / np.quantile(exposed, 1 - share)
+    image = np.clip(np.round(gain * exposed), 0, 255).astype(np.uint8)
+    estimate = estimate_noise(image)
+    assert rejection(estimate.noise, gain * 0.6 * noise) > 40
+    truth = np.clip(gain * (0.6 * clean + 0.2), 0, 255)
+    settled = np.sqrt(np.mean((estimate.cleaned - truth) ** 2))
+    subtracted = np.sqrt(np.mean((np.clip(image - estimate.noise, 0, 255) - truth) ** 2))
+    assert settled < subtracted / 1.3
+    plateau = scipy.ndimage.minimum_filter(image, 35) == 255
+    assert (estimate.cleaned[plateau] == 255).all()
+
+
+def test_dead_and_hot_pixels_do_not_matter():
+    rng = np.random.default_rng(0)
+    clean = bundled("camera")
+    noise = four_sinusoids(rng, clean)
+    image = corrupt(clean, noise, rng)
+    at = rng.random(image.shape)
+    image[at < 0.002] = 0
+    image[at > 0.998] = 255
+    assert rejection(estimate_noise(image).noise, 255 * 0.6 * noise) > 35
+
+
+def test_the_outer_pixels_are_as_clean_as_the_middle():
+    rng = np.random.default_rng(0)
+    clean = bundled("camera")
+    noise = four_sinusoids(rng, clean)
+    estimate = estimate_noise(corrupt(clean, noise, rng)).noise
+    truth = 255 * 0.6 * noise
+    assert rejection_at_border(estimate, truth) > rejection(estimate, truth) - 3
+
+
+def test_the_remainder_is_taken_where_asked_for():
+    rng = np.random.default_rng(0)
+    clean = bundled("camera")
+    white = rng.normal(size=(clean.shape[0], 1))
+    narrow, broad = (scipy.ndimage.gaussian_filter1d(white, width, axis=0) for width in (1.5, 6))
+    lines = narrow - broad
+    noise = np.broadcast_to(0.1 * lines / lines.std(), clean.shape)
+    image = corrupt(clean, noise, rng)
+    assert not estimate_noise(image).remainder_variance
+    estimate = estimate_noise(image, remainder="stripes")
+    assert rejection(estimate.noise, 255 * 0.6 * noise) > 6
+    assert estimate.remainder_variance > 0
+    assert "stripes noise; removed" in estimate.summary
+    assert estimate.settings["remainder"] == "stripes"

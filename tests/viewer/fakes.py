@@ -1,23 +1,33 @@
 """An engine for tests of what is around the engine."""
 
 import time
+from dataclasses import replace
 from threading import Event
 
 import numpy as np
 
 from napari_periodic_denoise import NoiseEstimate, Progress, Wave
+from napari_periodic_denoise.noise.model import Rejected
 
 
 def make_estimate(image, amplitude=3.0):
+    """Vertical stripes; of an image in colour in all but its last channel, green twice as much."""
+    shape = image.shape[:2]
     wave = Wave((0.0, 0.1), amplitude, 0.0, 1e-9, 100.0)
-    noise = amplitude * np.cos(2 * np.pi * 0.1 * np.arange(image.shape[1], dtype=np.float32))
-    noise = np.broadcast_to(noise, image.shape).astype(np.float32)
+    noise = amplitude * np.cos(2 * np.pi * 0.1 * np.arange(shape[1], dtype=np.float32))
+    noise = np.broadcast_to(noise, shape).astype(np.float32)
+    waves = [wave]
+    if image.ndim == 3:
+        noise = np.stack([noise, 2 * noise, 0 * noise], axis=-1)
+        waves = [replace(wave, amplitude=2 * amplitude, channel=1), wave]
     return NoiseEstimate(
         noise=noise,
         cleaned=(image - noise).astype(image.dtype),
-        waves=(wave,),
+        waves=tuple(waves),
         settings={"method": "aligned"},
         removed_variance=0.5,
+        remainder_variance=0.0,
+        rejected=(Rejected((0.2, 0.3), 1e-4, "only few parts of the image show it"),),
     )
 
 
@@ -26,14 +36,15 @@ class FakeEngine:
 
     def __init__(self):
         self.images = []
+        self.options = []
         self.hold = Event()  # while set, the engine works on and on
         self.error = None
         self.amplitude = 3.0
         self.in_step = None  # called in every step, with what the engine holds
 
-    def __call__(self, image, *, method):
-        assert method == "aligned"
+    def __call__(self, image, **options):
         self.images.append(image)
+        self.options.append(options)
         held = np.ones(1000)
         yield Progress("detect", 0, 2, "reading the image")
         yield Progress("detect", 1, 2, "looking for waves")

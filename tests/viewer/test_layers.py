@@ -9,7 +9,7 @@ from fakes import make_estimate
 from napari.components import LayerList
 from napari.layers import Image
 
-from napari_periodic_denoise import Wave, __version__
+from napari_periodic_denoise import __version__, report
 from napari_periodic_denoise.viewer import layers
 
 
@@ -78,21 +78,11 @@ def test_metadata_tell_where_a_result_comes_from(source, image):
         assert record["source"] == "cell"
         assert record["version"] == __version__
         assert record["settings"] == estimate.settings
-        assert record["waves"] == [wave.to_dict() for wave in estimate.waves]
-        json.dumps(record)
+        assert record.items() > report.record(estimate).items()
+        assert json.loads(json.dumps(record)) == record
         assert layers.is_result(layer)
     assert not layers.is_result(source)
     assert source.metadata == {}
-
-
-def test_metadata_of_a_modulated_wave_are_json(source, image):
-    wave = Wave((0.0, 0.1), 3.0, 0.0, 1e-9, 100.0, envelope=((3 + 1j, 0.5j), (1 + 0j, -2j)))
-    layer_list = LayerList([source])
-    deliver(layer_list, source, replace(make_estimate(image), waves=(wave,)))
-    for layer in layer_list[1:]:
-        record = layer.metadata["periodic_noise"]
-        assert json.loads(json.dumps(record)) == record
-        assert record["waves"][0]["envelope"] == [[[3, 1], [0, 0.5]], [[1, 0], [0, -2]]]
 
 
 @pytest.mark.parametrize("foreign", ["50 Hz", None, [1, 2]])
@@ -155,6 +145,48 @@ def test_sources_of_equal_name_keep_their_own_results(source, image):
     assert layers.find_result(layer_list, other, "noise") is layer_list[4]
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_results_in_colour(image, channels):
+    pixels = np.stack([image] * channels, axis=-1).astype(np.float32) / 4000
+    source = Image(
+        pixels,
+        rgb=True,
+        name="slide",
+        scale=(0.5, 0.25),
+        rotate=20,
+        units=("micrometer", "micrometer"),
+        axis_labels=("y", "x"),
+        gamma=0.7,
+    )
+    estimate = replace(make_estimate(pixels[..., :3]), cleaned=pixels / 2)
+    layer_list = LayerList([source])
+    for _ in range(2):
+        deliver(layer_list, source, estimate)
+    *noises, cleaned = layer_list[1:]
+    names = ["slide noise red", "slide noise green", "slide noise blue"]
+    assert [noise.name for noise in noises] == names
+    assert [noise.colormap.name for noise in noises] == ["red", "green", "blue"]
+    # additive over one that covers what lies beneath: together they show the noise in its colours
+    assert [noise.blending for noise in noises] == [
+        "translucent_no_depth",
+        "additive",
+        "additive",
+    ]
+    for channel, noise in enumerate(noises):
+        np.testing.assert_array_equal(noise.data, estimate.noise[..., channel])
+        assert not noise.rgb
+        assert noise.contrast_limits == pytest.approx([-6, 6])
+    assert cleaned.name == "slide cleaned"
+    assert cleaned.rgb
+    assert cleaned.data is estimate.cleaned
+    assert cleaned.gamma == source.gamma
+    assert cleaned.contrast_limits == source.contrast_limits
+    for layer in (*noises, cleaned):
+        assert layers.placement(layer) == layers.placement(source)
+        assert layer.visible
+        assert layers.is_result(layer)
+
+
 def test_no_noise_still_has_limits_around_zero():
     assert layers.symmetric_limits(np.zeros((3, 3), np.float32)) == (-1, 1)
     assert layers.symmetric_limits(np.float32([[-2, 1]])) == (-2, 2)
@@ -172,7 +204,9 @@ def test_three_columns_are_no_colours():
     ("shape", "options", "words"),
     [
         ((20, 30), {}, ""),
-        ((20, 30, 3), {"rgb": True}, "Split RGB"),
+        ((20, 30, 3), {"rgb": True}, ""),
+        ((20, 30, 4), {"rgb": True}, ""),
+        ((5, 20, 30, 3), {"rgb": True}, "3-D"),
         ((5, 20, 30), {}, "3-D"),
         ((2, 5, 20, 30), {}, "4-D"),
     ],

@@ -19,7 +19,7 @@ from napari.layers import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
-from napari_periodic_denoise.noise.estimate import METHODS as ENGINE_METHODS
+from napari_periodic_denoise.noise import estimate as noise_estimate
 from napari_periodic_denoise.viewer import widget, worker
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
 
@@ -64,18 +64,45 @@ def is_idle(dock):
         and dock.run_button.enabled
         and dock.layer.enabled
         and dock.method.enabled
+        and dock.more.enabled
         and not dock.progress.visible
     )
 
 
-def test_methods_are_the_engines():
-    assert {method for _, method in widget.METHODS} == set(ENGINE_METHODS)
+def test_choices_are_the_engines():
+    assert [method for _, method in widget.METHODS] == list(noise_estimate.METHODS)
+    assert [model for _, model in widget.NOISE_MODELS] == list(noise_estimate.NOISE_MODELS)
+    assert widget.DEFAULT_SENSITIVITY == noise_estimate.DEFAULT_SENSITIVITY
+
+
+def test_sensitivities_say_what_they_are():
+    values = [value for _, value in widget.SENSITIVITIES]
+    assert values == sorted(values)
+    for words, value in widget.SENSITIVITIES:
+        assert int(words.split("1 in ")[1].replace(" ", "")) == round(1 / value)
 
 
 def test_everything_says_what_it_does_to_the_picture(dock):
-    tooltips = {part.tooltip for part in (dock.layer, dock.method, dock.run_button)}
+    parts = (
+        dock.layer,
+        dock.method,
+        dock.noise_model,
+        dock.sensitivity,
+        dock.unfold,
+        dock.run_button,
+        dock.found,
+    )
+    tooltips = {part.tooltip for part in parts}
     assert all(tooltips)
-    assert len(tooltips) == 3
+    assert len(tooltips) == len(parts)
+
+
+def test_rare_options_are_folded_away(dock):
+    assert dock.more.native.isHidden()
+    dock.unfold.native.click()
+    assert not dock.more.native.isHidden()
+    dock.unfold.native.click()
+    assert dock.more.native.isHidden()
 
 
 def test_layer_choice_follows_the_selection(dock, viewer, image):
@@ -108,7 +135,8 @@ def test_dock_opened_late_takes_the_selected_layer(viewer, image, qtbot):
 
 
 @pytest.mark.parametrize(
-    ("shape", "options", "words"), [((9, 9, 3), {"rgb": True}, "Colour"), ((4, 9, 9), {}, "3-D")]
+    ("shape", "options", "words"),
+    [((4, 9, 9, 3), {"rgb": True}, "3-D"), ((4, 9, 9), {}, "3-D")],
 )
 def test_what_is_not_taken_yet_is_said(dock, viewer, image, shape, options, words):
     viewer.add_image(np.zeros(shape, np.uint8), **options)
@@ -134,6 +162,77 @@ def test_run_adds_two_layers(dock, viewer, image, engine, wait):
     assert source.data is image
     np.testing.assert_array_equal(image, before)
     assert dock.layer.value is source  # not the result that napari has just selected
+
+
+def test_options_reach_the_engine(dock, viewer, image, engine, wait):
+    viewer.add_image(image)
+    click(dock)
+    wait()
+    dock.noise_model.value, dock.sensitivity.value = "multiplicative", 0.01
+    click(dock)
+    wait()
+    defaults = {"method": "aligned", "noise_model": "auto", "sensitivity": 1e-3}
+    chosen = {"method": "aligned", "noise_model": "multiplicative", "sensitivity": 0.01}
+    assert engine.options == [{**options, "channel_axis": None} for options in (defaults, chosen)]
+
+
+def test_what_was_found_is_told_until_the_next_run(dock, viewer, image, engine, wait, qtbot):
+    viewer.add_image(image)
+    assert dock.found.native.isHidden()
+    click(dock)
+    wait()
+    assert dock.found.value == "10.0 px at 0°: ±3"
+    assert not dock.found.native.isHidden()
+    engine.hold.set()
+    click(dock)
+    assert dock.found.native.isHidden()
+    qtbot.waitUntil(lambda: len(engine.images) == 2)
+    click(dock)
+    wait()
+    assert dock.found.native.isHidden()
+
+
+@pytest.mark.parametrize("multiscale", [False, True])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_are_cleaned_and_alpha_stays(
+    dock, viewer, image, engine, wait, channels, multiscale
+):
+    pixels = np.stack([image + channel for channel in range(channels)], axis=-1)
+    before = pixels.copy()
+    data = [pixels, pixels[::2, ::2]] if multiscale else pixels
+    source = viewer.add_image(data, rgb=True, name="slide")
+    assert dock.status.value == ""
+    for amplitude in (3, 6):  # adds the layers, then updates them
+        engine.amplitude = amplitude
+        click(dock)
+        wait()
+        assert engine.options[-1]["channel_axis"] == -1
+        assert engine.images[-1].shape == (*image.shape, 3)
+        assert [layer.name for layer in viewer.layers] == [
+            "slide",
+            "slide noise red",
+            "slide noise green",
+            "slide noise blue",
+            "slide cleaned",
+        ]
+        red, green, _, cleaned = viewer.layers[1:]
+        assert dock.found.value == f"10.0 px at 0°: ±{2 * amplitude} (green), ±{amplitude} (red)"
+        assert red.data.max() == amplitude
+        assert green.data.max() == 2 * amplitude
+        assert cleaned.rgb
+        assert cleaned.data.shape == pixels.shape
+        np.testing.assert_array_equal(cleaned.data[..., 2:], pixels[..., 2:])
+        np.testing.assert_array_equal(pixels, before)
+    assert dock.layer.value is source
+
+
+def test_lazy_colours(dock, viewer, image, engine, wait):
+    pixels = dask.array.from_array(np.stack([image] * 4, axis=-1))
+    viewer.add_image(pixels, rgb=True)
+    click(dock)
+    wait()
+    assert viewer.layers[-1].data.shape == pixels.shape
+    assert viewer.layers[-1].rgb
 
 
 def test_progress_in_words(dock, viewer, image, engine, wait, qtbot):

@@ -48,6 +48,11 @@ def click(dock):
     QTest.mouseClick(dock.run_button.native, Qt.MouseButton.LeftButton)
 
 
+def interference(shape):
+    y, x = np.indices(shape)
+    return sum(a * np.cos(2 * np.pi * (fy * y + fx * x) + p) for fy, fx, a, p in CELL_INTERFERENCE)
+
+
 def test_sample_to_result(viewer, qtbot):
     viewer.open_sample(PLUGIN, "cell")
     (source,) = viewer.layers
@@ -62,10 +67,7 @@ def test_sample_to_result(viewer, qtbot):
     assert noise.visible
     assert cleaned.visible
     assert dock.status.value.startswith(f"{len(CELL_INTERFERENCE)} waves, strongest 16.3 px")
-    y, x = np.indices(before.shape)
-    truth = sum(
-        a * np.cos(2 * np.pi * (fy * y + fx * x) + p) for fy, fx, a, p in CELL_INTERFERENCE
-    )
+    truth = interference(before.shape)
     assert 10 * np.log10(truth.var() / (noise.data - truth).var()) > 35
     # the cleaned image, on top, is what the canvas shows: without the stripes, less varied
     shown = viewer.screenshot(flash=False)[..., 0].astype(float)
@@ -73,6 +75,40 @@ def test_sample_to_result(viewer, qtbot):
     striped = viewer.screenshot(flash=False)[..., 0].astype(float)
     assert shown.max() > 50
     assert np.abs(np.diff(shown)).mean() < 0.8 * np.abs(np.diff(striped)).mean()
+
+
+def test_colours(viewer, qtbot):
+    viewer.open_sample(PLUGIN, "cell")
+    (sample,) = viewer.layers
+    viewer.layers.clear()
+    height, width = sample.data.shape
+    alpha = np.linspace(200, 255, width).astype(np.uint8) * np.ones((height, 1), np.uint8)
+    clean = np.random.default_rng(0).integers(60, 90, (height, width)).astype(np.uint8)
+    pixels = np.stack([sample.data, sample.data // 2, clean, alpha], axis=-1)
+    before = pixels.copy()
+    viewer.add_image(pixels, rgb=True, name="slide", scale=(2, 2))
+    dock = open_dock(viewer)
+    click(dock)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 5 and not dock.running, timeout=60_000)
+    np.testing.assert_array_equal(pixels, before)
+    _, red, green, blue, cleaned = viewer.layers
+    truth = interference((height, width))
+    for layer, amplitude in ((red, 1), (green, 0.5)):
+        assert 10 * np.log10(truth.var() / (layer.data / amplitude - truth).var()) > 30
+    assert not blue.data.any()
+    assert cleaned.rgb
+    np.testing.assert_array_equal(cleaned.data[..., 2:], pixels[..., 2:])
+    assert "(red)" in dock.found.value
+    assert "(green)" in dock.found.value
+    assert "(blue)" not in dock.found.value
+    # as with a grey layer, what the canvas shows has lost its stripes in red and green alone
+    shown = viewer.screenshot(flash=False)[..., :3].astype(float)
+    for layer in (red, green, blue, cleaned):
+        layer.visible = False
+    striped = viewer.screenshot(flash=False)[..., :3].astype(float)
+    changes = [np.abs(np.diff(picture, axis=1)).mean(axis=(0, 1)) for picture in (shown, striped)]
+    assert (changes[0][:2] < 0.8 * changes[1][:2]).all()
+    assert changes[0][2] == pytest.approx(changes[1][2], rel=0.01)
 
 
 def test_both_samples_and_the_menu(viewer):

@@ -16,6 +16,7 @@ _WINDOW = 1024
 _REACH = 5
 _EULER_GAMMA = 0.5772156649
 _CAP = 3.0
+_HIGHEST = 100.0  # log power, above which chance is nil
 _MIN_CYCLES = 1.5
 _CONSENSUS_BLOCKS = 4
 _PRESENT = 0.25
@@ -56,14 +57,14 @@ class Spectrum:
 
 
 def find_candidates(
-    features: torch.Tensor, *, sensitivity: float, most: int = 32
+    features: torch.Tensor, *, sensitivity: float, looks: int = 1, most: int = 32
 ) -> list[Candidate]:
     """Peaks of the features' spectral Gram matrix, see `find_peaks`.
 
     Parameters
     ----------
     features : Tensor of float32, shape (C, H, W)
-    sensitivity, most
+    sensitivity, looks, most
         As for `find_peaks`.
 
     Returns
@@ -71,7 +72,7 @@ def find_candidates(
     list of Candidate
         Most significant first.
     """
-    return find_peaks(feature_spectrum(features), sensitivity=sensitivity, most=most)
+    return find_peaks(feature_spectrum(features), sensitivity=sensitivity, looks=looks, most=most)
 
 
 def feature_spectrum(features: torch.Tensor) -> Spectrum:
@@ -94,17 +95,22 @@ def window_size(height: int, width: int) -> tuple[int, int]:
     return _fast_length(min(height, _WINDOW)), _fast_length(min(width, _WINDOW))
 
 
-def find_peaks(spectrum: Spectrum, *, sensitivity: float, most: int = 32) -> list[Candidate]:
+def find_peaks(
+    spectrum: Spectrum, *, sensitivity: float, looks: int = 1, most: int = 32
+) -> list[Candidate]:
     """Local maxima of the whitened spectral Gram with fewer false alarms than allowed.
 
     A-contrario rule: without periodic noise, whitened power follows an exponential law, so that
-    among n frequencies ``n·exp(−power)`` reach a given power by chance.
+    among n frequencies ``n·exp(−power)`` reach a given power by chance. The mean of several
+    independent channels follows a gamma law, of which chance strays less.
 
     Parameters
     ----------
     spectrum : Spectrum
     sensitivity : float
         Number of false alarms to expect on an image without periodic noise.
+    looks : int
+        Independent channels that the spectrum is of.
     most : int
         Return at most this many, the strongest.
 
@@ -121,8 +127,7 @@ def find_peaks(spectrum: Spectrum, *, sensitivity: float, most: int = 32) -> lis
     excess[torch.hypot(fy * h, fx * w) < _MIN_CYCLES] = -math.inf
     excess[h // 2 + 1 :, 0] = -math.inf  # conjugates of the first half of the column
     tests = h * w / 2
-    # exp overflows nowhere: the threshold is compared in logarithms
-    threshold = math.log(math.log(max(tests / sensitivity, math.e)))
+    threshold = math.log(_power_of(sensitivity / tests, looks))
     peaks = _local_maxima(excess, torch.nonzero(excess > threshold))
     if not len(peaks):
         return []
@@ -131,10 +136,25 @@ def find_peaks(spectrum: Spectrum, *, sensitivity: float, most: int = 32) -> lis
     return [
         Candidate(
             _off_grid(log_power, int(row), int(column), (h, w)),
-            float(tests * math.exp(-min(math.exp(float(height)), 700.0))),
+            tests * _chance(math.exp(min(float(height), _HIGHEST)), looks),
         )
         for (row, column), height in zip(peaks[order].tolist(), heights[order], strict=True)
     ]
+
+
+def _chance(power: float, looks: int) -> float:
+    """Probability that the mean of exponential variables of mean one reaches a power."""
+    shape = torch.tensor(float(looks), dtype=torch.float64)
+    return float(torch.special.gammaincc(shape, shape * power))
+
+
+def _power_of(chance: float, looks: int) -> float:
+    """Power that is reached with a given probability; at least one."""
+    low, high = 1.0, 1e3
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _chance(middle, looks) > chance else (low, middle)
+    return high
 
 
 def background(log_power: torch.Tensor) -> torch.Tensor:
@@ -189,13 +209,29 @@ def local_excess(features: torch.Tensor, frequencies: np.ndarray) -> np.ndarray:
     -------
     ndarray of float64, shape (K,)
     """
+    at, beside = local_energy(features, frequencies)
+    excess: np.ndarray = at / np.maximum(beside, np.finfo(np.float32).tiny)
+    return excess
+
+
+def local_energy(features: torch.Tensor, frequencies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean energy over parts of the image at each wave, and at frequencies beside it.
+
+    Parameters
+    ----------
+    features : Tensor of float32, shape (C, H, W)
+    frequencies : ndarray of float64, shape (K, 2)
+        Cycles/pixel.
+
+    Returns
+    -------
+    at, beside : ndarray of float64, shape (K,)
+    """
     step = _BESIDE * _CONSENSUS_BLOCKS / np.array(features.shape[1:])
     offsets = step * np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)])
     around = (frequencies[:, None] + offsets).reshape(-1, 2)
     energy = _block_energy(features, around).mean(1).view(-1, 5).cpu().double().numpy()
-    beside = np.median(energy[:, 1:], 1)
-    excess: np.ndarray = energy[:, 0] / np.maximum(beside, np.finfo(np.float32).tiny)
-    return excess
+    return energy[:, 0], np.median(energy[:, 1:], 1)
 
 
 def _block_energy(features: torch.Tensor, frequencies: np.ndarray) -> torch.Tensor:

@@ -223,16 +223,21 @@ def fundamental(
 
     None where no base has three of them.
     """
-    best, result = 0.0, None
+    results = []
     order = np.argsort(-strengths)[:_STRONGEST]
     differences = [frequencies[i] - frequencies[j] for i, j in itertools.permutations(order, 2)]
-    bases = [frequencies[i] / d for d in _DIVISORS for i in order] + differences
-    for base in bases:
+    for base in [frequencies[i] / d for d in _DIVISORS for i in order] + differences:
         if np.hypot(*base) > 1 / _SHORTEST or np.hypot(*(base * shape)) < _PROVEN:
             continue
-        members = places(frequencies, base[None], _HARMONICS, shape)[:, 0] != 0
-        explained = float((strengths[members] ** 2).sum())
-        # of bases that explain the same, the first: the least divided
-        if members.sum() >= _PROVEN and explained > 1.001 * best:
-            best, result = explained, (base, members)
-    return result
+        multiples = np.abs(places(frequencies, base[None], _HARMONICS, shape)[:, 0])
+        if np.count_nonzero(multiples) >= _PROVEN:
+            explained = float((strengths[multiples > 0] ** 2).sum())
+            results.append((explained, float(strengths**2 @ multiples), base, multiples > 0))
+    if not results:
+        return None
+    most = max(explained for explained, *_ in results)
+    # of bases that explain the same, an alias or a part of the period, that of low harmonics
+    *_, base, members = min(
+        (result for result in results if result[0] > 0.999 * most), key=lambda result: result[1]
+    )
+    return base, members

@@ -27,7 +27,7 @@ def gradient(image: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def edges(image: torch.Tensor) -> torch.Tensor:
+def edges(image: torch.Tensor, like: torch.Tensor | None = None) -> torch.Tensor:
     """First differences, each clipped at one robust standard deviation, in units of it.
 
     A specimen's edges are a few large differences, noise is many small ones: clipped, the
@@ -36,6 +36,8 @@ def edges(image: torch.Tensor) -> torch.Tensor:
     Parameters
     ----------
     image : Tensor of float32, shape (H, W)
+    like : Tensor of float32, shape (H, W), optional
+        Another image, by whose deviations to clip, so that both can be compared.
 
     Returns
     -------
@@ -43,8 +45,8 @@ def edges(image: torch.Tensor) -> torch.Tensor:
         Values in [−1, 1].
     """
     maps = gradient(image)
-    for channel in maps:
-        scale = robust_scale(channel)
+    for channel, measured in zip(maps, maps if like is None else gradient(like), strict=True):
+        scale = robust_scale(measured)
         if scale > 0:
             channel.div_(scale).clamp_(-1, 1)
     return maps

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_periodic_denoise.noise.detect import local_excess
+from napari_periodic_denoise.noise.detect import local_energy, local_excess
 from napari_periodic_denoise.noise.envelope import EnvelopeFit, choose_envelope
 from napari_periodic_denoise.noise.families import distances, fundamental, tie, vacant
-from napari_periodic_denoise.noise.features import edges
+from napari_periodic_denoise.noise.features import edges, gradient
 from napari_periodic_denoise.noise.fit import (
     GradientSample,
     description_length,
@@ -30,6 +30,7 @@ from napari_periodic_denoise.noise.fit import (
 from napari_periodic_denoise.noise.gain import GainFit, fit_gain, flatten
 from napari_periodic_denoise.noise.model import (
     APART,
+    FINAL_PIXELS,
     REFIT,
     SEARCH_PIXELS,
     Channel,
@@ -41,7 +42,7 @@ from napari_periodic_denoise.noise.model import (
     refitted,
 )
 from napari_periodic_denoise.noise.profile import fit_profile
-from napari_periodic_denoise.noise.waves import profile_at_centre, synthesize, wave_at_centre
+from napari_periodic_denoise.noise.waves import Wave, profile_at_centre, synthesize, wave_at_centre
 
 Float = NDArray[np.float64]
 Progress = tuple[str, str]  # stage, message
@@ -53,13 +54,15 @@ _START = (3.0, 6)
 _UNEXPLAINED = 1.5  # local excess at a place of a lattice, above which a wave is tried there
 _GROWTH = 4  # times that a lattice is filled up
 _LEADING = 4  # waves, the strongest, that may multiply
-_PART = 512
+_PART, _PART_PIXELS = 384, 15_000
 _BLACK = 0.1  # of the way from the darkest to the middle intensity, above which none is dark
 _CHANGING = 2.0  # local excess of what is left of a wave, above which its envelope is fitted
 _PATIENCE = 2  # suspects that turn out constant, after which the weaker ones are left alone
 _HARMONICS = 6
-_LEFT = 1.8  # local excess of what a wave leaves, above which it left something
-_TAKEN = 1 / 4  # of a wave's own local excess, above which it left too much
+# Shares of a wave's energy that are left when it is taken away, above which it is none, where
+# what is left stands out of its surroundings so many times; in clipped differences, and plain.
+_LEFT, _GONE = 1 / 4, 1.8
+_MOSTLY_LEFT, _STANDING = 0.6, 8.0
 _SIDEBAND = 16.0  # cycles across the image, within which waves may be parts of a changing one
 _SIDEBAND_STRENGTH = 0.5  # of the carrier's amplitude, at most
 
@@ -133,9 +136,7 @@ def fold(channel: Channel) -> Steps:
     channel = replace(channel, folded=(*channel.folded, base))
     others = replace(channel, found=found.take(~members))
     own = channel.sample.of(others.residual())
-    harmonics = found.fit.take(members)
-    before = description_length(own, subtracted(own, harmonics).gradient, 4 * len(harmonics))
-    steps = fit_profile(own, base, before)
+    steps = fit_profile(own, base, found.fit.take(members))
     while True:
         try:
             yield "fit", next(steps)
@@ -150,7 +151,7 @@ def fold(channel: Channel) -> Steps:
         fit.values,
         shape,
         false_alarms=float(found.false_alarms[members].min()),
-        evidence=float(found.evidence[members].sum() + before - fit.description),
+        evidence=float(found.evidence[members].sum() + fit.saved),
     )
     return _reconsidered(replace(others, settled=(*channel.settled, wave)))
 
@@ -204,7 +205,7 @@ def _multiplied(channel: Channel, clean: torch.Tensor, carrier: int, *, forced: 
             # beside what the fit to a part has cleaned
             region = flatten(lit, replace(gains, fit=fit.waves).waves(shape, fit.dark))
         else:
-            own = sample_gradient(lit, SEARCH_PIXELS, 0, channel.sample.quantum)
+            own = sample_gradient(lit, _PART_PIXELS, 0, channel.sample.quantum)
         yield "fit", "fitting waves that follow the brightness"
         *_, fit = fit_gain(lit, region, own, fit, *(REFIT if whole else _START))
         # where the light is weak, dividing by the gain has raised what noise there is
@@ -263,8 +264,14 @@ def modulate(channel: Channel) -> Steps:
         rest = channel.residual()
         constant = channel.sample.of(rest)
         own = channel.sample.of(rest + synthesize(found.take(parts).waves(shape), shape, device))
-        before = description_length(constant, constant.gradient, 4 * int(parts.sum()))
-        fit = yield from _enveloped(own, wave, before)
+        unknowns = 4 * int(parts.sum())
+        fit = None
+        for count in (SEARCH_PIXELS, FINAL_PIXELS):  # few pixels tell where it is not worth while
+            some = constant.first(count)
+            before = description_length(some, some.gradient, unknowns)
+            fit = yield from _enveloped(own.first(count), wave, before)
+            if fit is None:
+                break
         if fit is None:
             suspect &= ~parts
             failures += 1
@@ -290,52 +297,59 @@ def explained(channel: Channel) -> Channel:
     waves = channel.waves()
     if not waves:
         return channel
-    # of a profile, that harmonic is asked which stands out most
-    harmonics = [
-        np.outer(range(1, _HARMONICS + 1 if wave.profile else 2), wave.frequency) for wave in waves
-    ]
-    excess = local_excess(edges(channel.pixels), np.concatenate(harmonics))
-    ends = np.cumsum([len(each) for each in harmonics])
-    of_each = np.split(excess, ends[:-1])
-    strongest = [int(each.argmax()) for each in of_each]
-    before = np.array([each[i] for each, i in zip(of_each, strongest, strict=True)])
-    frequencies = np.array([each[i] for each, i in zip(harmonics, strongest, strict=True)])
-    after = local_excess(edges(channel.residual()), frequencies)
-    left = (after > _LEFT) & (after > _TAKEN * before)
-    if not left.any():
+    pixels, residual = channel.pixels, channel.residual()
+    clipped = _left(waves, edges(pixels), edges(residual, pixels), _GONE)
+    # clipped, a specimen's strong repeats can look like a weak wave: then most of them stays
+    plain = _left(waves, gradient(pixels), gradient(residual), _STANDING)
+    drop = (clipped > _LEFT) | (plain > _MOSTLY_LEFT)
+    left = np.maximum(clipped, plain)
+    if not drop.any():
         return channel
-    # harmonics and lattices stay or go together
-    gains, settled = len(channel.gains), len(channel.settled)
-    ties = channel.found.fit.ties != 0
-    together = ties.astype(int) @ ties.T.astype(int) > 0
-    weight = np.abs(channel.found.fit.coefficients) ** 2
-    drop = left.copy()
-    drop[gains + settled :] = together @ (weight * left[gains + settled :]) > 0.5 * (
-        together @ weight
-    )
+    # harmonics and lattices stay or go together, by what their energy is left of
+    shared = (channel.found.fit.ties != 0).astype(int)
+    together = shared @ shared.T > 0
+    energy = np.abs(channel.found.fit.coefficients) ** 2
+    gains, others = len(channel.gains), len(channel.gains) + len(channel.settled)
+    drop[others:] = together @ (energy * drop[others:]) > 0.5 * (together @ energy)
     kept = replace(
         channel,
         gains=channel.gains.take(~drop[:gains]),
-        settled=tuple(
-            wave
-            for wave, gone in zip(channel.settled, drop[gains : gains + settled], strict=True)
-            if not gone
-        ),
-        found=channel.found.take(~drop[gains + settled :]),
-        rejected=(
-            *channel.rejected,
-            *(
-                Rejected(
-                    waves[i].frequency,
-                    waves[i].false_alarms,
-                    f"{100 * after[i] / before[i]:.0f}% of it would be left behind: it is not as "
-                    "regular as noise, and may be the specimen's",
-                )
-                for i in np.flatnonzero(drop)
-            ),
-        ),
+        dark=None if drop[:gains].all() else channel.dark,
+        settled=tuple(np.array(channel.settled, dtype=object)[~drop[gains:others]]),
+        found=channel.found.take(~drop[others:]),
     )
-    return kept if len(kept.gains) else replace(kept, dark=None)
+    reason = (
+        "{:.0f}% of it would be left behind: less regular than noise, it may be the specimen's"
+    )
+    rejected = (
+        Rejected(waves[i].frequency, waves[i].false_alarms, reason.format(100 * min(left[i], 1)))
+        for i in np.flatnonzero(drop)
+    )
+    return replace(kept, rejected=(*channel.rejected, *rejected))
+
+
+def _left(waves: list[Wave], before: torch.Tensor, after: torch.Tensor, standing: float) -> Float:
+    """Share of each wave's energy that is still there when it is taken away, shape (K,).
+
+    What stands out of its surroundings less than so many times is gone.
+    """
+    # of a profile, that harmonic is asked which stands out most
+    multiples = [range(1, _HARMONICS + 1 if wave.profile else 2) for wave in waves]
+    frequencies = np.array(
+        [
+            np.multiply(m, wave.frequency)
+            for wave, each in zip(waves, multiples, strict=True)
+            for m in each
+        ]
+    )
+    at, beside = local_energy(before, frequencies)
+    own = at - beside
+    starts = np.cumsum([0, *map(len, multiples[:-1])])
+    ends = np.append(starts[1:], len(at))
+    chosen = [a + int(own[a:b].argmax()) for a, b in zip(starts, ends, strict=True)]
+    at, beside = local_energy(after, frequencies[chosen])
+    share = (at - beside) / np.maximum(own[chosen], np.finfo(np.float32).tiny)
+    return np.where(at > standing * beside, share, 0.0)
 
 
 def _enveloped(

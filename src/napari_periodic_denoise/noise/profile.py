@@ -10,7 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_periodic_denoise.noise.fit import GradientSample, description_length
+from napari_periodic_denoise.noise.fit import (
+    Fit,
+    GradientSample,
+    description_length,
+    subtracted,
+)
 
 Float = NDArray[np.float64]
 
@@ -21,6 +26,8 @@ _PARTS = 4  # that a step beside an edge is split into, each time
 _SPLITS = 3
 _FIRST_FOLD = (2.0, 9)  # softening in mean magnitudes of the gradient, and iterations
 _NEXT_FOLD = (0.3, 4)
+_EQUAL = 0.1  # quanta
+_FEW = 60_000  # pixels, that tell whether a profile is worth while
 _EDGE = 2.0  # quanta that two steps beside an edge differ by
 _REACH = 0.02  # cycles across the image, by which a frequency may be off at first
 _FINEST = 1 / 8  # of the reach of each level
@@ -39,18 +46,18 @@ class ProfileFit:
         Phase where each step begins, in turns, zero at the image's centre; ascending.
     values : ndarray of float64, shape (S,)
         Of the steps; mean zero over a period.
-    description : float
-        Length of the gradient's description with it, in nats.
+    saved : float
+        Nats by which the gradient's description is shorter than with the rival.
     """
 
     frequency: Float
     starts: Float
     values: Float
-    description: float
+    saved: float
 
 
 def fit_profile(
-    sample: GradientSample, frequency: Float, description: float
+    sample: GradientSample, frequency: Float, rival: Fit
 ) -> Generator[str, None, ProfileFit | None]:
     """Fit a periodic profile of any shape that varies along one direction.
 
@@ -67,8 +74,8 @@ def fit_profile(
     sample : GradientSample
     frequency : ndarray, shape (2,)
         Cycles/pixel, right to about a hundredth of a cycle across the image.
-    description : float
-        Length of the description to beat, of the same sample, in nats.
+    rival : Fit
+        Waves that fit the same sample, whose description of it has to be beaten.
 
     Yields
     ------
@@ -84,39 +91,46 @@ def fit_profile(
         return None
     starts = torch.arange(_STEPS, dtype=torch.float64, device=sample.gradient.device) / _STEPS
     values = torch.zeros_like(starts)
-    fold, reach = _FIRST_FOLD, _REACH
-    best: ProfileFit | None = None
+    yield f"folding a profile of {len(starts)} steps"
+    few = sample.first(_FEW)
+    values = _fold(few, frequency, starts, values, *_FIRST_FOLD)
+    if _description(few, frequency, starts, values) >= _rivalling(few, rival):
+        return None
+    best, reach = None, _REACH
+    rivalling = shortest = _rivalling(sample, rival)
     for _ in range(_SPLITS):
-        yield f"folding a profile of {len(starts)} steps"
-        values = _fold(sample, frequency, starts, values, *fold)
-        found = _described(sample, frequency, starts, values)
-        if found.description >= (description if best is None else best.description):
-            return best
-        best = found
-        yield "searching its period"
+        yield "searching the period of a profile"
         frequency = _search(sample, frequency, starts, values, reach)
         starts, values = _split(starts, values, _EDGE * sample.quantum)
-        fold, reach = _NEXT_FOLD, reach / _PARTS
-    yield f"folding a profile of {len(starts)} steps"
-    values = _fold(sample, frequency, starts, values, *fold)
-    found = _described(sample, frequency, starts, values)
-    return found if best is None or found.description < best.description else best
+        yield f"folding a profile of {len(starts)} steps"
+        values = _fold(sample, frequency, starts, values, *_NEXT_FOLD)
+        description = _description(sample, frequency, starts, values)
+        if description >= shortest:
+            break
+        shortest, reach = description, reach / _PARTS
+        best = ProfileFit(
+            frequency,
+            starts.cpu().numpy() - _BETWEEN,
+            values.cpu().numpy(),
+            rivalling - description,
+        )
+    return best
 
 
-def _described(
+def _rivalling(sample: GradientSample, rival: Fit) -> float:
+    return description_length(sample, subtracted(sample, rival).gradient, 4 * len(rival))
+
+
+def _description(
     sample: GradientSample, frequency: Float, starts: torch.Tensor, values: torch.Tensor
-) -> ProfileFit:
+) -> float:
     here, below, beside = _steps(sample, frequency, starts)
     level = values[here]
     differences = torch.stack([values[below] - level, values[beside] - level])
     residual = sample.gradient - differences.view_as(sample.gradient).to(torch.float32)
-    edges = int(((values - values.roll(1)).abs() > sample.quantum).sum())
-    return ProfileFit(
-        frequency,
-        starts.cpu().numpy() - _BETWEEN,
-        values.cpu().numpy(),
-        description_length(sample, residual, 2 * edges + 2),
-    )
+    # where total variation has made steps equal, they are one
+    different = int(((values - values.roll(1)).abs() > _EQUAL * sample.quantum).sum())
+    return description_length(sample, residual, different + 2)
 
 
 def _fold(

@@ -50,6 +50,7 @@ _SEARCH_SIZE = 2048  # pixels a side around the centre, from which a fit is wide
 _WIDEN = 4
 _ROUNDS = 40
 _BATCH = 8
+_TRIES = 2
 _HOPEFUL = 0.25  # share of the needed evidence that a rough fit must show
 _APPROACH = (3.0, 6)  # of a Gauss–Newton fit: softening at first, and steps
 
@@ -139,7 +140,7 @@ def _grown(
     assert spectrum is not None
     candidates = [
         candidate
-        for candidate in find_peaks(spectrum, sensitivity=sensitivity)
+        for candidate in find_peaks(spectrum, sensitivity=sensitivity, looks=len(channels))
         if any(all(outside(candidate.frequency, w, shape) for w in known) for known in waves)
     ]
     if not candidates:
@@ -159,7 +160,12 @@ def _grown(
             if c not in present
         )
         for i, channel in enumerate(channels):
-            own = [c for c in present if all(outside(c.frequency, w, shape) for w in waves[i])]
+            own = [
+                c
+                for c in present
+                if all(outside(c.frequency, w, shape) for w in waves[i])
+                and not _hopeless(c, channel)
+            ]
             accepted, rejected = _examined(channel, residuals[i], own)
             channel = replace(channel, rejected=(*channel.rejected, *absent, *rejected))
             if len(accepted):
@@ -168,6 +174,13 @@ def _grown(
         if any(len(channel.waves()) > len(w) for channel, w in zip(channels, waves, strict=True)):
             break
     return channels
+
+
+def _hopeless(candidate: Candidate, channel: Channel) -> bool:
+    """Whether a peak has been rejected again and again, while other waves were found."""
+    places = np.array([candidate.frequency, *(r.frequency for r in channel.rejected)])
+    near = distances(places, channel.shape)[0, 1:] < 0.5 * APART
+    return int(near.sum()) >= _TRIES
 
 
 def _examined(

@@ -1,4 +1,4 @@
-"""From a source layer and its estimate to the two result layers. Nothing here opens a window."""
+"""From a source layer and its estimate to the result layers. Nothing here opens a window."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Layer
 
-from napari_periodic_denoise import __version__
+from napari_periodic_denoise.report import record
 
 if TYPE_CHECKING:
     from napari_periodic_denoise import NoiseEstimate
 
 #: Under this key of ``layer.metadata`` a result layer carries where it comes from.
 METADATA_KEY = "periodic_noise"
+
+#: The channels of a colour layer, and the colormaps that napari has for them.
+COLOURS = ("red", "green", "blue")
 
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
@@ -36,11 +39,6 @@ def why_not_taken(layer: Image) -> str:
     str
         What is taken, in words for the layer's owner.
     """
-    if layer.rgb:
-        return (
-            "Colour layers are not taken yet: split the channels first "
-            "(right click on the layer ▸ Split RGB) and choose one."
-        )
     if layer.ndim != 2:
         return (
             f"Only 2-D layers are taken yet, and this one is {layer.ndim}-D: "
@@ -85,8 +83,11 @@ def symmetric_limits(noise: np.ndarray) -> tuple[float, float]:
 
 def result_arguments(
     source: Image, estimate: NoiseEstimate, limits: tuple[float, float]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Everything that the two result layers are made with.
+) -> list[dict[str, Any]]:
+    """Everything that the result layers are made with.
+
+    Signed values are no colours: the noise of a colour layer comes as a layer for each channel,
+    as napari splits such a layer.
 
     Parameters
     ----------
@@ -98,36 +99,40 @@ def result_arguments(
 
     Returns
     -------
-    noise, cleaned : dict
-        Keyword arguments for :class:`napari.layers.Image`, ``data`` among them.
+    list of dict
+        Keyword arguments for :class:`napari.layers.Image`, ``data`` among them; of the noise
+        first, then of the cleaned image.
     """
-    record = {
-        "source": source.name,
-        "source_id": str(source.unique_id),
-        "version": __version__,
-        "settings": estimate.settings,
-        "waves": [wave.to_dict() for wave in estimate.waves],
-    }
-    noise = {
-        "data": estimate.noise,
-        "name": f"{source.name} noise",
-        "colormap": "gray",
-        "contrast_limits": limits,
-        "metadata": {METADATA_KEY: {**record, "result": "noise"}},
-    }
-    cleaned = {
+    results: dict[str, dict[str, Any]] = {}
+    if source.rgb:
+        for channel, colour in enumerate(COLOURS):
+            results[f"noise {colour}"] = {
+                "data": estimate.noise[..., channel],
+                "colormap": colour,
+                "blending": "additive" if channel else "translucent_no_depth",
+            }
+    else:
+        results["noise"] = {"data": estimate.noise, "colormap": "gray"}
+    for arguments in results.values():
+        arguments["contrast_limits"] = limits
+    results["cleaned"] = {
         "data": estimate.cleaned,
-        "name": f"{source.name} cleaned",
         "colormap": source.colormap,
         "contrast_limits": tuple(source.contrast_limits),
         "gamma": source.gamma,
-        "metadata": {METADATA_KEY: {**record, "result": "cleaned"}},
     }
-    for arguments in (noise, cleaned):
-        # rgb is said, not guessed: a cleaned layer of three columns is no colour image
-        arguments.update(placement(source), rgb=False, multiscale=False)
-        arguments["interpolation2d"] = source.interpolation2d
-    return noise, cleaned
+    found = {"source": source.name, "source_id": str(source.unique_id), **record(estimate)}
+    for result, arguments in results.items():
+        arguments.update(
+            placement(source),
+            name=f"{source.name} {result}",
+            # said, not guessed: a cleaned layer of three columns is no colour image
+            rgb=source.rgb and result == "cleaned",
+            multiscale=False,
+            interpolation2d=source.interpolation2d,
+            metadata={METADATA_KEY: {**found, "result": result}},
+        )
+    return list(results.values())
 
 
 def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | None:
@@ -139,7 +144,7 @@ def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | 
         The viewer's layers.
     source : Image
     result : str
-        ``"noise"`` or ``"cleaned"``.
+        ``"noise"``, in colour ``"noise red"`` and so on, or ``"cleaned"``.
 
     Returns
     -------
@@ -181,7 +186,7 @@ def deliver(
     estimate: NoiseEstimate,
     limits: tuple[float, float],
 ) -> Generator[None, None, None]:
-    """Show an estimate as two layers, a step at a time.
+    """Show an estimate as layers, a step at a time.
 
     Each step is one thing that napari is slow at: a new layer costs it about a tenth of a
     second, drawing a large one for the first time as much again. Between the steps the caller
@@ -190,7 +195,7 @@ def deliver(
     Parameters
     ----------
     layers : LayerList
-        The viewer's layers; the two results go to the end, or into those of an earlier run.
+        The viewer's layers; the results go to the end, or into those of an earlier run.
     source : Image
     estimate : NoiseEstimate
     limits : tuple of float
@@ -212,7 +217,7 @@ def deliver(
                 layers.append(added[-1])
             else:
                 update(layer, arguments)
-                if result == "noise":
+                if result != "cleaned":
                     layer.contrast_limits_range = layer.contrast_limits = limits
             yield
         for layer in added:

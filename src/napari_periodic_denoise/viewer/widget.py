@@ -1,18 +1,43 @@
 """The dock: choose a layer, run, watch, cancel, read the result."""
 
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import ComboBox, Container, Label, ProgressBar, PushButton, Widget
+from magicgui.widgets import (
+    CheckBox,
+    ComboBox,
+    Container,
+    Label,
+    ProgressBar,
+    PushButton,
+    Widget,
+)
 from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QTimer
 
+from napari_periodic_denoise.report import in_words
 from napari_periodic_denoise.viewer import layers, worker
 
-#: The engine's methods in words; spelt out here, because asking the engine would import torch.
+if TYPE_CHECKING:
+    from napari_periodic_denoise import NoiseEstimate
+
+#: The engine's choices in words; spelt out here, because asking the engine would import torch.
 METHODS = [("Gram statistics, phase-aligned", "aligned")]
+NOISE_MODELS = [
+    ("Automatic", "auto"),
+    ("Added to the picture", "additive"),
+    ("Follows the brightness", "multiplicative"),
+]
+SENSITIVITIES = [
+    ("Lowest: 1 in 100 000", 1e-5),
+    ("Low: 1 in 10 000", 1e-4),
+    ("Usual: 1 in 1000", 1e-3),
+    ("High: 1 in 100", 1e-2),
+    ("Highest: 1 in 10", 1e-1),
+]
+DEFAULT_SENSITIVITY = 1e-3
 
 _TURN = 20  # milliseconds in which Qt draws and serves others, between two slow steps
 
@@ -38,7 +63,7 @@ class PeriodicNoiseDock(Container[Widget]):
             choices=self._image_layers,
             tooltip=(
                 "The layer to look for periodic noise in. It stays as it is: the noise and the\n"
-                "cleaned image arrive as two new layers. It follows the layer list's selection,\n"
+                "cleaned image arrive as new layers. It follows the layer list's selection,\n"
                 "except onto these results: choose one here to clean it once more."
             ),
         )
@@ -51,27 +76,70 @@ class PeriodicNoiseDock(Container[Widget]):
                 "however fine."
             ),
         )
+        self.noise_model = ComboBox(
+            choices=NOISE_MODELS,
+            tooltip=(
+                "How noise and picture come together.\n"
+                "Automatic: decided for each wave, by what describes the picture best.\n"
+                "Added to the picture: as strong in dark places as in bright ones, like hum from\n"
+                "the mains.\n"
+                "Follows the brightness: strong in bright places, none where it is black, like\n"
+                "flickering light or the dots of a print."
+            ),
+        )
+        self.sensitivity = ComboBox(
+            choices=SENSITIVITIES,
+            value=DEFAULT_SENSITIVITY,
+            tooltip=(
+                "How many false alarms are put up with. Usual: of 1000 pictures without periodic\n"
+                "noise, about one looks by mere chance as if it had some; even then it is looked\n"
+                "at more closely before anything is taken away. Go higher if faint noise is left\n"
+                "behind, lower if parts of the specimen are seen in the noise layer."
+            ),
+        )
+        self.more = Container[Widget](
+            widgets=[_row("Noise", self.noise_model), _row("Sensitivity", self.sensitivity)],
+            labels=False,
+            visible=False,
+        )
+        self.more.margins = (0, 0, 0, 0)
+        self.unfold = CheckBox(
+            text="More options", tooltip="What rarely needs to be changed: unfold, or fold again."
+        )
         self.run_button = PushButton(
             text="Run",
             tooltip=(
-                "Run finds the noise and adds two layers: the noise, and the picture without it;\n"
-                "run again on the same layer, and these two are updated.\n"
+                "Run finds the noise and adds it as a layer, or one for each colour, and another\n"
+                "of the picture without it; run again on the same layer, and these are updated.\n"
                 "Cancel stops at once and changes nothing."
             ),
         )
         self.progress = ProgressBar(visible=False)
         self.status = Label()
-        self.status.native.setWordWrap(True)
+        self.found = Label(
+            visible=False,
+            tooltip=(
+                "The waves that the noise consists of: from crest to crest, direction (0° are\n"
+                "vertical stripes, 90° horizontal ones), and how far they raise and lower the\n"
+                "picture. All about them is in the layers' metadata."
+            ),
+        )
+        for words in (self.status, self.found):
+            words.native.setWordWrap(True)
         super().__init__(
             widgets=[
                 _row("Image", self.layer),
                 _row("Method", self.method),
+                self.unfold,
+                self.more,
                 self.run_button,
                 self.progress,
                 self.status,
+                self.found,
             ],
             labels=False,
         )
+        self.unfold.changed.connect(self._unfold)
         self.run_button.changed.connect(self._run_or_cancel)
         self.layer.changed.connect(self._show_whether_taken)
         self.native_parent_changed.connect(self._on_docked_or_closed)
@@ -129,6 +197,9 @@ class PeriodicNoiseDock(Container[Widget]):
         self.status.value = reason
         self.run_button.enabled = not reason
 
+    def _unfold(self, wanted: bool) -> None:
+        self.more.visible = wanted
+
     def _run_or_cancel(self) -> None:
         if self.running:
             self.stop()
@@ -139,11 +210,16 @@ class PeriodicNoiseDock(Container[Widget]):
 
     def _start(self) -> None:
         self._source = self.layer.value
-        self._ending = "Cancelled."
+        self._ending, self.found.value = "Cancelled.", ""
         self._show_running(True)
         self._run = worker.start(
             layers.pixels(self._source),
-            method=self.method.value,
+            rgb=self._source.rgb,
+            options={
+                "method": self.method.value,
+                "noise_model": self.noise_model.value,
+                "sensitivity": self.sensitivity.value,
+            },
             on_step=self._on_step,
             on_result=self._on_result,
             on_error=self._on_error,
@@ -165,10 +241,8 @@ class PeriodicNoiseDock(Container[Widget]):
         self._delivering = True
         self.run_button.enabled = False  # too late to cancel
         self.status.value = "Adding the layers…"
-        self._take_turn(
-            layers.deliver(self._viewer.layers, self._source, *outcome),
-            outcome.estimate.summary,
-        )
+        steps = layers.deliver(self._viewer.layers, self._source, *outcome)
+        self._take_turn(steps, outcome.estimate)
 
     def _on_error(self, error: Exception) -> None:
         if self._is_stopped():
@@ -184,19 +258,20 @@ class PeriodicNoiseDock(Container[Widget]):
         if not self._delivering:
             self._show_end()
 
-    def _take_turn(self, steps: Generator[None, None, None], summary: str) -> None:
-        QTimer.singleShot(_TURN, lambda: self._deliver_step(steps, summary))
+    def _take_turn(self, steps: Generator[None, None, None], estimate: "NoiseEstimate") -> None:
+        QTimer.singleShot(_TURN, lambda: self._deliver_step(steps, estimate))
 
-    def _deliver_step(self, steps: Generator[None, None, None], summary: str) -> None:
+    def _deliver_step(self, steps: Generator[None, None, None], estimate: "NoiseEstimate") -> None:
         try:
             if self._is_stopped():
                 steps.close()
             else:
                 next(steps)
-                self._take_turn(steps, summary)
+                self._take_turn(steps, estimate)
                 return
         except StopIteration:
-            self._ending = summary
+            self._ending = estimate.summary
+            self.found.value = in_words(estimate, layers.COLOURS)
         except Exception as error:
             self._on_error(error)
         self._delivering = False
@@ -223,18 +298,20 @@ class PeriodicNoiseDock(Container[Widget]):
             self.status.value = self._ending
 
     def _show_running(self, running: bool) -> None:
-        self.layer.enabled = self.method.enabled = not running
+        for choice in (self.layer, self.method, self.more):
+            choice.enabled = not running
         self.run_button.text = "Cancel" if running else "Run"
         self.run_button.enabled = True
         self.progress.visible = running
         self.progress.max = 0
         self.status.value = "Starting…" if running else ""
+        self.found.visible = bool(self.found.value) and not running
 
 
 def _row(label: str, choice: Widget) -> Container[Widget]:
     # magicgui's own labels are not aligned in napari's larger font
     words = Label(value=label)
-    words.min_width = 60
+    words.min_width = 80
     row = Container[Widget](widgets=[words, choice], layout="horizontal", labels=False)
     row.margins = (0, 0, 0, 0)
     return row

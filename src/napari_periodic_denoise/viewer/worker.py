@@ -17,12 +17,12 @@ import numpy as np
 from napari.qt.threading import create_worker
 from superqt.utils import GeneratorWorker
 
-from napari_periodic_denoise.viewer.layers import symmetric_limits
+from napari_periodic_denoise.channels import leaving_alpha
+from napari_periodic_denoise.viewer.layers import COLOURS, symmetric_limits
 
 if TYPE_CHECKING:
     from napari_periodic_denoise import NoiseEstimate, Progress
-
-    Engine = Callable[..., Generator[Progress, None, NoiseEstimate]]
+    from napari_periodic_denoise.channels import Engine
 
 T = TypeVar("T")
 
@@ -68,7 +68,8 @@ class Run(GeneratorWorker[Step, None, Outcome]):
 def start(
     data: Any,  # noqa: ANN401 - whatever array napari was given, maybe lazy
     *,
-    method: str,
+    rgb: bool,
+    options: dict[str, Any],
     on_step: Callable[[Step], None],
     on_result: Callable[[Outcome], None],
     on_error: Callable[[Exception], None],
@@ -80,8 +81,10 @@ def start(
     ----------
     data : array-like
         2-D pixels; computed in the run's thread.
-    method : str
-        See :func:`napari_periodic_denoise.estimate_noise`.
+    rgb : bool
+        Whether there is a last axis of colours, and perhaps alpha, which stays as it is.
+    options : dict
+        Of :func:`napari_periodic_denoise.estimate_noise`.
     on_step, on_result, on_error : callable
         Get the steps, and at the end a result or an error, or neither when stopped.
     on_end : callable
@@ -94,7 +97,8 @@ def start(
     run: Run = create_worker(
         denoise,
         data,
-        method,
+        rgb,
+        options,
         _worker_class=Run,
         _connect={
             "yielded": on_step,
@@ -106,13 +110,17 @@ def start(
     return run
 
 
-def denoise(data: Any, method: str) -> Generator[Step, None, Outcome]:  # noqa: ANN401
+def denoise(
+    data: Any,  # noqa: ANN401
+    rgb: bool,
+    options: dict[str, Any],
+) -> Generator[Step, None, Outcome]:
     """Estimate the noise step by step.
 
     Parameters
     ----------
-    data : array-like
-    method : str
+    data, rgb, options
+        As for :func:`start`.
 
     Yields
     ------
@@ -130,7 +138,7 @@ def denoise(data: Any, method: str) -> Generator[Step, None, Outcome]:  # noqa: 
         Instead of any RuntimeError, which superqt would swallow without a sign.
     """
     try:
-        return (yield from _steps(data, method))
+        return (yield from _steps(data, rgb, options))
     except MemoryError as error:
         raise CannotRunError(_NO_MEMORY) from error
     except RuntimeError as error:
@@ -147,12 +155,23 @@ def load_engine() -> Engine:
     return iter_estimate_noise
 
 
-def _steps(data: Any, method: str) -> Generator[Step, None, Outcome]:  # noqa: ANN401
+def _steps(
+    data: Any,  # noqa: ANN401
+    rgb: bool,
+    options: dict[str, Any],
+) -> Generator[Step, None, Outcome]:
     with _short_collections():
         with _no_collections():
             engine = yield from _aside(load_engine, "starting torch")
         image = yield from _aside(lambda: _read(data), "reading the image")
-        with _a_core_for_the_viewer(), closing(engine(image, method=method)) as run:
+        steps = leaving_alpha(
+            engine,
+            image,
+            channel_axis=-1 if rgb else None,
+            alpha=image.shape[-1] - len(COLOURS) if rgb else 0,
+            **options,
+        )
+        with _a_core_for_the_viewer(), closing(steps) as run:
             progress: Progress | None = None
             while True:
                 try:

@@ -1,0 +1,52 @@
+"""Images of which some channels, such as alpha, are not for the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari_periodic_denoise.noise.estimate import NoiseEstimate, Progress
+
+    Engine = Callable[..., Generator[Progress, None, NoiseEstimate]]
+
+
+def leaving_alpha(
+    engine: Engine,
+    image: Any,  # noqa: ANN401 - whatever array the engine takes
+    *,
+    channel_axis: int | None,
+    alpha: int,
+    **options: Any,  # noqa: ANN401
+) -> Generator[Progress, None, NoiseEstimate]:
+    """Run the engine on all channels but the last ones, which stay as they are.
+
+    Parameters
+    ----------
+    engine : callable
+        :func:`napari_periodic_denoise.iter_estimate_noise`, which takes seconds to import.
+    image : array-like, shape (H, W), or with one more axis of channels
+    channel_axis : int or None
+        See the engine.
+    alpha : int
+        How many of the last channels are none of its business.
+    **options
+        For the engine.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    NoiseEstimate
+        With all channels in ``cleaned``, and without the last ones in ``noise``.
+    """
+    if channel_axis is None or not alpha:
+        return (yield from engine(image, channel_axis=channel_axis, **options))
+    colours, others = np.split(image, [-alpha], axis=channel_axis)
+    estimate = yield from engine(colours, channel_axis=channel_axis, **options)
+    return replace(estimate, cleaned=np.concatenate([estimate.cleaned, others], channel_axis))

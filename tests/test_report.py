@@ -1,0 +1,74 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_periodic_denoise import NoiseEstimate, Wave, __version__
+from napari_periodic_denoise.noise.model import Rejected
+from napari_periodic_denoise.report import in_words, record
+
+PLAIN = Wave((0.0, 0.1), 3.0, 0.0, 1e-9, 100.0)
+KINDS = [
+    (PLAIN, "10.0 px at 0°: ±3"),
+    (
+        replace(PLAIN, envelope=((3 + 1j, 0.5j), (1 + 0j, -2j))),
+        "10.0 px at 0°, changing over the image: ±3",
+    ),
+    (replace(PLAIN, profile=((0.1, 3.0), (0.6, -3.0))), "10.0 px at 0°, hard-edged: ±3"),
+    (replace(PLAIN, amplitude=0.0825, dark=12.0), "10.0 px at 0°: ±8.25% of the brightness"),
+]
+
+
+def estimate_of(*waves, shape=(20, 30)):
+    """An estimate as the engine makes them, of no image."""
+    noise = np.zeros(shape, np.float32)
+    rejected = (Rejected((0.2, 0.3), 1e-4, "only few parts of the image show it"),)
+    return NoiseEstimate(noise, noise, waves, {"seed": 0}, 0.5, 0.1, rejected)
+
+
+@pytest.mark.parametrize(("wave", "words"), KINDS, ids=[words for _, words in KINDS])
+def test_every_kind_of_wave_in_words_and_in_json(wave, words):
+    estimate = estimate_of(wave)
+    assert in_words(estimate, ()) == words
+    found = record(estimate)
+    assert json.loads(json.dumps(found)) == found
+    assert found["waves"] == [{**wave.to_dict(), "reason": wave.reason}]
+
+
+def test_a_record_says_why_and_by_what():
+    found = record(estimate_of())
+    assert found["version"] == __version__
+    assert found["settings"] == {"seed": 0}
+    assert (found["removed_variance"], found["remainder_variance"]) == (0.5, 0.1)
+    assert found["rejected"] == [
+        {
+            "frequency": [0.2, 0.3],
+            "false_alarms": 1e-4,
+            "reason": "only few parts of the image show it",
+        }
+    ]
+
+
+def test_a_wave_of_several_channels_is_one_line():
+    waves = (
+        replace(PLAIN, amplitude=5.0, channel=1),
+        replace(PLAIN, frequency=(0.1, 0.0), channel=2),
+        replace(PLAIN, frequency=(0.0, 0.10001)),
+        replace(PLAIN, frequency=(0.0, 0.10002)),  # a second one, close by
+        replace(PLAIN, profile=((0.1, 3.0), (0.6, -3.0)), channel=2),
+    )
+    assert in_words(estimate_of(*waves, shape=(20, 30, 3)), ("red", "green", "blue")) == (
+        "10.0 px at 0°: ±5 (green), ±3 (red)\n"
+        "10.0 px at 90°: ±3 (blue)\n"
+        "10.0 px at 0°: ±3 (red)\n"
+        "10.0 px at 0°, hard-edged: ±3 (blue)"
+    )
+
+
+def test_of_many_waves_the_first_are_told():
+    waves = [replace(PLAIN, frequency=(0.0, 1 / period)) for period in range(5, 15)]
+    lines = in_words(estimate_of(*waves), (), most=4).splitlines()
+    assert lines[0].startswith("5.0 px")
+    assert lines[3:] == ["8.0 px at 0°: ±3", "and 6 more"]
+    assert in_words(estimate_of(), ()) == ""
