@@ -63,6 +63,7 @@ _HARMONICS = 6
 # what is left stands out of its surroundings so many times; in clipped differences, and plain.
 _LEFT, _GONE = 1 / 4, 1.8
 _MOSTLY_LEFT, _STANDING = 0.6, 8.0
+_DOUBT = 60.0  # nats that the lowest order may be short of on few pixels, and pay on all
 _SIDEBAND = 16.0  # cycles across the image, within which waves may be parts of a changing one
 _SIDEBAND_STRENGTH = 0.5  # of the carrier's amplitude, at most
 
@@ -110,7 +111,7 @@ def _filled(channel: Channel, few: GradientSample) -> Channel:
     found = channel.found
     missing = vacant(found.fit.bases, found.fit.ties, channel.shape)
     if len(missing):
-        excess = local_excess(edges(channel.residual()), missing @ found.fit.bases)
+        excess = local_excess(_edges(channel), missing @ found.fit.bases)
         missing = missing[excess > _UNEXPLAINED]
     if not len(missing):
         return channel
@@ -249,7 +250,7 @@ def modulate(channel: Channel) -> Steps:
         channel.pixels.device,
         channel.found.fit.frequencies,
     )
-    excess = local_excess(edges(channel.residual()), frequencies)
+    excess = local_excess(_edges(channel), frequencies)
     near = distances(frequencies, shape) < _SIDEBAND
     strength = np.abs(channel.found.fit.coefficients)
     # a wave that changes leaves something behind, or was found with weaker ones at its sides
@@ -266,10 +267,11 @@ def modulate(channel: Channel) -> Steps:
         own = channel.sample.of(rest + synthesize(found.take(parts).waves(shape), shape, device))
         unknowns = 4 * int(parts.sum())
         fit = None
-        for count in (SEARCH_PIXELS, FINAL_PIXELS):  # few pixels tell where it is not worth while
+        # few pixels tell where it is not worth while, though not all that more would tell
+        for count, doubt in ((SEARCH_PIXELS, _DOUBT), (FINAL_PIXELS, 0.0)):
             some = constant.first(count)
             before = description_length(some, some.gradient, unknowns)
-            fit = yield from _enveloped(own.first(count), wave, before)
+            fit = yield from _enveloped(own.first(count), wave, before + doubt)
             if fit is None:
                 break
         if fit is None:
@@ -298,9 +300,10 @@ def explained(channel: Channel) -> Channel:
     if not waves:
         return channel
     pixels, residual = channel.pixels, channel.residual()
-    clipped = _left(waves, edges(pixels), edges(residual, pixels), _GONE)
+    counted = channel.counted
+    clipped = _left(waves, counted(edges(pixels)), counted(edges(residual, pixels)), _GONE)
     # clipped, a specimen's strong repeats can look like a weak wave: then most of them stays
-    plain = _left(waves, gradient(pixels), gradient(residual), _STANDING)
+    plain = _left(waves, counted(gradient(pixels)), counted(gradient(residual)), _STANDING)
     drop = (clipped > _LEFT) | (plain > _MOSTLY_LEFT)
     left = np.maximum(clipped, plain)
     if not drop.any():
@@ -350,6 +353,11 @@ def _left(waves: list[Wave], before: torch.Tensor, after: torch.Tensor, standing
     at, beside = local_energy(after, frequencies[chosen])
     share = (at - beside) / np.maximum(own[chosen], np.finfo(np.float32).tiny)
     return np.where(at > standing * beside, share, 0.0)
+
+
+def _edges(channel: Channel) -> torch.Tensor:
+    """Clipped differences of what is left of the image."""
+    return channel.counted(edges(channel.residual()))
 
 
 def _enveloped(

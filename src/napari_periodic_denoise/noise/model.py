@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.families import distances
+from napari_periodic_denoise.noise.features import without_limited
 from napari_periodic_denoise.noise.fit import (
     CONSENSUS,
     EVIDENCE_PER_LOG_PIXEL,
@@ -131,6 +132,8 @@ class Channel:
         Of the pixels, for final fits.
     zero : float
         No light, in the unit of the pixels.
+    limited : Tensor of bool, shape (H, W), or None
+        Pixels at the image's limits, see `images.Normalized`.
     exemplar : GradientSample or None
         Of the pixels where only noise is seen, where such are known.
     found : Found
@@ -149,6 +152,7 @@ class Channel:
     pixels: torch.Tensor
     sample: GradientSample
     zero: float
+    limited: torch.Tensor | None
     exemplar: GradientSample | None
     found: Found
     gains: Found
@@ -187,6 +191,13 @@ class Channel:
         """What the exemplar shows of another image of the same shape."""
         return None if self.exemplar is None else self.exemplar.of(image)
 
+    def counted(self, maps: torch.Tensor) -> torch.Tensor:
+        """Differences, shape (2, H − 1, W − 1), without those of pixels at the image's limits.
+
+        A pixel at a limit does not have the noise, and would show it where it is taken away.
+        """
+        return without_limited(maps, self.limited)
+
     def _without(self, added: Sequence[Wave]) -> torch.Tensor:
         flat = flatten(self.pixels, self.multiplying())
         return flat - synthesize(added, self.shape, self.pixels.device) if added else flat
@@ -209,7 +220,9 @@ def channel_of(image: Normalized, seed: int, exemplar: torch.Tensor | None = Non
         known = exemplar if image.limited is None else exemplar & ~image.limited
         area = sample_area(image.pixels, known, _EXEMPLAR_PIXELS, seed, image.quantum)
     zero = -image.centre / image.unit
-    return Channel(image.pixels, sample, zero, area, found=nothing(), gains=nothing())
+    return Channel(
+        image.pixels, sample, zero, image.limited, area, found=nothing(), gains=nothing()
+    )
 
 
 def refitted(channel: Channel) -> Channel:

@@ -132,7 +132,7 @@ def _grown(
     for channel in channels:
         yield "detect", f"looking for waves ({count} found)"
         residuals.append(channel.residual())
-        seen = look(residuals[-1])
+        seen = look(residuals[-1], channel.limited)
         if spectrum is not None:
             seen.power.add_(spectrum.power)
         spectrum = seen
@@ -149,7 +149,7 @@ def _grown(
     near = distances(np.array([c.frequency for c in candidates]), shape) < APART
     candidates = [c for i, c in enumerate(candidates) if not near[i, :i].any()]
     # whatever has found them: of differences, each part of the image has its own
-    joint = torch.cat([edges(residual) for residual in residuals])
+    joint = torch.cat([c.counted(edges(r)) for c, r in zip(channels, residuals, strict=True)])
     for start in range(0, len(candidates), _BATCH):
         batch = candidates[start : start + _BATCH]
         yield "fit", f"fitting {plural(len(batch))} ({count} found)"
