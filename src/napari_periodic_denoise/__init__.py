@@ -4,12 +4,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_periodic_denoise.noise.estimate import (
-        NoiseEstimate,
-        Progress,
-        estimate_noise,
-        iter_estimate_noise,
-    )
+    from napari_periodic_denoise.noise.estimate import estimate_noise, iter_estimate_noise
+    from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
     from napari_periodic_denoise.noise.waves import Wave
 
 try:
@@ -18,8 +14,8 @@ except PackageNotFoundError:  # run from a source tree that was never installed
     __version__ = "unknown"
 
 _HOMES = {
-    "NoiseEstimate": "estimate",
-    "Progress": "estimate",
+    "NoiseEstimate": "result",
+    "Progress": "result",
     "Wave": "waves",
     "estimate_noise": "estimate",
     "iter_estimate_noise": "estimate",

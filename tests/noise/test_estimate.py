@@ -1,11 +1,14 @@
 import json
 import math
+from functools import partial
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
 import pytest
 import scipy.ndimage
 import skimage.data
+import tifffile
 import torch
 from benchmarks.families import (
     bundled,
@@ -18,6 +21,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from napari_periodic_denoise import NoiseEstimate, Progress, estimate_noise, iter_estimate_noise
+from napari_periodic_denoise.noise import estimate as noise_estimate
+from napari_periodic_denoise.weights import WeightsError, WeightsNotFoundError
 
 
 def discs(seed: int, h: int, w: int) -> np.ndarray:
@@ -233,12 +238,14 @@ def test_torch_and_lists_are_taken_and_dask_is_computed_once():
 @pytest.mark.parametrize(
     ("option", "value", "choice"),
     [
-        ("method", "texture", "'aligned'"),
-        ("features", "vgg19", "'edges'"),
+        ("method", "textbook", "'texture'"),
+        ("features", "vgg11", "'vgg19'"),
+        ("weights", "best", "'random'"),
+        ("optimizer", "sgd", "'lbfgs'"),
         ("noise_model", "exponential", "'multiplicative'"),
         ("channel_axis", "x", "None"),
         ("channel_axis", 0, "three axes"),
-        ("exemplar", np.ones((256, 256), bool), "None"),
+        ("exemplar", np.ones((250, 256), bool), "rectangles"),
         ("device", "toaster", "'cpu'"),
     ],
 )
@@ -369,3 +376,198 @@ def test_the_remainder_is_taken_where_asked_for():
     assert estimate.remainder_variance > 0
     assert "stripes noise; removed" in estimate.summary
     assert estimate.settings["remainder"] == "stripes"
+
+
+METHODS = [
+    {"features": "cosines"},
+    {"features": "vgg16", "weights": "random", "layers": ["conv1_1"]},
+    {"method": "gram_aligned", "features": "vgg16", "weights": "random", "steps": 3},
+    {
+        "method": "texture",
+        "features": "vgg16",
+        "weights": "random",
+        "layers": {"conv1_1": 1, "conv2_1": 0.5},
+        "steps": 3,
+        "optimizer": "lbfgs",
+    },
+]
+
+
+@pytest.mark.parametrize("options", METHODS)
+def test_every_method_is_reproduced_by_its_settings(options):
+    image = noisy_cell()[:120, :140]
+    first = estimate_noise(image, exemplar=[(0, 0, 30, 30), (100, 5, 120, 25)], **options)
+    settings = json.loads(json.dumps(first.settings))
+    assert settings["exemplar"] == [[0, 0, 30, 30], [100, 5, 120, 25]]
+    again = estimate_noise(image, **settings)
+    np.testing.assert_array_equal(first.noise, again.noise)
+    assert again.settings == first.settings
+
+
+@pytest.mark.parametrize("options", METHODS[:3])
+def test_every_aligned_method_removes_the_noise(options):
+    noise = 8 * wave(128, 128, 0.13, 0.7, 1.0)
+    image = np.rint(100 + 50 * discs(3, 128, 128) + noise).astype(np.uint8)
+    estimate = estimate_noise(image, **options)
+    assert rejection(estimate.noise, noise) > 35
+    assert len(estimate.waves) == 1
+
+
+def test_a_texture_is_shown_as_it_becomes(monkeypatch):
+    monkeypatch.setattr(
+        noise_estimate,
+        "synthesize_texture",
+        partial(noise_estimate.synthesize_texture, preview_every=0.0),
+    )
+    image = noisy_cell()[:64, :80]
+    steps, run = [], iter_estimate_noise(image, **METHODS[3])
+    while True:
+        try:
+            steps.append(next(run))
+        except StopIteration as end:
+            estimate = end.value
+            break
+    previews = [step.preview for step in steps if step.preview is not None]
+    assert len(previews) == 3
+    assert all(p.shape == image.shape and p.dtype == np.float32 for p in previews)
+    assert abs(previews[-1].mean() - image.mean()) < 20
+    assert "loss" in next(step.message for step in steps if step.preview is not None)
+    assert [step.done for step in steps] == sorted(step.done for step in steps)
+    assert steps[-1].done == steps[-1].total
+    assert estimate.waves == ()
+    assert abs(estimate.noise.mean()) < 1e-3
+    assert estimate.noise.std() > 1
+    assert "no phase" in estimate.summary
+
+
+@pytest.mark.parametrize("channels", [2, 3])
+def test_textures_of_channels(channels):
+    image = np.stack([noisy_cell()[:48, :64]] * channels, axis=-1)
+    estimate = estimate_noise(image, channel_axis=-1, gram=True, **METHODS[3])
+    assert estimate.noise.shape == estimate.cleaned.shape == image.shape
+    assert estimate.noise.std((0, 1)).min() > 1
+    assert list(estimate.gram) == ["conv1_1", "conv2_1"]
+
+
+@pytest.mark.parametrize("options", METHODS[2:])
+def test_a_network_at_work_can_be_stopped(options):
+    run = iter_estimate_noise(noisy_cell()[:64, :64], **options)
+    for step in run:
+        if "Gram" in step.message or "loss" in step.message:
+            break
+    run.close()
+    with pytest.raises(StopIteration):
+        next(run)
+
+
+def test_gram_matrices_are_returned_when_asked_for():
+    image = noisy_cell()[:64, :80]
+    assert estimate_noise(image).gram == {}
+    gram = estimate_noise(image, gram=True).gram
+    assert {layer: matrix.shape for layer, matrix in gram.items()} == {"edges": (2, 2)}
+    two = estimate_noise(np.stack([image, image]), channel_axis=0, gram=True).gram["edges"]
+    np.testing.assert_allclose(two[:2, 2:], gram["edges"], rtol=1e-5)
+    network = {"method": "gram_aligned", "features": "vgg16", "weights": "random", "steps": 1}
+    gram = estimate_noise(image, gram=True, **network).gram
+    assert {layer: len(matrix) for layer, matrix in gram.items()} == {
+        "conv1_1": 64,
+        "conv2_1": 128,
+        "conv3_1": 256,
+        "conv4_1": 512,
+        "conv5_1": 512,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "texture", "features": "edges"}, "features='edges'.*'vgg16', 'vgg19'"),
+        ({"layers": ["conv1_1"]}, "features='edges' is not"),
+        ({"features": "vgg16", "layers": ["conv3_1"]}, "conv3_1.*pooling.*conv1_1 and conv1_2"),
+        ({"features": "vgg16", "layers": ["conv9_9"]}, "conv9_9.*conv1_1, conv1_2"),
+        ({"features": "vgg16", "layers": []}, "no layer"),
+        ({"method": "texture", "steps": 0}, "steps must be a whole number above zero"),
+        ({"method": "texture", "max_size": 1.5}, "max_size must be a whole number"),
+    ],
+)
+def test_options_that_do_not_fit_each_other_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        estimate_noise(noisy_cell(), weights="random", **options)
+
+
+def test_without_weights_it_is_said_where_to_get_them(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.delenv("NAPARI_PERIODIC_DENOISE_WEIGHTS", raising=False)
+    with pytest.raises(WeightsNotFoundError, match=r"vgg19.*not downloaded unasked.*https://"):
+        estimate_noise(noisy_cell(), method="texture")
+    assert list(tmp_path.iterdir()) == []
+    other = tmp_path / "other.pt"
+    torch.save({"0.weight": torch.zeros(3, 3)}, other)
+    with pytest.raises(WeightsError, match="does not belong to vgg16"):
+        estimate_noise(noisy_cell(), features="vgg16", weights_path=other)
+
+
+@pytest.fixture(scope="module")
+def brick():
+    """A wall with a lattice of its own, a flat corner, and a wave over all of it."""
+    clean = 255 * (0.6 * bundled("brick", 256) + 0.2)
+    y, x = np.mgrid[:256, :256]
+    bases = x / 23, y / 17 + x / 61
+    for turns in (*bases, bases[0] - bases[1]):
+        clean += 12 * np.cos(2 * np.pi * turns)
+    clean[:72, :72] = clean[:72, :72].mean()
+    noise = 8 * wave(256, 256, 0.1, 0.9, 1.0)
+    return np.rint(clean + noise).clip(0, 255).astype(np.uint8), noise
+
+
+def test_a_lattice_is_taken_for_noise_but_warned_of(brick):
+    image, noise = brick
+    estimate = estimate_noise(image)
+    assert rejection(estimate.noise, noise) < 0
+    assert "lattice of 3 waves" in estimate.warnings[0]
+
+
+@pytest.mark.parametrize("method", ["aligned", "gram_aligned"])
+def test_with_an_exemplar_the_specimens_lattice_stays(brick, method):
+    image, noise = brick
+    options = {} if method == "aligned" else METHODS[2]
+    estimate = estimate_noise(image, exemplar=[(2, 2, 70, 70)], **options)
+    assert rejection(estimate.noise, noise) > 30
+    assert len(estimate.waves) == 1
+    assert estimate.warnings == ()
+    assert sum("it is the specimen's" in r.reason for r in estimate.rejected) >= 3
+
+
+def test_an_exemplar_is_for_all_channels(brick):
+    image, noise = brick
+    colour = np.stack([image, 255 - image], axis=-1)
+    mask = np.zeros(image.shape, np.int32)
+    mask[2:70, 2:70] = 7
+    estimate = estimate_noise(colour, channel_axis=-1, exemplar=mask)
+    assert rejection(estimate.noise[..., 0], noise) > 30
+    assert rejection(estimate.noise[..., 1], -noise) > 30
+    assert estimate.settings["exemplar"] == [[2, 2, 70, 70]]
+
+
+def test_an_exemplar_that_shows_black_alone_is_refused():
+    image = noisy_cell()
+    image[:80] = 0
+    with pytest.raises(ValueError, match=r"limits of the image.*mark another area"):
+        estimate_noise(image, exemplar=[(0, 0, 60, 60)])
+
+
+@pytest.mark.parametrize("name", ["h_stm_step_edge", "h_stm_step_edge_and_atoms"])
+def test_atoms_stay_beside_an_exemplar(name):
+    path = Path(__file__).parents[3] / f"shared/data/clean/{name}.tif"
+    if not path.exists():
+        pytest.skip("no STM images in ../shared/data/clean")
+    atoms = tifffile.imread(path)
+    assert "lattice" in estimate_noise(atoms).warnings[0]
+    step = float(np.abs(np.diff(atoms)).mean())
+    random = np.random.default_rng(0).normal(0, 0.1 * step, (80, 80))
+    atoms[-80:, -80:] = atoms[-80:, -80:].mean() + random
+    noise = 1.5 * step * wave(*atoms.shape, 0.139, 0.36, 0.0)
+    estimate = estimate_noise(atoms + noise, exemplar=[(434, 434, 510, 510)])
+    assert len(estimate.waves) == 1
+    assert rejection(estimate.noise, noise) > 30
+    assert estimate.warnings == ()

@@ -7,6 +7,7 @@ from napari_periodic_denoise.noise.families import (
     combinations,
     distances,
     fundamental,
+    in_lattices,
     places,
     tie,
     vacant,
@@ -89,3 +90,13 @@ def test_opposite_and_aliased_frequencies_are_one():
     frequencies = np.array([ONE, -ONE, ONE + 1, OTHER])
     np.testing.assert_allclose(distances(frequencies, SHAPE)[0, :3], 0, atol=1e-9)
     assert distances(frequencies, SHAPE)[0, 3] > 5
+
+
+def test_lattices_are_told_from_harmonics():
+    lattice = np.array([ONE, OTHER, ONE - OTHER, 2 * ONE + OTHER])
+    alone = np.array([[0.31, 0.17]])
+    members = in_lattices(np.concatenate([lattice[:3], alone]), SHAPE)
+    assert members.tolist() == [True, True, True, False]
+    assert not in_lattices(np.array([ONE, 2 * ONE, 3 * ONE]), SHAPE).any()
+    assert not in_lattices(np.array([ONE, OTHER]), SHAPE).any()
+    assert in_lattices(np.empty((0, 2)), SHAPE).tolist() == []

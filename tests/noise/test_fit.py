@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,9 @@ from napari_periodic_denoise.noise.fit import (
     evidence,
     fit_waves,
     polish_waves,
+    sample_area,
     sample_gradient,
+    shares,
     unfitted,
 )
 
@@ -107,3 +111,36 @@ def test_parts_of_a_sample():
     assert 0 < len(middle) < len(sample)
     assert (middle.rows - (SHAPE[0] - 1) / 2).abs().max() <= 30
     assert torch.equal(middle.gradient, middle.of(image).gradient)
+
+
+def test_an_area_is_sampled_where_it_is():
+    area = torch.zeros(SHAPE, dtype=torch.bool)
+    area[20:50, 30:70] = True
+    area[100:120, 200:] = True
+    image = tensor(specimen())
+    sample = sample_area(image, area, 10**6, 0, 1e-5)
+    # pairs one below the other, and side by side; of the image's last column none is the first
+    assert sample.counted[0].sum() == 29 * 40 + 19 * 29
+    assert sample.counted[1].sum() == 30 * 39 + 20 * 29
+    outside = image + 100 * ~area
+    counted = sample.counted > 0
+    assert torch.equal(sample.of(outside).gradient[counted], sample.gradient[counted])
+    few = sample_area(image, area, 400, 0, 1e-5)
+    assert 100 < len(few) <= 128 * 128
+    assert few.counted.sum() > 0
+
+
+def test_shares_tell_which_waves_an_area_has():
+    frequencies = np.array([[0.11, 0.07], [0.031, -0.2], [0.2, 0.13]])
+    coefficients = np.array([0.8 - 0.3j, 0.2 + 0.4j, 0.5])
+    everywhere, elsewhere, turned = (
+        wave(*f, c) for f, c in zip(frequencies, coefficients, strict=True)
+    )
+    elsewhere[:60, :60] = 0
+    turned[:60, :60] = wave(*frequencies[2], 0.4j)[:60, :60]
+    area = torch.zeros(SHAPE, dtype=torch.bool)
+    area[:60, :60] = True
+    image = tensor(specimen() * ~area.numpy() + everywhere + elsewhere + turned)
+    fit = replace(unfitted(frequencies), coefficients=coefficients)
+    found = shares(sample_area(image, area, 10**6, 0, 1e-5), fit)
+    np.testing.assert_allclose(found, [1, 0, 0.8], atol=0.03)

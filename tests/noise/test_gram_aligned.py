@@ -1,8 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from napari_periodic_denoise.noise.gram_aligned import RefineStep, noise_grams, refine_waves
+from napari_periodic_denoise.noise.gram_aligned import (
+    RefineStep,
+    noise_grams,
+    refine_channel,
+    refine_waves,
+)
 from napari_periodic_denoise.noise.networks import Range, load_network
 from napari_periodic_denoise.noise.waves import Wave, synthesize, wave_at_centre
 
@@ -12,8 +19,8 @@ TRUTH = Wave((0.11, 0.07), 20.0, 0.5, 1e-9, 100.0)
 ASTRAY = Wave((0.112, 0.068), 12.0, 0.8, 1e-9, 100.0)
 
 
-def run(*args, **options) -> tuple[list[RefineStep], list[Wave]]:
-    refinement, steps = refine_waves(*args, **options), []
+def run(*args, refine=refine_waves, **options) -> tuple[list[RefineStep], list[Wave]]:
+    refinement, steps = refine(*args, **options), []
     while True:
         try:
             steps.append(next(refinement))
@@ -112,3 +119,27 @@ def test_the_start_is_synthesised_as_it_is(network, target):
     image = synthesize([TRUTH], SHAPE)
     _, waves = run(image, [TRUTH], network, target, SHOWN, gram_weight=0.0, steps=1)
     assert error(waves, [TRUTH]) < 1e-4
+
+
+def test_waves_that_multiply_or_have_hard_edges_stay(network):
+    profile = replace(TRUTH, frequency=(0.0, 0.05), profile=((0.2, -1.0), (0.7, 1.0)))
+    gain = replace(TRUTH, amplitude=0.1, dark=0.0)
+    image = disc() + synthesize([TRUTH, profile], SHAPE)
+    near = replace(TRUTH, frequency=(0.1104, 0.0698))
+    steps, waves = run(image, [profile, near], network, refine=refine_channel)
+    assert waves[0] is profile
+    assert error(waves[1:], [TRUTH]) < 0.3 * error([near], [TRUTH])
+    assert steps
+    assert run(image, [profile, gain], network, refine=refine_channel) == ([], [profile, gain])
+    assert run(image, [], network, refine=refine_channel) == ([], [])
+
+
+def test_random_noise_of_an_exemplar_is_not_the_waves(network):
+    random = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
+    y, x = torch.meshgrid(*(torch.arange(n) for n in SHAPE), indexing="ij")
+    light = 0.2 * x + 0.1 * y
+    image = synthesize([TRUTH], SHAPE) + 8 * random + light
+    image += disc() * (x > 40)
+    exemplar = (0, 0, 64, 40)
+    _, waves = run(image, [TRUTH], network, refine=refine_channel, exemplar=exemplar, steps=20)
+    assert error(waves, [TRUTH]) < 0.05

@@ -41,8 +41,63 @@ class Candidate:
     false_alarms: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Spectrum:
+    """What an image's features repeat, by frequency.
+
+    Attributes
+    ----------
+    power : Tensor of float32, shape (h, w // 2 + 1)
+        Trace of the spectral Gram matrix, see `gram.spectral_power`.
+    window : tuple of int
+        ``(h, w)``, pixels that it is taken of at once.
+    """
+
+    power: torch.Tensor
+    window: tuple[int, int]
+
+
 def find_candidates(
     features: torch.Tensor, *, sensitivity: float, looks: int = 1, most: int = 32
+) -> list[Candidate]:
+    """Peaks of the features' spectral Gram matrix, see `find_peaks`.
+
+    Parameters
+    ----------
+    features : Tensor of float32, shape (C, H, W)
+    sensitivity, looks, most
+        As for `find_peaks`.
+
+    Returns
+    -------
+    list of Candidate
+        Most significant first.
+    """
+    return find_peaks(feature_spectrum(features), sensitivity=sensitivity, looks=looks, most=most)
+
+
+def feature_spectrum(features: torch.Tensor) -> Spectrum:
+    """Spectrum of feature maps, of large ones in windows.
+
+    Parameters
+    ----------
+    features : Tensor of float32, shape (C, H, W)
+
+    Returns
+    -------
+    Spectrum
+    """
+    window = window_size(features.shape[1], features.shape[2])
+    return Spectrum(spectral_power(features, window=window), window)
+
+
+def window_size(height: int, width: int) -> tuple[int, int]:
+    """Pixels of so large an image that its spectrum is taken of at once."""
+    return _fast_length(min(height, _WINDOW)), _fast_length(min(width, _WINDOW))
+
+
+def find_peaks(
+    spectrum: Spectrum, *, sensitivity: float, looks: int = 1, most: int = 32
 ) -> list[Candidate]:
     """Local maxima of the whitened spectral Gram with fewer false alarms than allowed.
 
@@ -52,11 +107,11 @@ def find_candidates(
 
     Parameters
     ----------
-    features : Tensor of float32, shape (C, H, W)
+    spectrum : Spectrum
     sensitivity : float
         Number of false alarms to expect on an image without periodic noise.
     looks : int
-        Independent channels that the features are of.
+        Independent channels that the spectrum is of.
     most : int
         Return at most this many, the strongest.
 
@@ -65,8 +120,7 @@ def find_candidates(
     list of Candidate
         Most significant first.
     """
-    h, w = (_fast_length(min(n, _WINDOW)) for n in features.shape[1:])
-    power = spectral_power(features, window=(h, w))
+    power, (h, w) = spectrum.power, spectrum.window
     log_power = power.clamp_min(torch.finfo(power.dtype).tiny).log_()
     excess = log_power - background(log_power)
     fy = torch.fft.fftfreq(h, device=power.device)[:, None]

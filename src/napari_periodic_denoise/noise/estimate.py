@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import reprlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from napari_periodic_denoise.device import resolve_device
+from napari_periodic_denoise.noise.exemplar import (
+    LEAST_PIXELS,
+    Mask,
+    as_mask,
+    largest_rectangle,
+    rectangles,
+)
 from napari_periodic_denoise.noise.gain import noise_of
+from napari_periodic_denoise.noise.gram import gram_matrix
+from napari_periodic_denoise.noise.gram_aligned import STEPS as REFINE_STEPS
+from napari_periodic_denoise.noise.gram_aligned import refine_channel
 from napari_periodic_denoise.noise.images import (
     Normalized,
     as_image,
@@ -21,101 +32,60 @@ from napari_periodic_denoise.noise.images import (
     settle_limited,
     subtract,
 )
-from napari_periodic_denoise.noise.model import Channel, Rejected
+from napari_periodic_denoise.noise.look import MAPS, Look, look_at
+from napari_periodic_denoise.noise.model import Rejected
+from napari_periodic_denoise.noise.networks import (
+    LAYER_WEIGHTS,
+    WEIGHTS,
+    Network,
+    gram_matrices,
+    load_network,
+    robust_range,
+    to_network,
+)
 from napari_periodic_denoise.noise.remainder import Kind, find_remainder
+from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
 from napari_periodic_denoise.noise.search import find_waves
+from napari_periodic_denoise.noise.texture import MAX_SIZE, OPTIMIZERS, synthesize_texture
+from napari_periodic_denoise.noise.texture import STEPS as TEXTURE_STEPS
 from napari_periodic_denoise.noise.waves import Wave, in_units
+from napari_periodic_denoise.vision import NETWORKS
 
-METHODS = ("aligned",)
-FEATURES = ("edges",)
+__all__ = ["NoiseEstimate", "Progress", "estimate_noise", "iter_estimate_noise"]
+
+METHODS = ("aligned", "gram_aligned", "texture")
+FEATURES = (*MAPS, *NETWORKS)
 NOISE_MODELS = ("auto", "additive", "multiplicative")
 REMAINDERS = ("none", "quasi-periodic", "stripes")
+DEFAULT_FEATURES = {"aligned": "edges", "gram_aligned": "vgg19", "texture": "vgg19"}
 DEFAULT_SENSITIVITY = 1e-3
 
+_DETECTION_LAYER = {"conv1_2": 1.0}  # of those before the first pooling, what finds the most
 _EXPECTED_STEPS = 12
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a running estimate is.
-
-    Attributes
-    ----------
-    stage : str
-        ``"detect"``, ``"fit"`` or ``"subtract"``.
-    done, total : int
-        Steps done and expected; ``total`` is a guess that only ``done == total`` ends.
-    message : str
-        What is being done, in words for a person.
-    """
-
-    stage: str
-    done: int
-    total: int
-    message: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NoiseEstimate:
-    """Periodic noise found in an image, and the image without it.
-
-    Attributes
-    ----------
-    noise : ndarray of float32, shape of the image
-        In the image's intensity units; ``image − noise`` is the cleaned image. Exactly zero
-        where nothing was found.
-    cleaned : ndarray, shape and dtype of the image
-        Integers are rounded and clipped to the dtype's range. Pixels at the image's limits,
-        whose true intensity is not known, don't go beyond them.
-    waves : tuple of Wave
-        What the noise consists of; those that multiply first, then the strongest. Their
-        ``reason`` says why they were kept.
-    settings : dict
-        Everything that reproduces the estimate; JSON-serialisable.
-    removed_variance : float
-        Variance of the noise as a share of the image's, 0 to 1.
-    remainder_variance : float
-        Share that noise which is no sum of few waves has, 0 to 1.
-    rejected : tuple of Rejected
-        Peaks of the spectrum that were not taken for waves, and why.
-    """
-
-    noise: np.ndarray
-    cleaned: np.ndarray
-    waves: tuple[Wave, ...]
-    settings: dict[str, Any]
-    removed_variance: float
-    remainder_variance: float
-    rejected: tuple[Rejected, ...]
-
-    @property
-    def summary(self) -> str:
-        """The result in one line, for a person."""
-        share = f"removed {100 * self.removed_variance:.1f}% of the variance"
-        rest = f"{self.settings['remainder']} noise" if self.remainder_variance else ""
-        if not self.waves:
-            return f"no waves, but {rest}; {share}" if rest else "no periodic noise found"
-        strongest = self.waves[0]
-        count = _waves(len(self.waves)) + (", strongest" if len(self.waves) > 1 else ",")
-        amplitude = f"{strongest.amplitude:.3g}"
-        if strongest.dark is not None:
-            amplitude = f"{100 * strongest.amplitude:.3g}% of the intensity"
-        return (
-            f"{count} {strongest.period:.1f} px at {round(strongest.angle) % 180}°, "
-            f"amplitude {amplitude}{f', and {rest}' if rest else ''}; {share}"
-        )
+# what is done and a message, and the texture so far, shape (C, H, W), in intensity units
+_Step = tuple[str, str, np.ndarray | None]
 
 
 def estimate_noise(
     image: Any,  # noqa: ANN401
     *,
     method: str = "aligned",
-    features: str = "edges",
+    features: str | None = None,
+    layers: Sequence[str] | Mapping[str, float] | None = None,
+    weights: str = "imagenet",
+    weights_path: str | os.PathLike[str] | None = None,
+    optimizer: str = "adam",
+    steps: int | None = None,
+    max_size: int = MAX_SIZE,
     noise_model: str = "auto",
     remainder: str = "none",
     channel_axis: int | None = None,
-    exemplar: None = None,
+    exemplar: Any = None,  # noqa: ANN401
     sensitivity: float = DEFAULT_SENSITIVITY,
+    gram: bool = False,
     device: str = "auto",
     seed: int = 0,
 ) -> NoiseEstimate:
@@ -126,11 +96,32 @@ def estimate_noise(
     image : array-like, shape (H, W), or with one more axis of channels
         numpy, torch or dask (computed once); any real dtype, at least 16×16 pixels. Never
         written to.
-    method : {"aligned"}
-        How the noise is found: from the spectral Gram matrix which waves there are, from a
-        robust fit to the image where their crests lie.
-    features : {"edges"}
-        What the Gram matrix is taken of: clipped first differences.
+    method : {"aligned", "gram_aligned", "texture"}
+        How the noise is found. ``"aligned"``: from the spectral Gram matrix which waves there
+        are, from a robust fit to the image where their crests lie. ``"gram_aligned"``: these
+        waves refined until the Gram matrices of a network's feature maps are those of noise
+        alone, see `gram_aligned.refine_waves`. ``"texture"``: the textbook synthesis of an
+        image with the same Gram matrices, see `texture.synthesize_texture`. It has no phase:
+        it shows what repeats, but its crests fall anywhere, and to subtract it makes the image
+        worse; its noise and cleaned image are for comparison.
+    features : {"edges", "cosines", "vgg16", "vgg19"}, optional
+        What the Gram matrices are taken of: clipped first differences, clipped products with
+        3×3 cosine patterns, or the feature maps of a network; clipped, too, where they are to
+        find waves. By default edges, and VGG19 for the methods that need a network.
+    layers : sequence of str, or mapping of str to float, optional
+        Convolutions of the network, ``conv1_1``..., and their weights in the loss. By default
+        the five of `networks.LAYER_WEIGHTS`; to find waves, which only layers before the first
+        pooling can, ``conv1_2``.
+    weights : {"imagenet", "random"}
+        Of the network, see `networks.load_network`. Never downloaded unasked.
+    weights_path : path-like, optional
+        File of the ImageNet weights, or its folder; see `weights.find_weights`.
+    optimizer : {"adam", "lbfgs"}
+        Of the texture.
+    steps : int, optional
+        Of the texture, by default 2,000, or of the refinement, by default 60, at most.
+    max_size : int
+        Pixels along the longer side that a larger image is reduced to for a texture.
     noise_model : {"auto", "additive", "multiplicative"}
         How noise and specimen combine: whether intensities are raised and lowered by the noise,
         or multiplied by one plus the noise. ``"auto"`` chooses wave by wave, by what describes
@@ -142,11 +133,19 @@ def estimate_noise(
     channel_axis : int, optional
         Axis of the channels, as −1 for RGB. Frequencies are found in all channels together,
         amplitudes and phases in each; a channel without the noise stays as it is, to the bit.
-    exemplar : None
-        An area that shows noise alone; none can be given yet.
+    exemplar : array-like, optional
+        Where only noise is seen: a mask of bool, or labels of integers that are not zero there,
+        both of shape (H, W), or a list of rectangles ``(y0, x0, y1, x1)``, row y1 and column x1
+        excluded. A wave of which it shows less than half is the specimen's, and stays in the
+        image; of noise that multiplies, it has to be half as bright as the rest. The refinement
+        of ``"gram_aligned"`` takes its target from the largest rectangle in it. The texture
+        and the remainder do without.
     sensitivity : float
         How many false alarms to expect per image without periodic noise before the fit
         examines them; larger finds weaker noise.
+    gram : bool
+        Return the Gram matrices of the image's feature maps too. Three channels are seen by a
+        network as RGB; of other numbers of channels it sees the mean.
     device : str
         ``"auto"`` takes CUDA, then MPS, then the CPU; or a name torch knows.
     seed : int
@@ -161,8 +160,12 @@ def estimate_noise(
     TypeError
         If the pixels are not real numbers.
     ValueError
-        If an option is not one of its choices, or the image has not as many axes, is too small,
-        or holds NaN or infinite pixels.
+        If an option is not one of its choices, the image has not as many axes, is too small,
+        or holds NaN or infinite pixels, or the exemplar does not fit the image or is too small.
+    WeightsError
+        If the network's weights are not there or can't be used; an OSError.
+    ImportError
+        If a network is asked for and torchvision can't be imported.
 
     Notes
     -----
@@ -200,11 +203,18 @@ def estimate_noise(
         image,
         method=method,
         features=features,
+        layers=layers,
+        weights=weights,
+        weights_path=weights_path,
+        optimizer=optimizer,
+        steps=steps,
+        max_size=max_size,
         noise_model=noise_model,
         remainder=remainder,
         channel_axis=channel_axis,
         exemplar=exemplar,
         sensitivity=sensitivity,
+        gram=gram,
         device=device,
         seed=seed,
     )
@@ -220,12 +230,19 @@ def iter_estimate_noise(
     image: Any,  # noqa: ANN401
     *,
     method: str = "aligned",
-    features: str = "edges",
+    features: str | None = None,
+    layers: Sequence[str] | Mapping[str, float] | None = None,
+    weights: str = "imagenet",
+    weights_path: str | os.PathLike[str] | None = None,
+    optimizer: str = "adam",
+    steps: int | None = None,
+    max_size: int = MAX_SIZE,
     noise_model: str = "auto",
     remainder: str = "none",
     channel_axis: int | None = None,
-    exemplar: None = None,
+    exemplar: Any = None,  # noqa: ANN401
     sensitivity: float = DEFAULT_SENSITIVITY,
+    gram: bool = False,
     device: str = "auto",
     seed: int = 0,
 ) -> Generator[Progress, None, NoiseEstimate]:
@@ -233,8 +250,8 @@ def iter_estimate_noise(
 
     Parameters
     ----------
-    image, method, features, noise_model, remainder, channel_axis, exemplar, sensitivity, \
-    device, seed
+    image, method, features, layers, weights, weights_path, optimizer, steps, max_size, \
+    noise_model, remainder, channel_axis, exemplar, sensitivity, gram, device, seed
         As for `estimate_noise`.
 
     Yields
@@ -247,12 +264,20 @@ def iter_estimate_noise(
     NoiseEstimate
     """
     _check_choice("method", method, METHODS)
-    _check_choice("features", features, FEATURES)
+    features = DEFAULT_FEATURES[method] if features is None else features
+    _check_choice("features", features, FEATURES if method == "aligned" else NETWORKS)
+    layer_weights = _layer_weights(layers, method, features)
+    _check_choice("weights", weights, WEIGHTS)
+    _check_choice("optimizer", optimizer, OPTIMIZERS)
+    for name, count in (("steps", steps), ("max_size", max_size)):
+        if name == "steps" and count is None:
+            continue
+        if not isinstance(count, numbers.Integral) or count < 1:
+            raise ValueError(f"{name} must be a whole number above zero, not {count!r}")
     _check_choice("noise_model", noise_model, NOISE_MODELS)
     _check_choice("remainder", remainder, REMAINDERS)
     if not (channel_axis is None or isinstance(channel_axis, numbers.Integral)):
         raise ValueError(f"channel_axis must be a whole number or None, not {channel_axis!r}")
-    _check_choice("exemplar", exemplar, (None,))
     if not isinstance(sensitivity, numbers.Real) or not 0 < sensitivity < math.inf:
         raise ValueError(
             f"sensitivity must be a positive number of false alarms, not {sensitivity!r}"
@@ -261,103 +286,321 @@ def iter_estimate_noise(
         raise ValueError(f"seed must be an integer from 0 to 2⁶³ − 1, not {seed!r}")
     where = resolve_device(device)
 
-    yield Progress("detect", 0, _EXPECTED_STEPS, "reading the image")
+    total = _EXPECTED_STEPS
+    yield Progress("detect", 0, total, "reading the image")
     array = as_image(image, channel_axis)
     channels = array[None] if channel_axis is None else array
+    mask = None if exemplar is None else as_mask(exemplar, (channels.shape[1], channels.shape[2]))
     images = [normalize(channel, where) for channel in channels]
-    search = _found(
-        images,
-        noise_model=noise_model,
-        remainder=remainder,
-        sensitivity=float(sensitivity),
-        seed=int(seed),
-    )
+    _check_shown(images, mask)
+    network = None
+    if features in NETWORKS:
+        yield Progress("detect", 0, total, f"loading {features}")
+        network = load_network(
+            features,
+            tuple(layer_weights),
+            weights=weights,
+            weights_path=weights_path,
+            seed=int(seed),
+            device=where,
+        )
+        _check_layers(network, method)
+    if method == "texture":
+        assert network is not None
+        most = TEXTURE_STEPS if steps is None else int(steps)
+        total += most * (1 if len(images) == 3 else len(images))
+        run = _texture(images, network, layer_weights, optimizer, most, int(max_size), int(seed))
+    else:
+        refine = None
+        if method == "gram_aligned":
+            assert network is not None
+            most = REFINE_STEPS if steps is None else int(steps)
+            total += most * len(images)
+            refine = _Refinement(network, layer_weights, most)
+        run = _waves(
+            images,
+            look_at("edges" if refine else features, None if refine else network),
+            refine,
+            noise_model=noise_model,
+            remainder=remainder,
+            sensitivity=float(sensitivity),
+            seed=int(seed),
+            mask=mask,
+        )
     done = 0
     while True:
         try:
-            stage, message = next(search)
+            stage, message, planes = next(run)
         except StopIteration as end:
-            found, rests = end.value
+            found: list[_Found] = end.value
             break
-        done = min(done + 1, _EXPECTED_STEPS - 2)
-        yield Progress(stage, done, _EXPECTED_STEPS, message)
+        done = min(done + 1, total - 2)
+        preview = None if planes is None else _in_place(planes, channel_axis)
+        yield Progress(stage, done, total, message, preview)
 
-    yield Progress("subtract", _EXPECTED_STEPS - 1, _EXPECTED_STEPS, "subtracting the noise")
+    yield Progress("subtract", total - 1, total, "subtracting the noise")
     noise = np.zeros(channels.shape, dtype=np.float32)
     cleaned = channels.copy()
     waves: list[Wave] = []
-    removed = left = total = 0.0
-    for i, (channel, image_of, model, rest) in enumerate(
-        zip(channels, images, found, rests, strict=True)
-    ):
-        unit, own = image_of.unit, model.waves()
-        total += unit**2 * float(image_of.pixels.var())
-        if not own and rest is None:
+    removed = left = whole = 0.0
+    for i, (channel, image_of, own) in enumerate(zip(channels, images, found, strict=True)):
+        unit = image_of.unit
+        whole += unit**2 * float(image_of.pixels.var())
+        if not own.waves and own.rest is None:
             continue
-        pattern = noise_of(image_of.pixels, own)
-        if rest is not None:
-            pattern.add_(rest)
-            left += unit**2 * float(rest.var())
+        pattern = noise_of(image_of.pixels, own.waves)
+        if own.rest is not None:
+            pattern.add_(own.rest)
+            left += unit**2 * float(own.rest.var())
         removed += float(pattern.mul_(unit).var())
         noise[i] = pattern.cpu().numpy()
         cleaned[i] = subtract(channel, noise[i])
         if image_of.limited is not None:
             settle_limited(cleaned[i], channel, noise[i], image_of.limited)
-        waves += (replace(in_units(wave, unit, image_of.centre), channel=i) for wave in own)
-
-    def in_place(planes: np.ndarray) -> np.ndarray:
-        if channel_axis is None:
-            return planes[0]
-        return np.ascontiguousarray(np.moveaxis(planes, 0, channel_axis))
+        waves += (replace(in_units(wave, unit, image_of.centre), channel=i) for wave in own.waves)
 
     estimate = NoiseEstimate(
-        noise=in_place(noise),
-        cleaned=in_place(cleaned),
+        noise=_in_place(noise, channel_axis),
+        cleaned=_in_place(cleaned, channel_axis),
         waves=tuple(sorted(waves, key=_strength)),
         settings={
             "method": method,
             "features": features,
+            "layers": layer_weights or None,
+            "weights": weights,
+            "weights_path": None if weights_path is None else os.fspath(weights_path),
+            "optimizer": optimizer,
+            "steps": None if steps is None else int(steps),
+            "max_size": int(max_size),
             "noise_model": noise_model,
             "remainder": remainder,
             "channel_axis": None if channel_axis is None else int(channel_axis),
-            "exemplar": exemplar,
+            "exemplar": None if mask is None else [list(r) for r in rectangles(mask)],
             "sensitivity": float(sensitivity),
+            "gram": bool(gram),
             "device": str(where),
             "seed": int(seed),
         },
-        removed_variance=min(1.0, removed / total) if total else 0.0,
-        remainder_variance=min(1.0, left / total) if total else 0.0,
-        rejected=tuple({r.frequency: r for model in found for r in model.rejected}.values()),
+        removed_variance=min(1.0, removed / whole) if whole else 0.0,
+        remainder_variance=min(1.0, left / whole) if whole else 0.0,
+        rejected=tuple({r.frequency: r for own in found for r in own.rejected}.values()),
+        gram=_grams(images, features, network) if gram else {},
     )
-    yield Progress("subtract", _EXPECTED_STEPS, _EXPECTED_STEPS, estimate.summary)
+    yield Progress("subtract", total, total, estimate.summary)
     return estimate
 
 
-def _found(
-    images: list[Normalized], *, noise_model: str, remainder: str, sensitivity: float, seed: int
-) -> Generator[tuple[str, str], None, tuple[list[Channel], list[torch.Tensor | None]]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """Noise of one channel, in the unit of its pixels: waves, and what is no sum of few."""
+
+    waves: list[Wave]
+    rest: torch.Tensor | None
+    rejected: tuple[Rejected, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Refinement:
+    """What waves are refined by."""
+
+    network: Network
+    layer_weights: dict[str, float]
+    steps: int
+
+
+def _waves(
+    images: list[Normalized],
+    look: Look,
+    refine: _Refinement | None,
+    *,
+    noise_model: str,
+    remainder: str,
+    sensitivity: float,
+    seed: int,
+    mask: Mask | None,
+) -> Generator[_Step, None, list[_Found]]:
     """Waves of each channel, and what is left of noise that is no sum of few."""
-    found = yield from find_waves(
-        images, noise_model=noise_model, sensitivity=sensitivity, seed=seed
+    area = None if mask is None else torch.from_numpy(mask).to(images[0].pixels.device)
+    search = find_waves(
+        images,
+        look,
+        noise_model=noise_model,
+        sensitivity=sensitivity,
+        seed=seed,
+        exemplar=area,
     )
-    rests: list[torch.Tensor | None] = []
-    for image, channel in zip(images, found, strict=True):
-        if remainder == "none":
-            rests.append(None)
+    channels = yield from _without_preview(search)
+    found: list[_Found] = []
+    for image, channel in zip(images, channels, strict=True):
+        waves, left = channel.waves(), None
+        if refine and waves:
+            waves = yield from _refined(image.pixels, waves, refine, mask)
+            left = image.pixels - noise_of(image.pixels, waves)
+        rest = None
+        if remainder != "none":
+            kind: Kind = "stripes" if remainder == "stripes" else "quasi-periodic"
+            left = channel.residual() if left is None else left
+            rest = yield from _without_preview(
+                find_remainder(left, image.quantum, sensitivity, kind=kind)
+            )
+            rest = rest if bool(rest.any()) else None
+        found.append(_Found(waves, rest, channel.rejected))
+    return found
+
+
+def _refined(
+    pixels: torch.Tensor, waves: list[Wave], refine: _Refinement, mask: Mask | None
+) -> Generator[_Step, None, list[Wave]]:
+    """Waves refined by the Gram matrices of noise alone."""
+    run = refine_channel(
+        pixels,
+        waves,
+        refine.network,
+        exemplar=None if mask is None else largest_rectangle(mask),
+        layer_weights=refine.layer_weights,
+        steps=refine.steps,
+    )
+    yield "fit", "taking the Gram matrices of noise alone", None
+    while True:
+        try:
+            step = next(run)
+        except StopIteration as end:
+            refined: list[Wave] = end.value
+            return refined
+        message = (
+            f"refining by Gram matrices, step {step.step} of {step.steps}: gradient "
+            f"{step.gradient_loss:.4f}, Gram loss {step.gram_loss:.3g}"
+        )
+        yield "fit", message, None
+
+
+def _texture(
+    images: list[Normalized],
+    network: Network,
+    layer_weights: dict[str, float],
+    optimizer: str,
+    steps: int,
+    max_size: int,
+    seed: int,
+) -> Generator[_Step, None, list[_Found]]:
+    """Texture of the three channels of RGB together, or of each one by itself, less its mean."""
+    groups = [images] if len(images) == 3 else [[image] for image in images]
+    preview = np.zeros((len(images), *images[0].pixels.shape), dtype=np.float32)
+    found: list[_Found] = []
+    for group in groups:
+        # differences from one centre, which float32 can tell even of large intensities
+        centre = group[0].centre
+        planes = torch.stack([i.pixels * i.unit + (i.centre - centre) for i in group])
+        run = synthesize_texture(
+            planes if len(group) == 3 else planes[0],
+            network,
+            layer_weights=layer_weights,
+            optimizer=optimizer,
+            steps=steps,
+            max_size=max_size,
+            seed=seed,
+        )
+        yield "fit", "taking the Gram matrices of the image", None
+        while True:
+            try:
+                step = next(run)
+            except StopIteration as end:
+                texture = end.value.reshape(planes.shape)
+                break
+            shown = None
+            if step.preview is not None:
+                of_group = slice(len(found), len(found) + len(group))
+                preview[of_group] = step.preview.cpu().numpy() + centre
+                shown = preview.copy()
+            message = f"texture, step {step.step} of {step.steps}: loss {step.loss:.3g}"
+            yield "fit", message, shown
+        found += (
+            _Found([], (plane - plane.mean()) / image.unit)
+            for plane, image in zip(texture, group, strict=True)
+        )
+    return found
+
+
+@torch.no_grad()
+def _grams(
+    images: list[Normalized], features: str, network: Network | None
+) -> dict[str, np.ndarray]:
+    """Gram matrix of each layer, channels of the image joined."""
+    if network is None:
+        maps = torch.cat([MAPS[features](image.pixels) for image in images])
+        return {features: gram_matrix(maps).cpu().numpy()}
+    centre = images[0].centre
+    seen = torch.stack([i.pixels * i.unit + (i.centre - centre) for i in images])
+    if len(images) != 3:
+        seen = seen.mean(0)
+    grams = gram_matrices(network, to_network(seen, robust_range(seen)))
+    return {layer: matrix.cpu().numpy() for layer, matrix in grams.items()}
+
+
+def _without_preview(run: Generator[tuple[str, str], None, T]) -> Generator[_Step, None, T]:
+    while True:
+        try:
+            stage, message = next(run)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        yield stage, message, None
+
+
+def _in_place(planes: np.ndarray, channel_axis: int | None) -> np.ndarray:
+    """Channels, which are first, where the image has them."""
+    if channel_axis is None:
+        first: np.ndarray = planes[0]
+        return first
+    return np.ascontiguousarray(np.moveaxis(planes, 0, channel_axis))
+
+
+def _layer_weights(
+    layers: Sequence[str] | Mapping[str, float] | None, method: str, features: str
+) -> dict[str, float]:
+    """Layers of a network and their weights; none without a network."""
+    if features not in NETWORKS:
+        if layers is not None:
+            raise ValueError(
+                f"layers={reprlib.repr(layers)} are of a network, which features={features!r} "
+                "is not"
+            )
+        return {}
+    if layers is None:
+        return dict(_DETECTION_LAYER if method == "aligned" else LAYER_WEIGHTS)
+    if isinstance(layers, str):
+        layers = (layers,)
+    if isinstance(layers, Mapping):
+        return {str(layer): float(weight) for layer, weight in layers.items()}
+    return {layer: LAYER_WEIGHTS.get(layer, 1.0) for layer in layers}
+
+
+def _check_shown(images: list[Normalized], mask: Mask | None) -> None:
+    """Whether the exemplar shows more than pixels at the image's limits."""
+    for image in images:
+        if mask is None or image.limited is None:
             continue
-        kind: Kind = "stripes" if remainder == "stripes" else "quasi-periodic"
-        rest = yield from find_remainder(channel.residual(), image.quantum, sensitivity, kind=kind)
-        rests.append(rest if bool(rest.any()) else None)
-    return found, rests
+        told = int(np.count_nonzero(mask & ~image.limited.cpu().numpy()))
+        if told < LEAST_PIXELS:
+            raise ValueError(
+                f"all but {told} pixels of the exemplar are at the limits of the image, black "
+                "or saturated, and show no noise: mark another area"
+            )
+
+
+def _check_layers(network: Network, method: str) -> None:
+    """Whether frequencies can be told in a network's layers, where they have to be."""
+    deepest = list(network.layers)[-1]
+    if method == "aligned" and network.stride > 1:
+        raise ValueError(
+            f"layers={deepest!r} comes after a pooling, which folds frequencies: waves are found "
+            "by conv1_1 and conv1_2"
+        )
 
 
 def _strength(wave: Wave) -> tuple[bool, float]:
     """Order of the waves: those that multiply, then the strongest first."""
     return wave.dark is None, -wave.amplitude
-
-
-def _waves(count: int) -> str:
-    return "1 wave" if count == 1 else f"{count} waves"
 
 
 def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:

@@ -17,6 +17,8 @@ _FURTHER = 2  # places, up to which the next are sought beside those that are ta
 _DIVISORS = (1, 2, 3, 4, 5, 7)  # of a wave that may itself be a harmonic
 _PROVEN = 3  # harmonics, which no chance brings together
 _NEXT = 1.5  # cycles across the image, that places keep from waves and from the mean
+_DISTORTED = 1.5  # cycles across the image, by which a specimen's lattice may be bent
+_ACROSS = 0.1  # sine of the angle between two directions that are not the same
 _SHORTEST = 2.5  # pixels, the period of a base
 
 
@@ -169,6 +171,33 @@ def distances(frequencies: Float, shape: tuple[int, int]) -> Float:
         difference = (frequencies[:, None] - sign * frequencies + 0.5) % 1 - 0.5
         least = np.minimum(least, np.hypot(*np.moveaxis(difference * shape, 2, 0)))
     return least
+
+
+def in_lattices(frequencies: Float, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Tell which waves belong to lattices: three of different directions, one the sum of two.
+
+    Parameters
+    ----------
+    frequencies : ndarray, shape (K, 2)
+        Cycles/pixel.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+
+    Returns
+    -------
+    ndarray of bool, shape (K,)
+    """
+    members = np.zeros(len(frequencies), dtype=bool)
+    size = np.array(shape)
+    for chosen in itertools.combinations(range(len(frequencies)), 3):
+        f, g, h = frequencies[list(chosen)]
+        for one, other in ((g, h), (-g, h), (g, -h), (-g, -h)):
+            missing = np.hypot(*(((f + one + other + 0.5) % 1 - 0.5) * size))
+            # waves of one direction are harmonics, as of stripes
+            across = abs(f[0] * g[1] - f[1] * g[0]) / np.hypot(*f) / np.hypot(*g)
+            if missing < _DISTORTED and across > _ACROSS:
+                members[list(chosen)] = True
+    return members
 
 
 def fundamental(

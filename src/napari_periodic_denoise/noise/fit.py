@@ -186,6 +186,42 @@ def sample_gradient(
     return GradientSample(rows, columns, differences, counted, (h, w), quantum)
 
 
+def sample_area(
+    image: torch.Tensor, area: torch.Tensor, count: int, seed: int, quantum: float
+) -> GradientSample:
+    """Draw rows and columns at random among those that cross an area.
+
+    Parameters
+    ----------
+    image : Tensor of float32, shape (H, W)
+    area : Tensor of bool, shape (H, W)
+        Differences are counted where both pixels are in it.
+    count : int
+        Number of crossings, about, within the area or not.
+    seed : int
+    quantum : float
+        Step between two grey levels, or of rounding; positive.
+
+    Returns
+    -------
+    GradientSample
+        Without a row if no two pixels of the area are neighbours.
+    """
+    inside = area[:-1, :-1] & (area[1:, :-1] | area[:-1, 1:])
+    lines = [inside.any(1 - axis).nonzero()[:, 0] for axis in (0, 1)]
+    generator = torch.Generator().manual_seed(seed)
+    kept = _thinned(max(len(lines[0]), 1), max(len(lines[1]), 1), count)
+    rows, columns = (
+        at[torch.randperm(len(at), generator=generator)[:number].to(at.device)]
+        for at, number in zip(lines, kept, strict=True)
+    )
+    here = area[rows][:, columns]
+    counted = torch.stack([here & area[rows + 1][:, columns], here & area[rows][:, columns + 1]])
+    differences = _gradient_at(image, rows, columns)
+    shape = (image.shape[0], image.shape[1])
+    return GradientSample(rows, columns, differences, counted.float(), shape, quantum)
+
+
 def _thinned(rows: int, columns: int, count: int) -> tuple[int, int]:
     """Numbers of lines, evenly fewer along both axes, that cross in about ``count`` pixels.
 
@@ -320,6 +356,39 @@ def evidence(sample: GradientSample, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
     error = per_block.std(1, ddof=1) / _BLOCKS
     consensus = per_block.mean(1) / np.maximum(error, np.finfo(np.float64).tiny)
     return per_block.sum(1), consensus
+
+
+def shares(sample: GradientSample, fit: Fit) -> np.ndarray:
+    """How much of each wave's amplitude the sample's pixels show.
+
+    Parameters
+    ----------
+    sample : GradientSample
+        Of an area of the image with the waves, where nothing else is seen.
+    fit : Fit
+        K waves, of the whole image.
+
+    Returns
+    -------
+    ndarray of float64, shape (K,)
+        Amplitude that fits the area best by least squares, the other waves subtracted, as a
+        share of the wave's own: about one where the area has the wave, at whatever phase, and
+        about zero where it has not.
+    """
+    count = len(fit)
+    normal, moment = np.zeros((count, 2, 2)), np.zeros((count, 2, 1))
+    coefficients = _parts(fit.coefficients, sample.gradient.device)
+    for columns, gradient, counted, _ in _bands(sample, fit.frequencies):
+        residual = (gradient - (coefficients @ columns.flatten(1)).view_as(gradient)) * counted
+        pair = columns.view(2, count, -1).transpose(0, 1)
+        weighted = pair * counted.flatten()
+        normal += (weighted @ pair.transpose(1, 2)).cpu().double().numpy()
+        moment += (pair @ residual.flatten()[:, None]).cpu().double().numpy()
+    floor = _NEGLIGIBLE * np.trace(normal, axis1=1, axis2=2) + np.finfo(np.float64).tiny
+    change = np.linalg.solve(normal + floor[:, None, None] * np.eye(2), moment)[..., 0]
+    local = fit.coefficients + change[:, 0] + 1j * change[:, 1]
+    share: np.ndarray = np.abs(local) / np.maximum(np.abs(fit.coefficients), np.finfo(float).tiny)
+    return share
 
 
 def _step(sample: GradientSample, fit: Fit, softening: float, *, move: bool) -> tuple[Fit, float]:

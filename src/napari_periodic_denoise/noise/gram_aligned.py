@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from napari_periodic_denoise.noise.gain import noise_of
 from napari_periodic_denoise.noise.networks import (
     LAYER_WEIGHTS,
     Network,
     Range,
     gram_matrices,
+    robust_range,
     to_network,
 )
 from napari_periodic_denoise.noise.texture import gram_loss
-from napari_periodic_denoise.noise.waves import Wave, wave_at_centre
+from napari_periodic_denoise.noise.waves import Wave, synthesize, wave_at_centre
 
+STEPS = 60
+
+_GRAM_SIZE = 256
 _BULK = 0.5  # median magnitudes of the residual, below which the L1 norm is rounded off
 _LEAST_BULK = 1e-3  # mean magnitudes of the gradient
 _MEMORY = 20  # steps that L-BFGS remembers
@@ -67,17 +72,90 @@ def noise_grams(network: Network, noise: torch.Tensor, shown: Range) -> dict[str
     return gram_matrices(network, to_network(noise - noise.mean() + middle, shown))
 
 
+def refine_channel(
+    pixels: torch.Tensor,
+    waves: Sequence[Wave],
+    network: Network,
+    *,
+    exemplar: tuple[int, int, int, int] | None = None,
+    layer_weights: Mapping[str, float] = LAYER_WEIGHTS,
+    steps: int = STEPS,
+) -> Generator[RefineStep, None, list[Wave]]:
+    """Refine those of an image's waves that can be, see `refine_waves`.
+
+    Parameters
+    ----------
+    pixels : Tensor of float32, shape (H, W)
+    waves : sequence of Wave
+        All that the image has. Those that multiply or have a profile stay as they are, and
+        are taken out of the image first.
+    network : Network
+        On the image's device.
+    exemplar : tuple of int, optional
+        Rectangle ``(y0, x0, y1, x1)`` where only noise is seen, which the target is taken of.
+        Without, it is taken of the waves themselves, all over as strong as on average.
+    layer_weights, steps
+        As for `refine_waves`.
+
+    Yields
+    ------
+    RefineStep
+        After each step.
+
+    Returns
+    -------
+    list of Wave
+        In the order of the start.
+    """
+    free = [i for i, w in enumerate(waves) if w.profile is None and w.dark is None]
+    if not free:
+        return list(waves)
+    shape = (pixels.shape[0], pixels.shape[1])
+    pixels = pixels - noise_of(pixels, [w for i, w in enumerate(waves) if i not in free])
+    shown = robust_range(pixels)
+    start = [waves[i] for i in free]
+    area = exemplar or _middle(shape)
+    seen = slice(area[0], area[2]), slice(area[1], area[3])
+    beside = None
+    if exemplar is None:
+        steady = [replace(wave, envelope=None) for wave in start]
+        noise = synthesize(steady, shape, pixels.device)[seen]
+    else:
+        noise = _levelled(pixels[seen])
+        # What is not periodic has Gram matrices of its own. Turned around, it is as strong, but
+        # no longer where it was: what the waves have missed of themselves they can still take up.
+        beside = _levelled(noise - synthesize(start, shape, pixels.device)[seen]).flip(0, 1)
+    with torch.no_grad():
+        target = noise_grams(network, noise, shown)
+    refined = yield from refine_waves(
+        pixels,
+        start,
+        network,
+        target,
+        shown,
+        area,
+        beside,
+        layer_weights=layer_weights,
+        steps=steps,
+    )
+    found = list(waves)
+    for i, wave in zip(free, refined, strict=True):
+        found[i] = wave
+    return found
+
+
 def refine_waves(
     pixels: torch.Tensor,
     waves: Sequence[Wave],
     network: Network,
     target: Mapping[str, torch.Tensor],
     shown: Range,
+    area: tuple[int, int, int, int] | None = None,
+    beside: torch.Tensor | None = None,
     *,
     layer_weights: Mapping[str, float] = LAYER_WEIGHTS,
     gram_weight: float = 0.3,
-    gram_size: int = 256,
-    steps: int = 60,
+    steps: int = STEPS,
 ) -> Generator[RefineStep, None, list[Wave]]:
     """Refine amplitude, phase and frequency of waves by what is known of the noise.
 
@@ -97,12 +175,15 @@ def refine_waves(
         Gram matrices of noise without specimen, see `noise_grams`.
     shown : Range
         As for the target.
+    area : tuple of int, optional
+        Rectangle ``(y0, x0, y1, x1)`` that the waves' Gram matrices are taken of: best that
+        which the target was taken of, as the borders tell too. By default the middle.
+    beside : Tensor of float32, shape of the area, optional
+        What else the target has, as random noise, which the waves are not to make up for.
     layer_weights : mapping of str to float
         See `texture.gram_loss`.
     gram_weight : float
         γ; 0 leaves the Gram term out. Above one, the border of a small target tells too.
-    gram_size : int
-        Pixels a side, in the middle of the image, that the waves' Gram matrices are taken of.
     steps : int
         Of L-BFGS, at most; ends earlier when the loss has settled.
 
@@ -122,8 +203,7 @@ def refine_waves(
         residual = (edges - _gradient(moved.noise())).abs()
         scale = float(residual.mean())
         bulk = max(_BULK * float(residual.median()), _LEAST_BULK * float(edges.abs().mean()))
-    top, left = (max(0, (n - gram_size) // 2) for n in pixels.shape)
-    middle = slice(top, top + gram_size), slice(left, left + gram_size)
+    y0, x0, y1, x1 = area or _middle((pixels.shape[0], pixels.shape[1]))
     parts = (0.0, 0.0)
 
     def loss() -> float:
@@ -133,7 +213,9 @@ def refine_waves(
         aligned = (edges - _gradient(noise)).square().add(bulk**2).sqrt().mean() / scale
         value, alike = aligned, aligned.new_zeros(())
         if gram_weight:
-            alike = gram_loss(noise_grams(network, noise[middle], shown), target, layer_weights)
+            part = noise[y0:y1, x0:x1]
+            part = part if beside is None else part + beside
+            alike = gram_loss(noise_grams(network, part, shown), target, layer_weights)
             value = aligned + gram_weight * alike
         value.backward()  # type: ignore[no-untyped-call]
         parts = aligned.item(), alike.item()
@@ -207,6 +289,22 @@ class _Waves:
             envelope, shift = self.parameters[2 * number : 2 * number + 2]
             frequency = torch.tensor(wave.frequency, dtype=torch.float64) + shift / (3 * size)
             yield wave, torch.view_as_complex(envelope), frequency
+
+
+def _middle(shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Rectangle of at most `_GRAM_SIZE` pixels a side in the middle of an image."""
+    top, left = (max(0, (n - _GRAM_SIZE) // 2) for n in shape)
+    return top, left, min(shape[0], top + _GRAM_SIZE), min(shape[1], left + _GRAM_SIZE)
+
+
+def _levelled(image: torch.Tensor) -> torch.Tensor:
+    """Image without the plane that fits it best: light that falls off is no noise."""
+    h, w = image.shape
+    y, x = (torch.linspace(-1, 1, n, device=image.device) for n in (h, w))
+    level = image - image.mean()
+    slope_y = (level.mean(1) * y).sum() / y.square().sum()
+    slope_x = (level.mean(0) * x).sum() / x.square().sum()
+    return level - slope_y * y[:, None] - slope_x * x
 
 
 def _gradient(image: torch.Tensor) -> torch.Tensor:

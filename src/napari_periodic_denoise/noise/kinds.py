@@ -81,7 +81,7 @@ def finish(channel: Channel) -> Steps:
     for step, fit in enumerate(polish_waves(full, found.fit, *_FINISH)):
         yield "fit", f"refining {plural(len(fit))}, step {step + 1} of {_FINISH[1]}"
         found = replace(found, fit=fit)
-    found, rejected = believed(full, found)
+    found, rejected = believed(full, found, channel.shown(channel.before_constant()))
     return replace(channel, found=found, rejected=(*channel.rejected, *rejected))
 
 
@@ -122,7 +122,8 @@ def _filled(channel: Channel, few: GradientSample) -> Channel:
     grown = Found(
         fit_waves(few, fit), np.concatenate([found.false_alarms, alarms]), np.zeros(len(fit))
     )
-    return replace(channel, found=believed(few, grown)[0])
+    seen = channel.shown(channel.before_constant())
+    return replace(channel, found=believed(few, grown, seen)[0])
 
 
 def fold(channel: Channel) -> Steps:
@@ -391,7 +392,8 @@ def _reconsidered(channel: Channel) -> Channel:
     channel = refitted(channel)
     if not len(channel.found):
         return channel
-    found, rejected = believed(channel.sample.of(channel.before_constant()), channel.found)
+    image = channel.before_constant()
+    found, rejected = believed(channel.sample.of(image), channel.found, channel.shown(image))
     return replace(channel, found=found, rejected=(*channel.rejected, *rejected))
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.families import distances
+from napari_periodic_denoise.noise.features import without_limited
 from napari_periodic_denoise.noise.fit import (
     CONSENSUS,
     EVIDENCE_PER_LOG_PIXEL,
@@ -18,7 +19,9 @@ from napari_periodic_denoise.noise.fit import (
     GradientSample,
     evidence,
     polish_waves,
+    sample_area,
     sample_gradient,
+    shares,
     unfitted,
 )
 from napari_periodic_denoise.noise.gain import flatten
@@ -36,6 +39,8 @@ REFIT = (0.5, 3)
 _OVERWHELMING = 50.0  # times the needed evidence
 _UNEVEN = 2 / 3  # of the consensus, which is then enough
 _RELATED = 1 / 2  # of the consensus, which is enough where other waves share the bases
+_SHOWN = 0.5  # of its amplitude, that an area of noise alone must show of a wave
+_EXEMPLAR_PIXELS = 60_000
 _VISIBLE = 0.25  # grey levels, under which a wave can be an artefact of rounding another
 
 
@@ -129,6 +134,8 @@ class Channel:
         No light, in the unit of the pixels.
     limited : Tensor of bool, shape (H, W), or None
         Pixels at the image's limits, see `images.Normalized`.
+    exemplar : GradientSample or None
+        Of the pixels where only noise is seen, where such are known.
     found : Found
         Constant waves that are added.
     gains : Found
@@ -146,6 +153,7 @@ class Channel:
     sample: GradientSample
     zero: float
     limited: torch.Tensor | None
+    exemplar: GradientSample | None
     found: Found
     gains: Found
     dark: float | None = None
@@ -179,23 +187,23 @@ class Channel:
         """The image without the waves, but with the constant ones that are added."""
         return self._without(self.settled)
 
+    def shown(self, image: torch.Tensor) -> GradientSample | None:
+        """What the exemplar shows of another image of the same shape."""
+        return None if self.exemplar is None else self.exemplar.of(image)
+
     def counted(self, maps: torch.Tensor) -> torch.Tensor:
         """Differences, shape (2, H − 1, W − 1), without those of pixels at the image's limits.
 
         A pixel at a limit does not have the noise, and would show it where it is taken away.
         """
-        if self.limited is None:
-            return maps
-        here = self.limited[:-1, :-1]
-        along_y, along_x = here | self.limited[1:, :-1], here | self.limited[:-1, 1:]
-        return maps.masked_fill_(torch.stack([along_y, along_x]), 0)
+        return without_limited(maps, self.limited)
 
     def _without(self, added: Sequence[Wave]) -> torch.Tensor:
         flat = flatten(self.pixels, self.multiplying())
         return flat - synthesize(added, self.shape, self.pixels.device) if added else flat
 
 
-def channel_of(image: Normalized, seed: int) -> Channel:
+def channel_of(image: Normalized, seed: int, exemplar: torch.Tensor | None = None) -> Channel:
     """A channel of which no waves are known yet.
 
     Parameters
@@ -203,10 +211,18 @@ def channel_of(image: Normalized, seed: int) -> Channel:
     image : Normalized
     seed : int
         Of the random choice of pixels.
+    exemplar : Tensor of bool, shape (H, W), optional
+        Pixels where only noise is seen.
     """
     sample = sample_gradient(image.pixels, FINAL_PIXELS, seed, image.quantum, image.limited)
+    area = None
+    if exemplar is not None:
+        known = exemplar if image.limited is None else exemplar & ~image.limited
+        area = sample_area(image.pixels, known, _EXEMPLAR_PIXELS, seed, image.quantum)
     zero = -image.centre / image.unit
-    return Channel(image.pixels, sample, zero, image.limited, found=nothing(), gains=nothing())
+    return Channel(
+        image.pixels, sample, zero, image.limited, area, found=nothing(), gains=nothing()
+    )
 
 
 def refitted(channel: Channel) -> Channel:
@@ -223,7 +239,9 @@ def needed(sample: GradientSample) -> float:
     return EVIDENCE_PER_LOG_PIXEL * math.log(len(sample))
 
 
-def believed(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejected, ...]]:
+def believed(
+    sample: GradientSample, found: Found, exemplar: GradientSample | None = None
+) -> tuple[Found, tuple[Rejected, ...]]:
     """Tell which waves pay for themselves, all over the image, and are no rounding.
 
     Parameters
@@ -231,6 +249,8 @@ def believed(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejecte
     sample : GradientSample
         Of the image with these waves.
     found : Found
+    exemplar : GradientSample, optional
+        Of the same image, where only noise is seen, which has to show the waves.
 
     Returns
     -------
@@ -251,7 +271,9 @@ def believed(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejecte
     twin = (distances(found.fit.frequencies, sample.shape) < APART) & (
         strength[:, None] < strength
     )
+    shown = np.ones(len(found)) if exemplar is None else shares(exemplar, found.fit)
     tests = (
+        (shown < _SHOWN, "the exemplar shows {shown:.0%} of it: it is the specimen's"),
         (nats <= needed(sample), "saves {nats:.0f} nats of the {needed:.0f} it has to"),
         (consensus <= agreed, "parts of the image disagree: t = {t:.1f}, not above {agreed:.1f}"),
         (
@@ -264,6 +286,7 @@ def believed(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejecte
     rejected = []
     for i in np.flatnonzero(~keep):
         reason = next(text for failed, text in tests if failed[i]).format(
+            shown=shown[i],
             nats=nats[i],
             needed=needed(sample),
             t=consensus[i],

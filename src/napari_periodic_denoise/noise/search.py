@@ -8,11 +8,15 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from napari_periodic_denoise.noise.detect import Candidate, find_candidates, present_in_most
+from napari_periodic_denoise.noise.detect import (
+    Candidate,
+    Spectrum,
+    find_peaks,
+    present_in_most,
+)
 from napari_periodic_denoise.noise.families import distances
 from napari_periodic_denoise.noise.features import edges
 from napari_periodic_denoise.noise.fit import (
-    GradientSample,
     evidence,
     fit_waves,
     polish_waves,
@@ -28,6 +32,7 @@ from napari_periodic_denoise.noise.kinds import (
     multiply,
     plural,
 )
+from napari_periodic_denoise.noise.look import Look
 from napari_periodic_denoise.noise.model import (
     APART,
     SEARCH_PIXELS,
@@ -51,7 +56,13 @@ _APPROACH = (3.0, 6)  # of a Gauss–Newton fit: softening at first, and steps
 
 
 def find_waves(
-    images: Sequence[Normalized], *, noise_model: str, sensitivity: float, seed: int
+    images: Sequence[Normalized],
+    look: Look,
+    *,
+    noise_model: str,
+    sensitivity: float,
+    seed: int,
+    exemplar: torch.Tensor | None = None,
 ) -> Generator[Progress, None, list[Channel]]:
     """Find all waves of an image that pay for themselves.
 
@@ -64,12 +75,16 @@ def find_waves(
     images : sequence of Normalized
         Channels of one image. Frequencies are looked for in all of them together, in the trace
         of their spectral Gram matrix; each channel keeps the waves that pay in itself.
+    look : Look
+        Features that the spectral Gram matrix is taken of.
     noise_model : {"auto", "additive", "multiplicative"}
         Whether waves may, or have to, multiply.
     sensitivity : float
-        False alarms to expect, see `detect.find_candidates`.
+        False alarms to expect, see `detect.find_peaks`.
     seed : int
         Of the random choice of pixels.
+    exemplar : Tensor of bool, shape (H, W), optional
+        Pixels where only noise is seen: waves that they don't show are not the noise's.
 
     Yields
     ------
@@ -81,10 +96,10 @@ def find_waves(
     list of Channel
         With all their waves, in the unit of their pixels.
     """
-    channels = [channel_of(image, seed) for image in images]
+    channels = [channel_of(image, seed, exemplar) for image in images]
     for _ in range(_ROUNDS):
         before = channels
-        channels = yield from _grown(channels, sensitivity)
+        channels = yield from _grown(channels, look, sensitivity)
         if any(len(new.found) > len(old.found) for new, old in zip(channels, before, strict=True)):
             for i, channel in enumerate(channels):
                 if channel.found is before[i].found:
@@ -107,27 +122,35 @@ def find_waves(
 
 
 def _grown(
-    channels: list[Channel], sensitivity: float
+    channels: list[Channel], look: Look, sensitivity: float
 ) -> Generator[Progress, None, list[Channel]]:
     """Add some of the constant waves that the channels still hold, and fit all again."""
     shape = channels[0].shape
     waves = [channel.waves() for channel in channels]
     count = max(map(len, waves))
-    residuals, features = [], []
+    residuals: list[torch.Tensor] = []
+    spectrum: Spectrum | None = None
     for channel in channels:
         yield "detect", f"looking for waves ({count} found)"
         residuals.append(channel.residual())
-        features.append(channel.counted(edges(residuals[-1])))
+        seen = look(residuals[-1], channel.limited)
+        if spectrum is not None:
+            seen.power.add_(spectrum.power)
+        spectrum = seen
     yield "detect", f"looking for waves ({count} found)"
-    joint = features[0] if len(features) == 1 else torch.cat(features)
+    assert spectrum is not None
     candidates = [
         candidate
-        for candidate in find_candidates(joint, sensitivity=sensitivity, looks=len(channels))
+        for candidate in find_peaks(spectrum, sensitivity=sensitivity, looks=len(channels))
         if any(all(outside(candidate.frequency, w, shape) for w in known) for known in waves)
     ]
-    if candidates:  # a peak at the edge of the half plane has a twin on its other edge
-        near = distances(np.array([c.frequency for c in candidates]), shape) < APART
-        candidates = [c for i, c in enumerate(candidates) if not near[i, :i].any()]
+    if not candidates:
+        return channels
+    # a peak at the edge of the half plane has a twin on its other edge
+    near = distances(np.array([c.frequency for c in candidates]), shape) < APART
+    candidates = [c for i, c in enumerate(candidates) if not near[i, :i].any()]
+    # whatever has found them: of differences, each part of the image has its own
+    joint = torch.cat([c.counted(edges(r)) for c, r in zip(channels, residuals, strict=True)])
     for start in range(0, len(candidates), _BATCH):
         batch = candidates[start : start + _BATCH]
         yield "fit", f"fitting {plural(len(batch))} ({count} found)"
@@ -144,7 +167,7 @@ def _grown(
                 if all(outside(c.frequency, w, shape) for w in waves[i])
                 and not _hopeless(c, channel)
             ]
-            accepted, rejected = _examined(channel.sample.of(residuals[i]), own)
+            accepted, rejected = _examined(channel, residuals[i], own)
             channel = replace(channel, rejected=(*channel.rejected, *absent, *rejected))
             if len(accepted):
                 channel = refitted(replace(channel, found=channel.found.join(accepted)))
@@ -162,7 +185,7 @@ def _hopeless(candidate: Candidate, channel: Channel) -> bool:
 
 
 def _examined(
-    left: GradientSample, candidates: list[Candidate]
+    channel: Channel, residual: torch.Tensor, candidates: list[Candidate]
 ) -> tuple[Found, tuple[Rejected, ...]]:
     """Those of the candidates that pay for themselves, fitted to what is left of the image."""
     trial = Found(
@@ -172,6 +195,7 @@ def _examined(
     )
     if not candidates:
         return trial, ()
+    left = channel.sample.of(residual)
     # a peak's frequency is not known well enough to follow the wave over a long image
     size = _SEARCH_SIZE
     few = left.central(size).first(SEARCH_PIXELS)
@@ -192,5 +216,5 @@ def _examined(
         size *= _WIDEN
         few = left.central(size).first(SEARCH_PIXELS)
         *_, fit = polish_waves(few, fit, *_APPROACH)
-    accepted, rejected = believed(left, replace(trial, fit=fit))
+    accepted, rejected = believed(left, replace(trial, fit=fit), channel.shown(residual))
     return accepted, (*hopeless, *rejected)

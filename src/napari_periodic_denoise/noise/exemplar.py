@@ -1,0 +1,149 @@
+"""Exemplars: areas of an image where only noise is seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Rectangle = tuple[int, int, int, int]  # y0, x0, y1, x1; the last two excluded
+
+LEAST_PIXELS = 256
+
+
+def as_mask(exemplar: Any, shape: tuple[int, int]) -> Mask:  # noqa: ANN401 - checked below
+    """Mask of an exemplar, however it is given, or why it can't be one.
+
+    Parameters
+    ----------
+    exemplar : array-like
+        Mask of bool, or labels of integers that are not zero there, of the image's shape; or
+        rectangles ``(y0, x0, y1, x1)`` in whole pixels, row y1 and column x1 excluded.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+
+    Raises
+    ------
+    ValueError
+        If it is neither, does not fit the image, or marks too few pixels to tell anything.
+    """
+    try:
+        array = np.asarray(exemplar)
+    except ValueError:  # lists of different lengths
+        array = np.asarray(None)
+    if array.shape == shape and array.dtype.kind in "biu":
+        mask: Mask = array != 0
+    elif array.ndim == 2 and array.shape[1] == 4 and array.dtype.kind in "iuf":
+        mask = _filled(array, shape)
+    elif array.size == 0:
+        mask = np.zeros(shape, dtype=bool)
+    else:
+        raise ValueError(
+            f"exemplar must be a mask or labels of the image's shape {shape}, or a list of "
+            f"rectangles (y0, x0, y1, x1), not "
+            + (
+                repr(exemplar)
+                if array.dtype == object
+                else f"{array.dtype} of shape {array.shape}"
+            )
+        )
+    marked = int(np.count_nonzero(mask))
+    if not marked:
+        raise ValueError("the exemplar is empty: no pixel is marked where only noise is seen")
+    if marked < LEAST_PIXELS:
+        raise ValueError(
+            f"the exemplar of {marked} pixels is too small to tell noise from specimen: mark at "
+            f"least {LEAST_PIXELS}, such as 16×16, and better some periods of the noise"
+        )
+    return mask
+
+
+def rectangles(mask: Mask) -> list[Rectangle]:
+    """Rectangles that together are the mask, without overlap.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (H, W)
+
+    Returns
+    -------
+    list of tuple of int
+        ``(y0, x0, y1, x1)``, row y1 and column x1 excluded; those of a rectangle are itself.
+    """
+    found: list[Rectangle] = []
+    growing: dict[tuple[int, int], int] = {}  # runs of columns, and the rows they began in
+    for y, row in enumerate([*mask, np.zeros_like(mask[0])]):
+        ends = np.flatnonzero(np.diff(row, prepend=False, append=False)).tolist()
+        runs = list(zip(ends[::2], ends[1::2], strict=True))
+        for x0, x1 in growing.keys() - runs:
+            found.append((growing.pop((x0, x1)), x0, y, x1))
+        for run in runs:
+            growing.setdefault(run, y)
+    return sorted(found)
+
+
+def largest_rectangle(mask: Mask) -> Rectangle:
+    """Part of the mask that is a rectangle, grown from the largest square in it.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (H, W)
+        Not empty.
+
+    Returns
+    -------
+    tuple of int
+        ``(y0, x0, y1, x1)``, row y1 and column x1 excluded.
+    """
+    total = np.pad(mask.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+
+    def square(side: int) -> NDArray[np.int64]:
+        inside = total[side:, side:] - total[:-side, side:] - total[side:, :-side]
+        return np.argwhere(inside + total[:-side, :-side] == side * side)[:1]
+
+    low, high = 1, min(mask.shape) + 1  # a square of this side is there, and of this side none
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if len(square(middle)) else (low, middle)
+    (y0, x0), *_ = square(low).tolist()
+    y1, x1 = y0 + low, x0 + low
+    # lengthened the better of both ways: both at once, a corner may be missing
+    rows = _run(np.asarray(mask[:, x0:x1].all(1)), y0)
+    columns = _run(np.asarray(mask[y0:y1].all(0)), x0)
+    if rows[1] - rows[0] >= columns[1] - columns[0]:
+        y0, y1 = rows
+    else:
+        x0, x1 = columns
+    return y0, x0, y1, x1
+
+
+def _filled(corners: NDArray[Any], shape: tuple[int, int]) -> Mask:
+    mask = np.zeros(shape, dtype=bool)
+    for corner in corners.tolist():
+        y0, x0, y1, x1 = map(round, corner)
+        if [y0, x0, y1, x1] != corner:
+            raise ValueError(f"rectangle {tuple(corner)} of the exemplar is not in whole pixels")
+        if not (0 <= y0 < y1 <= shape[0] and 0 <= x0 < x1 <= shape[1]):
+            raise ValueError(
+                f"rectangle {(y0, x0, y1, x1)} of the exemplar is no (y0, x0, y1, x1) with "
+                f"y0 < y1 and x0 < x1 inside the image of shape {shape}"
+            )
+        mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def _run(full: NDArray[np.bool_], at: int) -> tuple[int, int]:
+    """Start and end of the run of true values around one of them."""
+    gaps = np.flatnonzero(~full)
+    before = gaps[gaps < at]
+    after = gaps[gaps > at]
+    return (
+        int(before[-1]) + 1 if len(before) else 0,
+        int(after[0]) if len(after) else len(full),
+    )

@@ -1,0 +1,121 @@
+"""What an estimate tells: its progress, and its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from napari_periodic_denoise.noise.families import in_lattices
+from napari_periodic_denoise.noise.kinds import plural
+from napari_periodic_denoise.noise.model import Rejected
+from napari_periodic_denoise.noise.waves import Wave
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a running estimate is.
+
+    Attributes
+    ----------
+    stage : str
+        ``"detect"``, ``"fit"`` or ``"subtract"``.
+    done, total : int
+        Steps done and expected; ``total`` is a guess that only ``done == total`` ends.
+    message : str
+        What is being done, in words for a person.
+    preview : ndarray of float32, shape of the image, optional
+        The texture so far, in the image's intensity units; every few seconds of a synthesis.
+    """
+
+    stage: str
+    done: int
+    total: int
+    message: str
+    preview: np.ndarray | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoiseEstimate:
+    """Periodic noise found in an image, and the image without it.
+
+    Attributes
+    ----------
+    noise : ndarray of float32, shape of the image
+        In the image's intensity units; ``image − noise`` is the cleaned image. Exactly zero
+        where nothing was found. Of a texture, less its mean.
+    cleaned : ndarray, shape and dtype of the image
+        Integers are rounded and clipped to the dtype's range. Pixels at the image's limits,
+        whose true intensity is not known, don't go beyond them.
+    waves : tuple of Wave
+        What the noise consists of; those that multiply first, then the strongest. Their
+        ``reason`` says why they were kept. None of a texture.
+    settings : dict
+        Everything that reproduces the estimate; JSON-serialisable.
+    removed_variance : float
+        Variance of the noise as a share of the image's, 0 to 1.
+    remainder_variance : float
+        Share that noise which is no sum of few waves has, 0 to 1.
+    rejected : tuple of Rejected
+        Peaks of the spectrum that were not taken for waves, and why.
+    gram : mapping of str to ndarray of float32, shape (C, C)
+        Gram matrix of the image's feature maps, by layer, where it was asked for.
+    """
+
+    noise: np.ndarray
+    cleaned: np.ndarray
+    waves: tuple[Wave, ...]
+    settings: dict[str, Any]
+    removed_variance: float
+    remainder_variance: float
+    rejected: tuple[Rejected, ...]
+    gram: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """The result in one line, for a person."""
+        if self.settings["method"] == "texture":
+            return "a texture that repeats what the image repeats, but elsewhere: it has no phase"
+        share = f"removed {100 * self.removed_variance:.1f}% of the variance"
+        rest = f"{self.settings['remainder']} noise" if self.remainder_variance else ""
+        if not self.waves:
+            return f"no waves, but {rest}; {share}" if rest else "no periodic noise found"
+        strongest = self.waves[0]
+        count = plural(len(self.waves)) + (", strongest" if len(self.waves) > 1 else ",")
+        amplitude = f"{strongest.amplitude:.3g}"
+        if strongest.dark is not None:
+            amplitude = f"{100 * strongest.amplitude:.3g}% of the intensity"
+        return (
+            f"{count} {strongest.period:.1f} px at {round(strongest.angle) % 180}°, "
+            f"amplitude {amplitude}{f', and {rest}' if rest else ''}; {share}"
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should look at before the result is used, each in a sentence."""
+        if self.settings["method"] == "texture":
+            return (
+                "A texture has no phase: its crests fall anywhere, and the image less the "
+                "texture is for comparison only.",
+            )
+        if self.settings.get("exemplar") is not None:
+            return ()
+        found = max(
+            (self._lattice(channel) for channel in {w.channel for w in self.waves}), default=0
+        )
+        if not found:
+            return ()
+        return (
+            f"A lattice of {found} waves was found, which may be the specimen's own: look at it, "
+            "and if it is, mark an area where only noise is seen as the exemplar.",
+        )
+
+    def _lattice(self, channel: int) -> int:
+        """Count the waves of a channel that belong to lattices."""
+        frequencies = [wave.frequency for wave in self.waves if wave.channel == channel]
+        shape, axis = list(self.noise.shape), self.settings.get("channel_axis")
+        if axis is not None:
+            del shape[axis]
+        return int(in_lattices(np.array(frequencies), (shape[0], shape[1])).sum())
