@@ -35,12 +35,13 @@ def pause(seconds: float) -> None:
 
 
 def dock() -> None:
-    """Save the dock, with source, noise and cleaned image side by side."""
+    """Save the dock, unfolded, with source, noise and cleaned image side by side."""
     viewer = napari.Viewer(show_welcome_screen=False)
     viewer.window.resize(1400, 600)
     viewer.open_sample(PLUGIN, "cell")
     _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
     dock.min_width = 350  # room for the whole title
+    dock.unfold.value = True
     pause(1)
     QTest.mouseClick(dock.run_button.native, Qt.MouseButton.LeftButton)
     wait(lambda: len(viewer.layers) == 3 and not dock.running)

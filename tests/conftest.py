@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
@@ -15,6 +16,22 @@ VGG16 = Path(__file__).parents[2] / "shared/weights/vgg16_features_to_conv5_1.pt
 def _one_thread():
     """Small arrays gain nothing from threads, which on busy processors wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def weave():
+    """Squares of 8 bits under a weave that is no sum of few waves, and the weave."""
+    rng = np.random.default_rng(1)
+    squares = 255 * np.kron(rng.uniform(0.3, 0.7, (12, 14)), np.ones((16, 16)))
+    fy, fx = np.fft.fftfreq(384)[:, None], np.fft.fftfreq(448)
+    spectrum = sum(
+        np.exp(-((fy - sign * 0.11) ** 2 + (fx - sign * 0.07) ** 2) / (2 * 0.02**2))
+        for sign in (1, -1)
+    )
+    # cut out of a torus twice as large: it has borders
+    noise = np.fft.ifft2(np.fft.fft2(rng.normal(size=(384, 448))) * spectrum).real[:192, :224]
+    noise *= 10 / noise.std()
+    return np.rint(squares + noise).astype(np.uint8), noise
 
 
 @pytest.fixture(scope="session")

@@ -94,13 +94,14 @@ def test_options_reach_the_engine(files, out, monkeypatch):
     monkeypatch.setattr(engine, "iter_estimate_noise", spy)
     tifffile.imwrite(files / "a.tif", noisy())
     options = ("--sensitivity", "0.5", "--device", "cpu", "--seed", "7")
-    options += ("--noise-model", "additive")
+    options += ("--noise-model", "additive", "--remainder", "stripes")
     assert run("clean", files / "a.tif", "--out", out, *options).exit_code == 0
     assert seen == {
         "sensitivity": 0.5,
         "device": "cpu",
         "seed": 7,
         "noise_model": "additive",
+        "remainder": "stripes",
         "channel_axis": None,
     }
 
@@ -109,6 +110,30 @@ def test_help_tells_the_engines_defaults_and_choices():
     help_text = " ".join(run("clean", "--help").stdout.split())
     assert f"[default: ({engine.DEFAULT_SENSITIVITY})]" in help_text
     assert "|".join(engine.NOISE_MODELS) in help_text
+    assert "|".join(engine.REMAINDERS) in help_text
+    assert "or striped is harmed. [default: none]" in help_text
+
+
+def test_what_is_no_wave_is_removed_and_told_where_asked_for(files, out, weave):
+    image, _ = weave
+    tifffile.imwrite(files / "a.tif", image)
+    assert "no periodic noise" in run("clean", files / "a.tif", "--out", out).stdout
+    np.testing.assert_array_equal(tifffile.imread(out / "a.tif"), image)
+
+    options = ("--remainder", "quasi-periodic", "--noise", "--waves", "--overwrite")
+    result = run("clean", files / "a.tif", "--out", out, *options)
+    assert result.exit_code == 0
+    expected = estimate_noise(image, remainder="quasi-periodic")
+    assert not expected.waves
+    assert expected.remainder_variance
+    assert result.stdout == f"{files / 'a.tif'}: {expected.summary}\n"
+    assert "but quasi-periodic noise; removed" in result.stdout
+    np.testing.assert_array_equal(tifffile.imread(out / "a.tif"), expected.cleaned)
+    np.testing.assert_array_equal(tifffile.imread(out / "a-noise.tif"), expected.noise)
+    found = json.loads((out / "a-waves.json").read_text("utf-8"))
+    assert found["waves"] == []
+    assert found["remainder_variance"] == expected.remainder_variance
+    assert found["settings"]["remainder"] == "quasi-periodic"
 
 
 def in_colour(dtype=np.uint8, alpha=False):

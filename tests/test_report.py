@@ -20,11 +20,11 @@ KINDS = [
 ]
 
 
-def estimate_of(*waves, shape=(20, 30)):
+def estimate_of(*waves, shape=(20, 30), remainder="none", share=0.0):
     """An estimate as the engine makes them, of no image."""
     noise = np.zeros(shape, np.float32)
     rejected = (Rejected((0.2, 0.3), 1e-4, "only few parts of the image show it"),)
-    return NoiseEstimate(noise, noise, waves, {"seed": 0}, 0.5, 0.1, rejected)
+    return NoiseEstimate(noise, noise, waves, {"remainder": remainder}, 0.5, share, rejected)
 
 
 @pytest.mark.parametrize(("wave", "words"), KINDS, ids=[words for _, words in KINDS])
@@ -37,9 +37,9 @@ def test_every_kind_of_wave_in_words_and_in_json(wave, words):
 
 
 def test_a_record_says_why_and_by_what():
-    found = record(estimate_of())
+    found = record(estimate_of(remainder="stripes", share=0.1))
     assert found["version"] == __version__
-    assert found["settings"] == {"seed": 0}
+    assert found["settings"] == {"remainder": "stripes"}
     assert (found["removed_variance"], found["remainder_variance"]) == (0.5, 0.1)
     assert found["rejected"] == [
         {
@@ -72,3 +72,14 @@ def test_of_many_waves_the_first_are_told():
     assert lines[0].startswith("5.0 px")
     assert lines[3:] == ["8.0 px at 0°: ±3", "and 6 more"]
     assert in_words(estimate_of(), ()) == ""
+
+
+@pytest.mark.parametrize(
+    ("remainder", "words"),
+    [("stripes", "stripes: 10% of the variance"), ("quasi-periodic", "quasi-periodic noise: 10%")],
+)
+def test_what_is_no_wave_is_told_last(remainder, words):
+    for waves in ((), (PLAIN,) * 3):
+        lines = in_words(estimate_of(*waves, remainder=remainder, share=0.1), (), 2).splitlines()
+        assert lines[-1].startswith(words)
+        assert len(lines) == (4 if waves else 1)

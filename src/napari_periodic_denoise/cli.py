@@ -44,6 +44,7 @@ class _Job:
 
 # the engine's, spelt out here because asking it would import torch
 _NoiseModel = StrEnum("_NoiseModel", ["auto", "additive", "multiplicative"])
+_Remainder = StrEnum("_Remainder", ["none", "quasi-periodic", "stripes"])
 
 
 def _print_version(wanted: bool) -> None:
@@ -105,6 +106,14 @@ def clean(
             "where that is brighter; auto finds out."
         ),
     ] = _NoiseModel.auto,
+    remainder: Annotated[
+        _Remainder,
+        typer.Option(
+            help="What to remove besides waves: noise that keeps about to a period, but not to "
+            "its crests, or stripes of any width in one direction. A specimen that is itself "
+            "woven or striped is harmed."
+        ),
+    ] = _Remainder.none,
     sensitivity: Annotated[
         float | None,
         typer.Option(
@@ -139,7 +148,12 @@ def clean(
         resolve_device(device)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--device") from error
-    options: dict[str, Any] = {"noise_model": noise_model.value, "device": device, "seed": seed}
+    options: dict[str, Any] = {
+        "noise_model": noise_model.value,
+        "remainder": remainder.value,
+        "device": device,
+        "seed": seed,
+    }
     if sensitivity is not None:
         options["sensitivity"] = sensitivity
 

@@ -37,7 +37,7 @@ def record(estimate: NoiseEstimate) -> dict[str, Any]:
 
 
 def in_words(estimate: NoiseEstimate, channels: Sequence[str], most: int = 8) -> str:
-    """Return the waves for a person, one a line, with its amplitude in each channel.
+    """Return what was found for a person: a line for each wave, and one for the remainder.
 
     Parameters
     ----------
@@ -63,6 +63,10 @@ def in_words(estimate: NoiseEstimate, channels: Sequence[str], most: int = 8) ->
         told.append(f"{', '.join([place, *_nature(first)])}: {', '.join(heights)}")
     if len(told) > most:
         told[most:] = [f"and {len(told) - most} more"]
+    if estimate.remainder_variance:
+        kind = estimate.settings["remainder"]
+        words = kind if kind == "stripes" else f"{kind} noise"
+        told.append(f"{words}: {100 * estimate.remainder_variance:.3g}% of the variance")
     return "\n".join(told)
 
 

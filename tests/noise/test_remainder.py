@@ -14,15 +14,15 @@ KINDS = ("quasi-periodic", "stripes")
 
 
 def remainder(image, kind):
-    pixels, unit, quantum = normalize(image)
-    run = find_remainder(pixels, quantum, SENSITIVITY, kind=kind)
+    normalized = normalize(image)
+    run = find_remainder(normalized.pixels, normalized.quantum, SENSITIVITY, kind=kind)
     while True:
         try:
             stage, message = next(run)
             assert stage in {"detect", "fit"}
             assert message
         except StopIteration as end:
-            return end.value.numpy() * unit
+            return end.value.numpy() * normalized.unit
 
 
 def filtered(rng, shape, density, level=8.0):

@@ -10,8 +10,11 @@ from napari_periodic_denoise import NoiseEstimate, Progress, Wave
 from napari_periodic_denoise.noise.model import Rejected
 
 
-def make_estimate(image, amplitude=3.0):
-    """Vertical stripes; of an image in colour in all but its last channel, green twice as much."""
+def make_estimate(image, amplitude=3.0, remainder="none"):
+    """Vertical stripes; of an image in colour in all but its last channel, green twice as much.
+
+    As one wave, or as a remainder where one is asked for.
+    """
     shape = image.shape[:2]
     wave = Wave((0.0, 0.1), amplitude, 0.0, 1e-9, 100.0)
     noise = amplitude * np.cos(2 * np.pi * 0.1 * np.arange(shape[1], dtype=np.float32))
@@ -23,10 +26,10 @@ def make_estimate(image, amplitude=3.0):
     return NoiseEstimate(
         noise=noise,
         cleaned=(image - noise).astype(image.dtype),
-        waves=tuple(waves),
-        settings={"method": "aligned"},
+        waves=() if remainder != "none" else tuple(waves),
+        settings={"method": "aligned", "remainder": remainder},
         removed_variance=0.5,
-        remainder_variance=0.0,
+        remainder_variance=0.5 if remainder != "none" else 0.0,
         rejected=(Rejected((0.2, 0.3), 1e-4, "only few parts of the image show it"),),
     )
 
@@ -58,4 +61,4 @@ class FakeEngine:
             time.sleep(0.01)
             yield Progress("fit", 1, 2, "fitting 1 wave")
         yield Progress("fit", 2, 2, "done")
-        return make_estimate(image, self.amplitude)
+        return make_estimate(image, self.amplitude, options["remainder"])

@@ -70,8 +70,12 @@ def is_idle(dock):
 
 
 def test_choices_are_the_engines():
-    assert [method for _, method in widget.METHODS] == list(noise_estimate.METHODS)
+    # those of the engine's methods that need no network, which the dock can't choose yet
+    needed = noise_estimate.DEFAULT_FEATURES
+    known = [method for method in noise_estimate.METHODS if needed[method] == "edges"]
+    assert [method for _, method in widget.METHODS] == known
     assert [model for _, model in widget.NOISE_MODELS] == list(noise_estimate.NOISE_MODELS)
+    assert sorted(value for _, value in widget.REMAINDERS) == sorted(noise_estimate.REMAINDERS)
     assert widget.DEFAULT_SENSITIVITY == noise_estimate.DEFAULT_SENSITIVITY
 
 
@@ -87,6 +91,7 @@ def test_everything_says_what_it_does_to_the_picture(dock):
         dock.layer,
         dock.method,
         dock.noise_model,
+        dock.remainder,
         dock.sensitivity,
         dock.unfold,
         dock.run_button,
@@ -168,12 +173,34 @@ def test_options_reach_the_engine(dock, viewer, image, engine, wait):
     viewer.add_image(image)
     click(dock)
     wait()
-    dock.noise_model.value, dock.sensitivity.value = "multiplicative", 0.01
+    chosen = {"noise_model": "multiplicative", "remainder": "stripes", "sensitivity": 0.01}
+    for name, value in chosen.items():
+        getattr(dock, name).value = value
     click(dock)
     wait()
-    defaults = {"method": "aligned", "noise_model": "auto", "sensitivity": 1e-3}
-    chosen = {"method": "aligned", "noise_model": "multiplicative", "sensitivity": 0.01}
-    assert engine.options == [{**options, "channel_axis": None} for options in (defaults, chosen)]
+    defaults = {"noise_model": "auto", "remainder": "none", "sensitivity": 1e-3}
+    same = {"method": "aligned", "channel_axis": None}
+    assert engine.options == [{**options, **same} for options in (defaults, chosen)]
+
+
+@pytest.mark.parametrize(
+    ("remainder", "words"), [("stripes", "stripes"), ("quasi-periodic", "quasi-periodic noise")]
+)
+def test_a_remainder_without_waves_counts_as_found(
+    dock, viewer, image, engine, wait, remainder, words
+):
+    viewer.add_image(image, name="cell")
+    dock.remainder.value = remainder
+    click(dock)
+    wait()
+    assert [layer.name for layer in viewer.layers] == ["cell", "cell noise", "cell cleaned"]
+    assert viewer.layers["cell noise"].data.any()
+    assert dock.status.value.startswith("no waves, but ")
+    assert dock.status.value.endswith("removed 50.0% of the variance")
+    assert dock.found.value == f"{words}: 50% of the variance"
+    assert not dock.found.native.isHidden()
+    found = viewer.layers["cell noise"].metadata["periodic_noise"]
+    assert (found["waves"], found["remainder_variance"]) == ([], 0.5)
 
 
 def test_what_was_found_is_told_until_the_next_run(dock, viewer, image, engine, wait, qtbot):

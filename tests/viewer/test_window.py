@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from first_run import moire
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -109,6 +109,42 @@ def test_colours(viewer, qtbot):
     changes = [np.abs(np.diff(picture, axis=1)).mean(axis=(0, 1)) for picture in (shown, striped)]
     assert (changes[0][:2] < 0.8 * changes[1][:2]).all()
     assert changes[0][2] == pytest.approx(changes[1][2], rel=0.01)
+
+
+def test_what_is_no_wave_is_removed_where_asked_for(viewer, qtbot, weave):
+    pixels, truth = weave
+    before = pixels.copy()
+    viewer.add_image(pixels, name="cloth")
+    dock = open_dock(viewer)
+    click(dock)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3 and not dock.running, timeout=60_000)
+    _, noise, cleaned = viewer.layers
+    assert dock.status.value == "no periodic noise found"
+    assert dock.found.native.isHidden()
+    assert not noise.data.any()
+    np.testing.assert_array_equal(cleaned.data, pixels)
+
+    choice = dock.remainder.native
+    assert not choice.isVisible()
+    box = dock.unfold.native
+    QTest.mouseClick(box, Qt.MouseButton.LeftButton, pos=QPoint(10, box.height() // 2))
+    qtbot.waitUntil(choice.isVisible)
+    choice.setFocus()
+    QTest.keyClicks(choice, "Quasi")  # as a person does, who sees words
+    assert dock.remainder.value == "quasi-periodic"
+    click(dock)
+    qtbot.waitUntil(lambda: not dock.running, timeout=60_000)
+    np.testing.assert_array_equal(pixels, before)
+    assert len(viewer.layers) == 3
+    assert 10 * np.log10(truth.var() / (noise.data - truth).var()) > 20
+    assert dock.status.value.startswith("no waves, but quasi-periodic noise")
+    assert dock.found.value.startswith("quasi-periodic noise: ")
+    assert dock.found.native.isVisible()
+    # the cleaned image, on top, is what the canvas shows
+    shown = viewer.screenshot(flash=False)[..., 0].astype(float)
+    cleaned.visible = noise.visible = False
+    woven = viewer.screenshot(flash=False)[..., 0].astype(float)
+    assert np.abs(np.diff(shown)).mean() < 0.8 * np.abs(np.diff(woven)).mean()
 
 
 def test_both_samples_and_the_menu(viewer):

@@ -21,6 +21,7 @@ _MIN_CYCLES = 1.5
 _CONSENSUS_BLOCKS = 4
 _PRESENT = 0.25
 _MOST = 0.6
+_AT_ONCE = 40  # frequencies, which bounds the memory
 _BESIDE = 3  # cycles per part, at which two frequencies don't disturb each other
 
 
@@ -230,7 +231,16 @@ def local_energy(features: torch.Tensor, frequencies: np.ndarray) -> tuple[np.nd
     step = _BESIDE * _CONSENSUS_BLOCKS / np.array(features.shape[1:])
     offsets = step * np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)])
     around = (frequencies[:, None] + offsets).reshape(-1, 2)
-    energy = _block_energy(features, around).mean(1).view(-1, 5).cpu().double().numpy()
+    energy = np.concatenate(
+        [
+            _block_energy(features, around[start : start + _AT_ONCE])
+            .mean(1)
+            .cpu()
+            .double()
+            .numpy()
+            for start in range(0, len(around), _AT_ONCE)
+        ]
+    ).reshape(-1, 5)
     return energy[:, 0], np.median(energy[:, 1:], 1)
 
 

@@ -23,7 +23,7 @@ _BULK = 0.5  # median magnitudes of the residual
 _STEPS = 8
 _BLOCKS = 8  # per axis, over which a wave's evidence must agree
 _LEAST_LINES = 128
-_BAND = 1 << 14  # pixels worked on at once, few enough for the processor's cache
+_BAND = 1 << 14  # pixels of eight waves worked on at once, few enough for the processor's cache
 _NEGLIGIBLE = 1e-6
 _RIDGE = 1e-4  # damps steps along which two waves look alike; the optimum stays where it is
 _LARGEST_STEP = 0.3  # cycles across the image, per iteration
@@ -469,7 +469,7 @@ def _bands(
     x_re, x_im, dx_re, dx_im = table_x[:, :, None, :]
     table_y = _table(frequencies[:, 0], h, device)[..., sample.rows]
     x = (sample.columns - (w - 1) / 2) / w
-    height = max(1, _BAND // len(sample.columns))
+    height = max(1, _BAND // (len(sample.columns) * max(1, count // 8)))
     for start in range(0, len(sample.rows), height):
         rows = slice(start, start + height)
         y_re, y_im, dy_re, dy_im = table_y[:, :, rows, None]

@@ -42,7 +42,7 @@ from napari_periodic_denoise.noise.model import (
     refitted,
 )
 from napari_periodic_denoise.noise.profile import fit_profile
-from napari_periodic_denoise.noise.waves import Wave, profile_at_centre, synthesize, wave_at_centre
+from napari_periodic_denoise.noise.waves import profile_at_centre, synthesize, wave_at_centre
 
 Float = NDArray[np.float64]
 Progress = tuple[str, str]  # stage, message
@@ -59,6 +59,7 @@ _BLACK = 0.1  # of the way from the darkest to the middle intensity, above which
 _CHANGING = 2.0  # local excess of what is left of a wave, above which its envelope is fitted
 _PATIENCE = 2  # suspects that turn out constant, after which the weaker ones are left alone
 _HARMONICS = 6
+_OUTSTANDING = 0.05  # of the strongest harmonic's energy, from which others are asked too
 # Shares of a wave's energy that are left when it is taken away, above which it is none, where
 # what is left stands out of its surroundings so many times; in clipped differences, and plain.
 _LEFT, _GONE = 1 / 4, 1.8
@@ -213,7 +214,8 @@ def _multiplied(channel: Channel, clean: torch.Tensor, carrier: int, *, forced: 
         rest = own.of(clean if whole else _middle(clean)).gradient * own.levels(gain)
         unknowns = 4 * (len(channel.gains) + len(beside))
         before = description_length(own, rest, unknowns)
-        if not forced and fit.description > before - needed(own):
+        margin = needed(own) if whole else 0.0
+        if not forced and fit.description > before - margin:
             return channel
     yield "fit", "fitting waves that follow the brightness"
     clean = flatten(lit, replace(gains, fit=fit.waves).waves(shape, fit.dark))
@@ -290,7 +292,7 @@ def modulate(channel: Channel) -> Steps:
     return channel
 
 
-def explained(channel: Channel) -> Channel:
+def explained(channel: Channel) -> Steps:
     """Drop the waves that leave a good part of themselves behind, whatever their kind.
 
     Noise, taken away, is gone everywhere. What a specimen repeats is regular enough for a wave
@@ -299,11 +301,25 @@ def explained(channel: Channel) -> Channel:
     waves = channel.waves()
     if not waves:
         return channel
+    # a specimen may share a harmonic with a profile, but not the most of them
+    multiples = [range(1, _HARMONICS + 1 if wave.profile else 2) for wave in waves]
+    frequencies = np.concatenate(
+        [np.outer(each, wave.frequency) for wave, each in zip(waves, multiples, strict=True)]
+    )
     pixels, residual = channel.pixels, channel.residual()
-    counted = channel.counted
-    clipped = _left(waves, counted(edges(pixels)), counted(edges(residual, pixels)), _GONE)
+    energies = []
+    for maps, images in (
+        (edges, (pixels,)),
+        (edges, (residual, pixels)),
+        (gradient, (pixels,)),
+        (gradient, (residual,)),
+    ):
+        yield "detect", "looking what is left behind"
+        energies.append(local_energy(channel.counted(maps(*images)), frequencies))
+    ends = np.cumsum([len(each) for each in multiples])[:-1]
+    clipped = _left(energies[0], energies[1], _GONE, ends)
     # clipped, a specimen's strong repeats can look like a weak wave: then most of them stays
-    plain = _left(waves, counted(gradient(pixels)), counted(gradient(residual)), _STANDING)
+    plain = _left(energies[2], energies[3], _STANDING, ends)
     drop = (clipped > _LEFT) | (plain > _MOSTLY_LEFT)
     left = np.maximum(clipped, plain)
     if not drop.any():
@@ -331,28 +347,25 @@ def explained(channel: Channel) -> Channel:
     return replace(kept, rejected=(*channel.rejected, *rejected))
 
 
-def _left(waves: list[Wave], before: torch.Tensor, after: torch.Tensor, standing: float) -> Float:
+def _left(
+    before: tuple[Float, Float],
+    after: tuple[Float, Float],
+    standing: float,
+    ends: NDArray[np.int64],
+) -> Float:
     """Share of each wave's energy that is still there when it is taken away, shape (K,).
 
-    What stands out of its surroundings less than so many times is gone.
+    Energies are of the waves' harmonics one after the other, split at ``ends``, and of what is
+    beside them. What stands out of its surroundings less than so many times is gone.
     """
-    # of a profile, that harmonic is asked which stands out most
-    multiples = [range(1, _HARMONICS + 1 if wave.profile else 2) for wave in waves]
-    frequencies = np.array(
-        [
-            np.multiply(m, wave.frequency)
-            for wave, each in zip(waves, multiples, strict=True)
-            for m in each
-        ]
+    own = before[0] - before[1]
+    at, beside = after
+    share = (at - beside) / np.maximum(own, np.finfo(np.float32).tiny)
+    share = np.where(at > standing * beside, share, 0.0)
+    of_each = zip(np.split(share, ends), np.split(own, ends), strict=True)
+    return np.array(
+        [np.median(shares[e >= min(_OUTSTANDING * e.max(), e.max())]) for shares, e in of_each]
     )
-    at, beside = local_energy(before, frequencies)
-    own = at - beside
-    starts = np.cumsum([0, *map(len, multiples[:-1])])
-    ends = np.append(starts[1:], len(at))
-    chosen = [a + int(own[a:b].argmax()) for a, b in zip(starts, ends, strict=True)]
-    at, beside = local_energy(after, frequencies[chosen])
-    share = (at - beside) / np.maximum(own[chosen], np.finfo(np.float32).tiny)
-    return np.where(at > standing * beside, share, 0.0)
 
 
 def _edges(channel: Channel) -> torch.Tensor:

@@ -116,8 +116,9 @@ def find_waves(
             changed |= channels[i] is not finished
         if not changed:
             break
-    yield "detect", "looking what is left behind"
-    return [explained(channel) for channel in channels]
+    for i, channel in enumerate(channels):
+        channels[i] = yield from explained(channel)
+    return channels
 
 
 def _grown(

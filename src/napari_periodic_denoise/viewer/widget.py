@@ -30,6 +30,11 @@ NOISE_MODELS = [
     ("Added to the picture", "additive"),
     ("Follows the brightness", "multiplicative"),
 ]
+REMAINDERS = [
+    ("Nothing more", "none"),
+    ("Stripes in one direction", "stripes"),
+    ("Quasi-periodic noise", "quasi-periodic"),
+]
 SENSITIVITIES = [
     ("Lowest: 1 in 100 000", 1e-5),
     ("Low: 1 in 10 000", 1e-4),
@@ -87,6 +92,17 @@ class PeriodicNoiseDock(Container[Widget]):
                 "flickering light or the dots of a print."
             ),
         )
+        self.remainder = ComboBox(
+            choices=REMAINDERS,
+            tooltip=(
+                "What else is taken away, once the waves are.\n"
+                "Stripes in one direction: of any width and strength, not evenly spaced, as\n"
+                "curtains or shadows are; the direction is found.\n"
+                "Quasi-periodic noise: keeps about to a period, but not to its crests, such as a\n"
+                "weave or interference that wanders.\n"
+                "A specimen that is itself striped or woven is harmed: look at the noise layer."
+            ),
+        )
         self.sensitivity = ComboBox(
             choices=SENSITIVITIES,
             value=DEFAULT_SENSITIVITY,
@@ -98,7 +114,11 @@ class PeriodicNoiseDock(Container[Widget]):
             ),
         )
         self.more = Container[Widget](
-            widgets=[_row("Noise", self.noise_model), _row("Sensitivity", self.sensitivity)],
+            widgets=[
+                _row("Noise", self.noise_model),
+                _row("Also remove", self.remainder),
+                _row("Sensitivity", self.sensitivity),
+            ],
             labels=False,
             visible=False,
         )
@@ -121,7 +141,8 @@ class PeriodicNoiseDock(Container[Widget]):
             tooltip=(
                 "The waves that the noise consists of: from crest to crest, direction (0° are\n"
                 "vertical stripes, 90° horizontal ones), and how far they raise and lower the\n"
-                "picture. All about them is in the layers' metadata."
+                "picture; and how much of the picture's variance all else was that was taken\n"
+                "away. All about them is in the layers' metadata."
             ),
         )
         for words in (self.status, self.found):
@@ -218,6 +239,7 @@ class PeriodicNoiseDock(Container[Widget]):
             options={
                 "method": self.method.value,
                 "noise_model": self.noise_model.value,
+                "remainder": self.remainder.value,
                 "sensitivity": self.sensitivity.value,
             },
             on_step=self._on_step,
@@ -311,7 +333,7 @@ class PeriodicNoiseDock(Container[Widget]):
 def _row(label: str, choice: Widget) -> Container[Widget]:
     # magicgui's own labels are not aligned in napari's larger font
     words = Label(value=label)
-    words.min_width = 80
+    words.min_width = 95
     row = Container[Widget](widgets=[words, choice], layout="horizontal", labels=False)
     row.margins = (0, 0, 0, 0)
     return row
