@@ -408,7 +408,9 @@ def quick_demo(monkeypatch):
     def nothing(image, **options):
         yield engine.Progress("detect", 0, 1, "looking")
         zero = np.zeros(image.shape, np.float32)
-        return engine.NoiseEstimate(zero, image, (), {}, 0.0, 0.0, ())
+        return engine.NoiseEstimate(
+            zero, image, (), {"method": "aligned", "remainder": "none"}, 0.0, 0.0, ()
+        )
 
     monkeypatch.setattr(engine, "iter_estimate_noise", nothing)
 

@@ -13,7 +13,7 @@ def results():
     image = np.random.default_rng(0).integers(0, 255, (200, 160)).astype(np.uint8)
     wave = (20 * np.cos(0.3 * np.indices(image.shape).sum(axis=0))).astype(np.float32)
     found, nothing = (
-        NoiseEstimate(noise, pixels, (), {}, float(noise.any()), 0.0, ())
+        NoiseEstimate(noise, pixels, (), {"method": "aligned"}, float(noise.any()), 0.0, ())
         for noise, pixels in ((wave, image), (0 * wave.T, image.T))
     )
     return [

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,6 @@ from napari_periodic_denoise.noise.fit import (
     polish_waves,
     sample_area,
     sample_gradient,
-    shares,
     unfitted,
 )
 
@@ -128,19 +125,3 @@ def test_an_area_is_sampled_where_it_is():
     few = sample_area(image, area, 400, 0, 1e-5)
     assert 100 < len(few) <= 128 * 128
     assert few.counted.sum() > 0
-
-
-def test_shares_tell_which_waves_an_area_has():
-    frequencies = np.array([[0.11, 0.07], [0.031, -0.2], [0.2, 0.13]])
-    coefficients = np.array([0.8 - 0.3j, 0.2 + 0.4j, 0.5])
-    everywhere, elsewhere, turned = (
-        wave(*f, c) for f, c in zip(frequencies, coefficients, strict=True)
-    )
-    elsewhere[:60, :60] = 0
-    turned[:60, :60] = wave(*frequencies[2], 0.4j)[:60, :60]
-    area = torch.zeros(SHAPE, dtype=torch.bool)
-    area[:60, :60] = True
-    image = tensor(specimen() * ~area.numpy() + everywhere + elsewhere + turned)
-    fit = replace(unfitted(frequencies), coefficients=coefficients)
-    found = shares(sample_area(image, area, 10**6, 0, 1e-5), fit)
-    np.testing.assert_allclose(found, [1, 0, 0.8], atol=0.03)

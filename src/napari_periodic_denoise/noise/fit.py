@@ -358,39 +358,6 @@ def evidence(sample: GradientSample, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
     return per_block.sum(1), consensus
 
 
-def shares(sample: GradientSample, fit: Fit) -> np.ndarray:
-    """How much of each wave's amplitude the sample's pixels show.
-
-    Parameters
-    ----------
-    sample : GradientSample
-        Of an area of the image with the waves, where nothing else is seen.
-    fit : Fit
-        K waves, of the whole image.
-
-    Returns
-    -------
-    ndarray of float64, shape (K,)
-        Amplitude that fits the area best by least squares, the other waves subtracted, as a
-        share of the wave's own: about one where the area has the wave, at whatever phase, and
-        about zero where it has not.
-    """
-    count = len(fit)
-    normal, moment = np.zeros((count, 2, 2)), np.zeros((count, 2, 1))
-    coefficients = _parts(fit.coefficients, sample.gradient.device)
-    for columns, gradient, counted, _ in _bands(sample, fit.frequencies):
-        residual = (gradient - (coefficients @ columns.flatten(1)).view_as(gradient)) * counted
-        pair = columns.view(2, count, -1).transpose(0, 1)
-        weighted = pair * counted.flatten()
-        normal += (weighted @ pair.transpose(1, 2)).cpu().double().numpy()
-        moment += (pair @ residual.flatten()[:, None]).cpu().double().numpy()
-    floor = _NEGLIGIBLE * np.trace(normal, axis1=1, axis2=2) + np.finfo(np.float64).tiny
-    change = np.linalg.solve(normal + floor[:, None, None] * np.eye(2), moment)[..., 0]
-    local = fit.coefficients + change[:, 0] + 1j * change[:, 1]
-    share: np.ndarray = np.abs(local) / np.maximum(np.abs(fit.coefficients), np.finfo(float).tiny)
-    return share
-
-
 def _step(sample: GradientSample, fit: Fit, softening: float, *, move: bool) -> tuple[Fit, float]:
     """One reweighted least squares step; ``move``: of the frequencies as well.
 

@@ -27,7 +27,7 @@ from napari_periodic_denoise.noise.fit import (
     subtracted,
     unfitted,
 )
-from napari_periodic_denoise.noise.gain import GainFit, fit_gain, flatten
+from napari_periodic_denoise.noise.gain import GainFit, fit_gain, flatten, noise_of
 from napari_periodic_denoise.noise.model import (
     APART,
     FINAL_PIXELS,
@@ -64,6 +64,7 @@ _OUTSTANDING = 0.05  # of the strongest harmonic's energy, from which others are
 # what is left stands out of its surroundings so many times; in clipped differences, and plain.
 _LEFT, _GONE = 1 / 4, 1.8
 _MOSTLY_LEFT, _STANDING = 0.6, 8.0
+_SHOWN = 0.5  # of a wave, that an area of noise alone must show
 _DOUBT = 60.0  # nats that the lowest order may be short of on few pixels, and pay on all
 _SIDEBAND = 16.0  # cycles across the image, within which waves may be parts of a changing one
 _SIDEBAND_STRENGTH = 0.5  # of the carrier's amplitude, at most
@@ -81,7 +82,7 @@ def finish(channel: Channel) -> Steps:
     for step, fit in enumerate(polish_waves(full, found.fit, *_FINISH)):
         yield "fit", f"refining {plural(len(fit))}, step {step + 1} of {_FINISH[1]}"
         found = replace(found, fit=fit)
-    found, rejected = believed(full, found, channel.shown(channel.before_constant()))
+    found, rejected = believed(full, found)
     return replace(channel, found=found, rejected=(*channel.rejected, *rejected))
 
 
@@ -122,8 +123,7 @@ def _filled(channel: Channel, few: GradientSample) -> Channel:
     grown = Found(
         fit_waves(few, fit), np.concatenate([found.false_alarms, alarms]), np.zeros(len(fit))
     )
-    seen = channel.shown(channel.before_constant())
-    return replace(channel, found=believed(few, grown, seen)[0])
+    return replace(channel, found=believed(few, grown)[0])
 
 
 def fold(channel: Channel) -> Steps:
@@ -334,23 +334,49 @@ def explained(channel: Channel) -> Steps:
     shared = (channel.found.fit.ties != 0).astype(int)
     together = shared @ shared.T > 0
     energy = np.abs(channel.found.fit.coefficients) ** 2
-    gains, others = len(channel.gains), len(channel.gains) + len(channel.settled)
+    others = len(channel.gains) + len(channel.settled)
     drop[others:] = together @ (energy * drop[others:]) > 0.5 * (together @ energy)
-    kept = replace(
+    reason = "{:.0%} of it would be left: less regular than noise, it may be the specimen's"
+    return _without(channel, drop, [reason.format(min(share, 1)) for share in left])
+
+
+def shown(channel: Channel) -> Steps:
+    """Drop the waves that an area of noise alone does not show: they are the specimen's.
+
+    This comes last. Until then they are fitted like all others, or they would disturb these.
+    """
+    waves = channel.waves()
+    if channel.exemplar is None or not waves:
+        return channel
+    area = channel.exemplar
+    rest = area.of(channel.residual()).gradient * area.counted
+    shares = np.empty(len(waves))
+    for i, wave in enumerate(waves):
+        yield "detect", "looking what the exemplar shows"
+        own = area.of(noise_of(channel.pixels, [wave])).gradient * area.counted
+        energy = own.square().sum().clamp_min(torch.finfo(torch.float32).tiny)
+        shares[i] = 1 + float((rest * own).sum() / energy)
+    reason = "the exemplar shows {:.0%} of it: it is the specimen's"
+    reasons = [reason.format(min(max(share, 0), 1)) for share in shares]
+    return _without(channel, shares < _SHOWN, reasons)
+
+
+def _without(channel: Channel, drop: NDArray[np.bool_], reasons: list[str]) -> Channel:
+    """Return the channel without some of its waves, and why."""
+    gains, others = len(channel.gains), len(channel.gains) + len(channel.settled)
+    waves = channel.waves()
+    rejected = (
+        Rejected(waves[i].frequency, waves[i].false_alarms, reasons[i])
+        for i in np.flatnonzero(drop)
+    )
+    return replace(
         channel,
         gains=channel.gains.take(~drop[:gains]),
         dark=None if drop[:gains].all() else channel.dark,
         settled=tuple(np.array(channel.settled, dtype=object)[~drop[gains:others]]),
         found=channel.found.take(~drop[others:]),
+        rejected=(*channel.rejected, *rejected),
     )
-    reason = (
-        "{:.0f}% of it would be left behind: less regular than noise, it may be the specimen's"
-    )
-    rejected = (
-        Rejected(waves[i].frequency, waves[i].false_alarms, reason.format(100 * min(left[i], 1)))
-        for i in np.flatnonzero(drop)
-    )
-    return replace(kept, rejected=(*channel.rejected, *rejected))
 
 
 def _left(
@@ -398,8 +424,7 @@ def _reconsidered(channel: Channel) -> Channel:
     channel = refitted(channel)
     if not len(channel.found):
         return channel
-    image = channel.before_constant()
-    found, rejected = believed(channel.sample.of(image), channel.found, channel.shown(image))
+    found, rejected = believed(channel.sample.of(channel.before_constant()), channel.found)
     return replace(channel, found=found, rejected=(*channel.rejected, *rejected))
 
 

@@ -21,7 +21,6 @@ from napari_periodic_denoise.noise.fit import (
     polish_waves,
     sample_area,
     sample_gradient,
-    shares,
     unfitted,
 )
 from napari_periodic_denoise.noise.gain import flatten
@@ -39,7 +38,6 @@ REFIT = (0.5, 3)
 _OVERWHELMING = 50.0  # times the needed evidence
 _UNEVEN = 2 / 3  # of the consensus, which is then enough
 _RELATED = 1 / 2  # of the consensus, which is enough where other waves share the bases
-_SHOWN = 0.5  # of its amplitude, that an area of noise alone must show of a wave
 _EXEMPLAR_PIXELS = 60_000
 _VISIBLE = 0.25  # grey levels, under which a wave can be an artefact of rounding another
 
@@ -187,10 +185,6 @@ class Channel:
         """The image without the waves, but with the constant ones that are added."""
         return self._without(self.settled)
 
-    def shown(self, image: torch.Tensor) -> GradientSample | None:
-        """What the exemplar shows of another image of the same shape."""
-        return None if self.exemplar is None else self.exemplar.of(image)
-
     def counted(self, maps: torch.Tensor) -> torch.Tensor:
         """Differences, shape (2, H − 1, W − 1), without those of pixels at the image's limits.
 
@@ -239,9 +233,7 @@ def needed(sample: GradientSample) -> float:
     return EVIDENCE_PER_LOG_PIXEL * math.log(len(sample))
 
 
-def believed(
-    sample: GradientSample, found: Found, exemplar: GradientSample | None = None
-) -> tuple[Found, tuple[Rejected, ...]]:
+def believed(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejected, ...]]:
     """Tell which waves pay for themselves, all over the image, and are no rounding.
 
     Parameters
@@ -249,8 +241,6 @@ def believed(
     sample : GradientSample
         Of the image with these waves.
     found : Found
-    exemplar : GradientSample, optional
-        Of the same image, where only noise is seen, which has to show the waves.
 
     Returns
     -------
@@ -271,9 +261,7 @@ def believed(
     twin = (distances(found.fit.frequencies, sample.shape) < APART) & (
         strength[:, None] < strength
     )
-    shown = np.ones(len(found)) if exemplar is None else shares(exemplar, found.fit)
     tests = (
-        (shown < _SHOWN, "the exemplar shows {shown:.0%} of it: it is the specimen's"),
         (nats <= needed(sample), "saves {nats:.0f} nats of the {needed:.0f} it has to"),
         (consensus <= agreed, "parts of the image disagree: t = {t:.1f}, not above {agreed:.1f}"),
         (
@@ -286,7 +274,6 @@ def believed(
     rejected = []
     for i in np.flatnonzero(~keep):
         reason = next(text for failed, text in tests if failed[i]).format(
-            shown=shown[i],
             nats=nats[i],
             needed=needed(sample),
             t=consensus[i],

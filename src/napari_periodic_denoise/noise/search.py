@@ -31,6 +31,7 @@ from napari_periodic_denoise.noise.kinds import (
     modulate,
     multiply,
     plural,
+    shown,
 )
 from napari_periodic_denoise.noise.look import Look
 from napari_periodic_denoise.noise.model import (
@@ -117,7 +118,8 @@ def find_waves(
         if not changed:
             break
     for i, channel in enumerate(channels):
-        channels[i] = yield from explained(channel)
+        seen = yield from explained(channel)
+        channels[i] = yield from shown(seen)
     return channels
 
 
@@ -216,5 +218,5 @@ def _examined(
         size *= _WIDEN
         few = left.central(size).first(SEARCH_PIXELS)
         *_, fit = polish_waves(few, fit, *_APPROACH)
-    accepted, rejected = believed(left, replace(trial, fit=fit), channel.shown(residual))
+    accepted, rejected = believed(left, replace(trial, fit=fit))
     return accepted, (*hopeless, *rejected)
