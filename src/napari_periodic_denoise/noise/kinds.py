@@ -155,8 +155,7 @@ def fold(channel: Channel) -> Steps:
         false_alarms=float(found.false_alarms[members].min()),
         evidence=float(found.evidence[members].sum() + fit.saved),
     )
-    folded = replace(others, settled=(*channel.settled, wave))
-    return channel if _contradicted(folded, channel) else _reconsidered(folded)
+    return _reconsidered(replace(others, settled=(*channel.settled, wave)))
 
 
 def multiply(channel: Channel, *, forced: bool) -> Steps:
@@ -231,8 +230,7 @@ def _multiplied(channel: Channel, clean: torch.Tensor, carrier: int, *, forced: 
             return channel
     # what a wave that multiplies does to a specimen was found as waves beside it
     gains = replace(gains, fit=fit.waves)
-    multiplying = replace(channel, found=found.take(~parts), gains=gains, dark=fit.dark)
-    return channel if _contradicted(multiplying, channel) else _reconsidered(multiplying)
+    return _reconsidered(replace(channel, found=found.take(~parts), gains=gains, dark=fit.dark))
 
 
 def _middle(image: torch.Tensor) -> torch.Tensor:
@@ -278,22 +276,18 @@ def modulate(channel: Channel) -> Steps:
             fit = yield from _enveloped(own.first(count), wave, before + doubt)
             if fit is None:
                 break
-        changed = channel
-        if fit is not None:
-            changing = wave_at_centre(
-                wave.fit.frequencies[0],
-                fit.coefficients,
-                shape,
-                false_alarms=float(found.false_alarms[parts].min()),
-                evidence=float(found.evidence[parts].sum() + before - fit.description),
-            )
-            settled = (*channel.settled, changing)
-            changed = replace(channel, found=found.take(~parts), settled=settled)
-        if changed is channel or _contradicted(changed, channel):
+        if fit is None:
             suspect &= ~parts
             failures += 1
             continue
-        channel = changed
+        changing = wave_at_centre(
+            wave.fit.frequencies[0],
+            fit.coefficients,
+            shape,
+            false_alarms=float(found.false_alarms[parts].min()),
+            evidence=float(found.evidence[parts].sum() + before - fit.description),
+        )
+        channel = replace(channel, found=found.take(~parts), settled=(*channel.settled, changing))
         suspect, near = suspect[~parts], near[~parts][:, ~parts]
     return channel
 
@@ -305,7 +299,7 @@ def explained(channel: Channel) -> Steps:
     to pay for itself, but no wave and no envelope fits it: much stays at its frequency.
     """
     waves = channel.waves()
-    if not waves or channel.exemplar is not None:  # which has told already
+    if not waves:
         return channel
     # a specimen may share a harmonic with a profile, but not the most of them
     multiples = [range(1, _HARMONICS + 1 if wave.profile else 2) for wave in waves]
@@ -426,15 +420,6 @@ def _reconsidered(channel: Channel) -> Channel:
         return channel
     found, rejected = believed(channel.sample.of(channel.before_constant()), channel.found)
     return replace(channel, found=found, rejected=(*channel.rejected, *rejected))
-
-
-def _contradicted(channel: Channel, rival: Channel) -> bool:
-    """Whether an exemplar of the noise is described shorter by the rival's waves."""
-    own, other = channel.shown(channel.residual()), rival.shown(rival.residual())
-    if own is None or other is None:
-        return False
-    saved = description_length(own, own.gradient, 0) - description_length(other, other.gradient, 0)
-    return saved > needed(own)
 
 
 def _among(frequency: Float, others: tuple[Float, ...], shape: Shape) -> bool:
