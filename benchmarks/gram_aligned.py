@@ -1,6 +1,10 @@
 """What the Gram term adds to the L1 fit of waves, and the L1 term to the Gram matrices.
 
-``python -m benchmarks.gram_aligned [--network NAME] [--weights PATH] [--random] [--layers N]``
+From waves that are a little off; with ``--estimate`` from those of the aligned method, through
+`estimate_noise`, where a flat patch of the image is the exemplar.
+
+``python -m benchmarks.gram_aligned [--network NAME] [--weights PATH] [--random] [--layers N]
+[--estimate]``
 """
 
 from __future__ import annotations
@@ -8,11 +12,13 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.families import Array, bundled, rejection
+from napari_periodic_denoise import estimate_noise
 from napari_periodic_denoise.noise.gram_aligned import noise_grams, refine_waves
 from napari_periodic_denoise.noise.networks import (
     LAYER_WEIGHTS,
@@ -23,7 +29,7 @@ from napari_periodic_denoise.noise.networks import (
 from napari_periodic_denoise.noise.waves import Wave, synthesize
 
 IMAGES = ("camera", "cell", "retina", "coins", "moon", "grass")
-SIZE, EXEMPLAR = 256, 128
+SIZE, EXEMPLAR, PATCH = 256, 128, 72
 GRAM_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 10.0)
 STEPS = 25
 
@@ -75,6 +81,40 @@ def refined(
             return found
 
 
+def fading(phase: float) -> Array:
+    """A wave half as strong again at the top as at the bottom."""
+    return (0.6 + 0.4 * np.cos(np.pi * Y / SIZE)) * pattern("sinusoid", phase)
+
+
+def estimates(network: dict[str, Any]) -> None:
+    """Print mean and worst rejection in dB of both methods, without and with an exemplar."""
+    patch = slice(0, PATCH), slice(0, PATCH)
+    exemplar = [(1, 1, PATCH - 1, PATCH - 1)]
+    refined = {"method": "gram_aligned", **network}
+    ways: list[dict[str, Any]] = [{}, refined, {"exemplar": exemplar, **refined}]
+    kinds = {**{case: pattern(case, 0.4) for case in CASES}, "fading wave": fading(0.4)}
+    print(
+        "| noise | Gaussian σ | aligned | gram_aligned | with an exemplar |\n|---|---|---|---|---|"
+    )
+    for kind, noise in kinds.items():
+        for sigma in (0.0, 0.02):
+            rows = []
+            for name in IMAGES:
+                clean = bundled(name, SIZE)
+                clean[patch] = clean[patch].mean()
+                random = np.random.default_rng(0).normal(0, sigma, clean.shape)
+                image = np.round(255 * (0.6 * clean + 0.2 + random) + noise).clip(0, 255)
+                rows.append(
+                    [
+                        rejection(estimate_noise(image.astype(np.uint8), **way).noise, noise)
+                        for way in ways
+                    ]
+                )
+            means = zip(np.mean(rows, 0), np.min(rows, 0), strict=True)
+            shown = " | ".join(f"{mean:.1f} / {worst:.1f}" for mean, worst in means)
+            print(f"| {kind} | {sigma} | {shown} |", flush=True)
+
+
 def main() -> None:
     """Print noise rejection in dB, of the start and for each weight of the Gram term."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -82,14 +122,15 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="file of the ImageNet weights")
     parser.add_argument("--random", action="store_true", help="random weights")
     parser.add_argument("--layers", type=int, default=3, help="of the five, the shallow ones")
+    parser.add_argument("--estimate", action="store_true", help="through estimate_noise")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    network = load_network(
-        options.network,
-        tuple(LAYER_WEIGHTS)[: options.layers],
-        weights="random" if options.random else "imagenet",
-        weights_path=options.weights,
-    )
+    layers = tuple(LAYER_WEIGHTS)[: options.layers]
+    weights = "random" if options.random else "imagenet"
+    if options.estimate:
+        chosen = {"features": options.network, "layers": layers, "steps": STEPS}
+        return estimates({**chosen, "weights": weights, "weights_path": options.weights})
+    network = load_network(options.network, layers, weights=weights, weights_path=options.weights)
     print(f"{options.network}, {', '.join(network.layers)}; dB, {SIZE}², 8 bits\n")
     heads = "".join(f" γ={weight:g} |" for weight in GRAM_WEIGHTS)
     print(f"| noise | image | start |{heads} seconds |\n|{'---|' * (4 + len(GRAM_WEIGHTS))}")

@@ -1,4 +1,4 @@
-"""Textbook synthesis, aligned waves, and aligned waves with a Gram term, on one noisy image.
+"""Textbook synthesis, aligned waves, and aligned waves refined by Gram matrices, side by side.
 
 ``python -m benchmarks.methods [--weights PATH] [--steps N] [--optimizer NAME] [--check]``
 """
@@ -8,25 +8,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.families import Array, bundled, rejection
-from napari_periodic_denoise import Wave, estimate_noise
-from napari_periodic_denoise.noise.gram_aligned import noise_grams, refine_waves
-from napari_periodic_denoise.noise.networks import Network, load_network, robust_range
-from napari_periodic_denoise.noise.texture import synthesize_texture
-from napari_periodic_denoise.noise.waves import synthesize
+from napari_periodic_denoise import estimate_noise
 
-SIZE, EXEMPLAR = 256, 128
+SIZE = 256
+EXEMPLAR = [(0, 0, 64, 64)]  # the camera's sky
 FREQUENCY = (0.061, 0.083)
 MOST_TEXTBOOK, LEAST_ALIGNED = 1.0, 35.0  # dB
-
-T = TypeVar("T")
 
 
 def sinusoid(phase: float) -> Array:
@@ -42,34 +36,6 @@ def noisy(name: str = "camera") -> tuple[np.ndarray, Array]:
     return np.clip(np.round(image), 0, 255).astype(np.uint8), noise
 
 
-def result(run: Generator[Any, None, T]) -> T:
-    """Run a generator to its end."""
-    while True:
-        try:
-            next(run)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-
-
-def textbook(image: np.ndarray, network: Network, optimizer: str, steps: int) -> np.ndarray:
-    """Texture with the image's Gram matrices."""
-    pixels = torch.from_numpy(image.astype(np.float32))
-    return result(synthesize_texture(pixels, network, optimizer=optimizer, steps=steps)).numpy()
-
-
-def with_gram(
-    image: np.ndarray, waves: tuple[Wave, ...], network: Network, exemplar: np.ndarray
-) -> np.ndarray:
-    """Refine the waves against the Gram matrices of noise alone."""
-    pixels = torch.from_numpy(image.astype(np.float32))
-    shown = robust_range(pixels)
-    with torch.no_grad():
-        target = noise_grams(network, torch.from_numpy(exemplar.astype(np.float32)), shown)
-    refined = result(refine_waves(pixels, waves, network, target, shown))
-    return synthesize(refined, (SIZE, SIZE)).numpy()
-
-
 def main() -> int:
     """Print noise rejection in dB and seconds of each."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -80,27 +46,27 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     weights = "imagenet" if options.weights else "random"
-    network = load_network("vgg16", weights=weights, weights_path=options.weights)
+    network = {"features": "vgg16", "weights": weights, "weights_path": options.weights}
+    synthesis = {"steps": options.steps, "optimizer": options.optimizer}
     image, noise = noisy()
-    waves = estimate_noise(image).waves
-    start = synthesize(waves, (SIZE, SIZE)).numpy()
 
     print(f"camera, {SIZE}², 8 bits, one sinusoid; VGG16, {weights} weights\n")
     print("| method | rejection, dB | correlation with the noise | seconds |\n|---|---|---|---|")
-    methods: dict[str, Callable[[], np.ndarray]] = {
-        f"textbook, {options.optimizer}, {options.steps} steps": lambda: textbook(
-            image, network, options.optimizer, options.steps
-        ),
-        "aligned": lambda: estimate_noise(image).noise,
-        "gram_aligned, target the estimate": lambda: with_gram(image, waves, network, start),
-        "gram_aligned, target an exemplar": lambda: with_gram(
-            image, waves, network, sinusoid(2.1)[:EXEMPLAR, :EXEMPLAR]
-        ),
+    methods: dict[str, dict[str, Any]] = {
+        f"texture, {options.optimizer}, {options.steps} steps": {
+            "method": "texture",
+            **network,
+            **synthesis,
+        },
+        "aligned": {},
+        "aligned, VGG16 features": network,
+        "gram_aligned": {"method": "gram_aligned", **network},
+        "gram_aligned, exemplar": {"method": "gram_aligned", "exemplar": EXEMPLAR, **network},
     }
     values = []
-    for name, method in methods.items():
+    for name, chosen in methods.items():
         begun = time.perf_counter()
-        found = method()
+        found = estimate_noise(image, **chosen).noise
         spent = time.perf_counter() - begun
         values.append(rejection(found, noise))
         alike = np.corrcoef(found.ravel(), noise.ravel())[0, 1]

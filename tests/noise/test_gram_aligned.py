@@ -126,12 +126,15 @@ def test_waves_that_multiply_or_have_hard_edges_stay(network):
     gain = replace(TRUTH, amplitude=0.1, dark=0.0)
     image = disc() + synthesize([TRUTH, profile], SHAPE)
     near = replace(TRUTH, frequency=(0.1104, 0.0698))
-    steps, waves = run(image, [profile, near], network, refine=refine_channel)
+    steps, waves = run(image, [profile, near], network, 1e-3, refine=refine_channel)
     assert waves[0] is profile
     assert error(waves[1:], [TRUTH]) < 0.3 * error([near], [TRUTH])
     assert steps
-    assert run(image, [profile, gain], network, refine=refine_channel) == ([], [profile, gain])
-    assert run(image, [], network, refine=refine_channel) == ([], [])
+    assert run(image, [profile, gain], network, 1e-3, refine=refine_channel) == (
+        [],
+        [profile, gain],
+    )
+    assert run(image, [], network, 1e-3, refine=refine_channel) == ([], [])
 
 
 def test_random_noise_of_an_exemplar_is_not_the_waves(network):
@@ -141,5 +144,7 @@ def test_random_noise_of_an_exemplar_is_not_the_waves(network):
     image = synthesize([TRUTH], SHAPE) + 8 * random + light
     image += disc() * (x > 40)
     exemplar = (0, 0, 64, 40)
-    _, waves = run(image, [TRUTH], network, refine=refine_channel, exemplar=exemplar, steps=20)
+    _, waves = run(
+        image, [TRUTH], network, 1e-3, refine=refine_channel, exemplar=exemplar, steps=20
+    )
     assert error(waves, [TRUTH]) < 0.05

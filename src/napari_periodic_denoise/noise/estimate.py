@@ -434,7 +434,7 @@ def _waves(
     for image, channel in zip(images, channels, strict=True):
         waves, left = channel.waves(), None
         if refine and waves:
-            waves = yield from _refined(image.pixels, waves, refine, mask)
+            waves = yield from _refined(image, waves, refine, mask)
             left = image.pixels - noise_of(image.pixels, waves)
         rest = None
         if remainder != "none":
@@ -449,13 +449,14 @@ def _waves(
 
 
 def _refined(
-    pixels: torch.Tensor, waves: list[Wave], refine: _Refinement, mask: Mask | None
+    image: Normalized, waves: list[Wave], refine: _Refinement, mask: Mask | None
 ) -> Generator[_Step, None, list[Wave]]:
     """Waves refined by the Gram matrices of noise alone."""
     run = refine_channel(
-        pixels,
+        image.pixels,
         waves,
         refine.network,
+        image.quantum,
         exemplar=None if mask is None else largest_rectangle(mask),
         layer_weights=refine.layer_weights,
         steps=refine.steps,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from napari_periodic_denoise.noise.features import gradient
+from napari_periodic_denoise.noise.fit import EVIDENCE_PER_LOG_PIXEL
 from napari_periodic_denoise.noise.gain import noise_of
 from napari_periodic_denoise.noise.networks import (
     LAYER_WEIGHTS,
@@ -76,6 +78,7 @@ def refine_channel(
     pixels: torch.Tensor,
     waves: Sequence[Wave],
     network: Network,
+    quantum: float,
     *,
     exemplar: tuple[int, int, int, int] | None = None,
     layer_weights: Mapping[str, float] = LAYER_WEIGHTS,
@@ -91,9 +94,11 @@ def refine_channel(
         are taken out of the image first.
     network : Network
         On the image's device.
+    quantum : float
+        Step between two grey levels.
     exemplar : tuple of int, optional
         Rectangle ``(y0, x0, y1, x1)`` where only noise is seen, which the target is taken of.
-        Without, it is taken of the waves themselves, all over as strong as on average.
+        Without, it is taken of the waves themselves.
     layer_weights, steps
         As for `refine_waves`.
 
@@ -105,7 +110,8 @@ def refine_channel(
     Returns
     -------
     list of Wave
-        In the order of the start.
+        In the order of the start; as they were, if refined they describe the image longer by
+        more than a wave has to save.
     """
     free = [i for i, w in enumerate(waves) if w.profile is None and w.dark is None]
     if not free:
@@ -116,15 +122,12 @@ def refine_channel(
     start = [waves[i] for i in free]
     area = exemplar or _middle(shape)
     seen = slice(area[0], area[2]), slice(area[1], area[3])
-    beside = None
-    if exemplar is None:
-        steady = [replace(wave, envelope=None) for wave in start]
-        noise = synthesize(steady, shape, pixels.device)[seen]
-    else:
-        noise = _levelled(pixels[seen])
+    noise, beside = synthesize(start, shape, pixels.device)[seen], None
+    if exemplar is not None:
         # What is not periodic has Gram matrices of its own. Turned around, it is as strong, but
         # no longer where it was: what the waves have missed of themselves they can still take up.
-        beside = _levelled(noise - synthesize(start, shape, pixels.device)[seen]).flip(0, 1)
+        whole = _levelled(pixels[seen])
+        noise, beside = whole, _levelled(whole - noise).flip(0, 1)
     with torch.no_grad():
         target = noise_grams(network, noise, shown)
     refined = yield from refine_waves(
@@ -136,8 +139,11 @@ def refine_channel(
         area,
         beside,
         layer_weights=layer_weights,
+        quantum=quantum,
         steps=steps,
     )
+    if _lost(pixels, start, refined, quantum) > EVIDENCE_PER_LOG_PIXEL * math.log(pixels.numel()):
+        return list(waves)
     found = list(waves)
     for i, wave in zip(free, refined, strict=True):
         found[i] = wave
@@ -155,6 +161,7 @@ def refine_waves(
     *,
     layer_weights: Mapping[str, float] = LAYER_WEIGHTS,
     gram_weight: float = 0.3,
+    quantum: float = 0.0,
     steps: int = STEPS,
 ) -> Generator[RefineStep, None, list[Wave]]:
     """Refine amplitude, phase and frequency of waves by what is known of the noise.
@@ -184,6 +191,8 @@ def refine_waves(
         See `texture.gram_loss`.
     gram_weight : float
         γ; 0 leaves the Gram term out. Above one, the border of a small target tells too.
+    quantum : float
+        Step between two grey levels, below which a difference tells nothing.
     steps : int
         Of L-BFGS, at most; ends earlier when the loss has settled.
 
@@ -202,7 +211,8 @@ def refine_waves(
     with torch.no_grad():
         residual = (edges - _gradient(moved.noise())).abs()
         scale = float(residual.mean())
-        bulk = max(_BULK * float(residual.median()), _LEAST_BULK * float(edges.abs().mean()))
+        least = max(_LEAST_BULK * float(edges.abs().mean()), quantum)
+        bulk = max(_BULK * float(residual.median()), least)
     y0, x0, y1, x1 = area or _middle((pixels.shape[0], pixels.shape[1]))
     parts = (0.0, 0.0)
 
@@ -289,6 +299,24 @@ class _Waves:
             envelope, shift = self.parameters[2 * number : 2 * number + 2]
             frequency = torch.tensor(wave.frequency, dtype=torch.float64) + shift / (3 * size)
             yield wave, torch.view_as_complex(envelope), frequency
+
+
+def _lost(
+    pixels: torch.Tensor, before: Sequence[Wave], after: Sequence[Wave], quantum: float
+) -> float:
+    """Nats by which other waves make the description of an image's gradient longer."""
+    shape = (pixels.shape[0], pixels.shape[1])
+    spread = [
+        float(
+            gradient(pixels - synthesize(waves, shape, pixels.device))
+            .square_()
+            .add_(quantum**2)
+            .sqrt_()
+            .mean()
+        )
+        for waves in (before, after)
+    ]
+    return 2 * pixels.numel() * math.log(spread[1] / spread[0])
 
 
 def _middle(shape: tuple[int, int]) -> tuple[int, int, int, int]:

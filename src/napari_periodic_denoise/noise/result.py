@@ -76,7 +76,7 @@ class NoiseEstimate:
     @property
     def summary(self) -> str:
         """The result in one line, for a person."""
-        if self.settings["method"] == "texture":
+        if self.settings.get("method") == "texture":
             return "a texture that repeats what the image repeats, but elsewhere: it has no phase"
         share = f"removed {100 * self.removed_variance:.1f}% of the variance"
         rest = f"{self.settings['remainder']} noise" if self.remainder_variance else ""
@@ -95,7 +95,7 @@ class NoiseEstimate:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should look at before the result is used, each in a sentence."""
-        if self.settings["method"] == "texture":
+        if self.settings.get("method") == "texture":
             return (
                 "A texture has no phase: its crests fall anywhere, and the image less the "
                 "texture is for comparison only.",
