@@ -69,7 +69,10 @@ def test_a_random_wave_on_a_random_image_is_recovered(seed, h, w, frequency, ang
     strongest = estimate.waves[0]
     assert strongest.amplitude == pytest.approx(a, rel=1e-2)
     assert strongest.period == pytest.approx(1 / frequency, rel=1e-3)
-    np.testing.assert_allclose(estimate.cleaned, image - estimate.noise, atol=1e-6)
+    # where crests fall onto pixels, many have the least intensity: they pass for clipped
+    within = (image > image.min()) & (image < image.max())
+    taken = image - estimate.noise
+    np.testing.assert_allclose(estimate.cleaned[within], taken[within], atol=1e-6)
 
 
 @settings(max_examples=20)

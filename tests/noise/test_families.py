@@ -100,3 +100,20 @@ def test_lattices_are_told_from_harmonics():
     assert not in_lattices(np.array([ONE, 2 * ONE, 3 * ONE]), SHAPE).any()
     assert not in_lattices(np.array([ONE, OTHER]), SHAPE).any()
     assert in_lattices(np.empty((0, 2)), SHAPE).tolist() == []
+
+
+def test_the_fundamental_is_told_by_its_sharpest_harmonics():
+    base, shape = np.array([0.011, 0.043]), (512, 512)
+    multiples = np.array([1, 3, 5, 7])
+    frequencies = multiples[:, None] * base
+    frequencies[0] += 0.03 / 512  # many times as much at the seventh
+    found = fundamental(frequencies, 1 / multiples, shape)
+    assert found is not None
+    assert np.abs((np.abs(found[0]) - base) * 512).max() < 0.01
+    assert found[1].all()
+
+
+def test_waves_of_one_direction_are_no_lattice():
+    frequencies = np.array([[1, 0], [2, 0], [1.371, 0], [2.371, 0], [0.629, 0]]) @ [ONE, OTHER]
+    _, ties = tie(frequencies, np.array([9, 5, 8, 3, 2]), SHAPE)
+    assert (np.count_nonzero(ties, axis=1) == 1).all()

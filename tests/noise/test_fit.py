@@ -75,7 +75,7 @@ def test_evidence_tells_a_wave_from_none_and_everywhere_from_somewhere():
     }.items():
         noisy = image + np.random.default_rng(0).normal(0, 0.3, SHAPE)
         sample = sample_gradient(tensor(noisy), 10**6, 0, 1e-5)
-        nats, consensus = evidence(sample, fit_waves(sample, frequency))
+        nats, consensus = evidence([sample], [fit_waves(sample, frequency)])
         results[name] = float(nats[0]), float(consensus[0])
     assert results["everywhere"][0] > 500
     assert results["everywhere"][1] > CONSENSUS

@@ -244,6 +244,19 @@ def local_energy(features: torch.Tensor, frequencies: np.ndarray) -> tuple[np.nd
     return energy[:, 0], np.median(energy[:, 1:], 1)
 
 
+def independent_energy(features: torch.Tensor) -> float:
+    """Energy that `local_energy` would find everywhere if pixels were independent.
+
+    Parameters
+    ----------
+    features : Tensor of float32, shape (C, H, W)
+    """
+    window = 1.0
+    for length in features.shape[1:]:
+        window *= float(hann(length // _CONSENSUS_BLOCKS, features.device).square().sum())
+    return window * float(features.square().mean((1, 2)).sum())
+
+
 def _block_energy(features: torch.Tensor, frequencies: np.ndarray) -> torch.Tensor:
     """Energy at each frequency in each of 4×4 parts of the image, shape (K, 16)."""
     blocks = _CONSENSUS_BLOCKS

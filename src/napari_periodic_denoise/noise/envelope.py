@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -9,8 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_periodic_denoise.noise.fit import GradientSample, description_length
-from napari_periodic_denoise.noise.waves import Order, modulated_phasors
+from napari_periodic_denoise.noise.fit import (
+    NATS_PER_UNKNOWN,
+    GradientSample,
+    description_length,
+)
+from napari_periodic_denoise.noise.waves import Order, lowest_alias, modulated_phasors
 
 # Orders are tried along each of these paths for as long as the description gets shorter:
 # change of any direction, change from line to line of either scan direction.
@@ -46,6 +51,7 @@ def choose_envelope(
     frequency: NDArray[np.float64],
     coefficient: complex,
     description: float,
+    clumped: float = 1.0,
 ) -> Generator[Order, None, EnvelopeFit | None]:
     """Fit a carrier with a smooth envelope, of the order that describes the gradient shortest.
 
@@ -59,6 +65,9 @@ def choose_envelope(
         Its complex amplitude as a wave that does not change, at the image's centre.
     description : float
         Length of the description to beat.
+    clumped : float
+        Spectrum of the specimen's clipped differences around the carrier, in units of that of
+        independent ones. By so many nats an unknown can pay by chance (Takeuchi 1976).
 
     Yields
     ------
@@ -79,7 +88,7 @@ def choose_envelope(
                 break
             yield order
             start = [[coefficient]] if last is None else last.coefficients
-            fit = fit_envelope(sample, frequency, order, start)
+            fit = fit_envelope(sample, frequency, order, start, clumped)
             if last is not None and fit.description >= last.description:
                 break
             last = fit
@@ -93,6 +102,7 @@ def fit_envelope(
     frequency: NDArray[np.float64],
     order: Order,
     start: object,
+    clumped: float = 1.0,
 ) -> EnvelopeFit:
     """Fit the envelope of a carrier by iteratively reweighted least squares.
 
@@ -108,6 +118,8 @@ def fit_envelope(
         ``(J, K)``, the largest j and k.
     start : array-like of complex, shape (J' + 1, K' + 1)
         Coefficients of a fit of any order.
+    clumped : float
+        See `choose_envelope`.
 
     Returns
     -------
@@ -132,7 +144,12 @@ def fit_envelope(
         softening = max(_SHRINK * softening, bulk, sample.quantum)
     both = coefficients.cpu().double().numpy()
     fitted = both[0] + 1j * both[1]
-    return EnvelopeFit(fitted, description_length(sample, residual, 2 * fitted.size))
+    # Independent differences save half a nat with any unknown, those of a smooth specimen more.
+    # Of these as many are drawn as of all pixels.
+    density = len(sample) / math.prod(sample.shape)
+    worth = 1 + density * (clumped - 1)
+    unknowns = 2 * fitted.size * max(1.0, worth / (NATS_PER_UNKNOWN * math.log(len(sample))))
+    return EnvelopeFit(fitted, description_length(sample, residual, unknowns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,5 +225,5 @@ def _factors(sample: GradientSample, frequency: NDArray[np.float64], order: Orde
 
 def _fits(order: Order, frequency: NDArray[np.float64], shape: tuple[int, int]) -> bool:
     """Whether an envelope changes more slowly than its carrier, and than the pixels."""
-    slower = max(order) <= float(np.hypot(*(frequency * shape)))
+    slower = max(order) <= float(np.hypot(*(lowest_alias(frequency) * shape)))
     return slower and all(j * _LEAST_PIXELS <= n for j, n in zip(order, shape, strict=True))

@@ -7,13 +7,14 @@ import numbers
 import os
 import reprlib
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from napari_periodic_denoise.device import resolve_device
+from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled, in_place
 from napari_periodic_denoise.noise.exemplar import (
     LEAST_PIXELS,
     Mask,
@@ -29,11 +30,8 @@ from napari_periodic_denoise.noise.images import (
     Normalized,
     as_image,
     normalize,
-    settle_limited,
-    subtract,
 )
 from napari_periodic_denoise.noise.look import MAPS, Look, look_at
-from napari_periodic_denoise.noise.model import Rejected
 from napari_periodic_denoise.noise.networks import (
     LAYER_WEIGHTS,
     WEIGHTS,
@@ -48,7 +46,7 @@ from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
 from napari_periodic_denoise.noise.search import find_waves
 from napari_periodic_denoise.noise.texture import MAX_SIZE, OPTIMIZERS, synthesize_texture
 from napari_periodic_denoise.noise.texture import STEPS as TEXTURE_STEPS
-from napari_periodic_denoise.noise.waves import Wave, in_units
+from napari_periodic_denoise.noise.waves import Wave
 from napari_periodic_denoise.vision import NETWORKS
 
 __all__ = ["NoiseEstimate", "Progress", "estimate_noise", "iter_estimate_noise"]
@@ -332,37 +330,18 @@ def iter_estimate_noise(
         try:
             stage, message, planes = next(run)
         except StopIteration as end:
-            found: list[_Found] = end.value
+            found: list[ChannelNoise] = end.value
             break
         done = min(done + 1, total - 2)
-        preview = None if planes is None else _in_place(planes, channel_axis)
+        preview = None if planes is None else in_place(planes, channel_axis)
         yield Progress(stage, done, total, message, preview)
 
     yield Progress("subtract", total - 1, total, "subtracting the noise")
-    noise = np.zeros(channels.shape, dtype=np.float32)
-    cleaned = channels.copy()
-    waves: list[Wave] = []
-    removed = left = whole = 0.0
-    for i, (channel, image_of, own) in enumerate(zip(channels, images, found, strict=True)):
-        unit = image_of.unit
-        whole += unit**2 * float(image_of.pixels.var())
-        if not own.waves and own.rest is None:
-            continue
-        pattern = noise_of(image_of.pixels, own.waves)
-        if own.rest is not None:
-            pattern.add_(own.rest)
-            left += unit**2 * float(own.rest.var())
-        removed += float(pattern.mul_(unit).var())
-        noise[i] = pattern.cpu().numpy()
-        cleaned[i] = subtract(channel, noise[i])
-        if image_of.limited is not None:
-            settle_limited(cleaned[i], channel, noise[i], image_of.limited)
-        waves += (replace(in_units(wave, unit, image_of.centre), channel=i) for wave in own.waves)
-
-    estimate = NoiseEstimate(
-        noise=_in_place(noise, channel_axis),
-        cleaned=_in_place(cleaned, channel_axis),
-        waves=tuple(sorted(waves, key=_strength)),
+    estimate = assembled(
+        channels,
+        images,
+        found,
+        channel_axis=channel_axis,
         settings={
             "method": method,
             "features": features,
@@ -381,22 +360,10 @@ def iter_estimate_noise(
             "device": str(where),
             "seed": int(seed),
         },
-        removed_variance=min(1.0, removed / whole) if whole else 0.0,
-        remainder_variance=min(1.0, left / whole) if whole else 0.0,
-        rejected=tuple({r.frequency: r for own in found for r in own.rejected}.values()),
         gram=_grams(images, features, network) if gram else {},
     )
     yield Progress("subtract", total, total, estimate.summary)
     return estimate
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """Noise of one channel, in the unit of its pixels: waves, and what is no sum of few."""
-
-    waves: list[Wave]
-    rest: torch.Tensor | None
-    rejected: tuple[Rejected, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -418,7 +385,7 @@ def _waves(
     sensitivity: float,
     seed: int,
     mask: Mask | None,
-) -> Generator[_Step, None, list[_Found]]:
+) -> Generator[_Step, None, list[ChannelNoise]]:
     """Waves of each channel, and what is left of noise that is no sum of few."""
     area = None if mask is None else torch.from_numpy(mask).to(images[0].pixels.device)
     search = find_waves(
@@ -430,7 +397,7 @@ def _waves(
         exemplar=area,
     )
     channels = yield from _without_preview(search)
-    found: list[_Found] = []
+    found: list[ChannelNoise] = []
     for image, channel in zip(images, channels, strict=True):
         waves, left = channel.waves(), None
         if refine and waves:
@@ -444,7 +411,7 @@ def _waves(
                 find_remainder(left, image.quantum, sensitivity, kind=kind)
             )
             rest = rest if bool(rest.any()) else None
-        found.append(_Found(waves, rest, channel.rejected))
+        found.append(ChannelNoise(waves, rest, channel.rejected))
     return found
 
 
@@ -483,11 +450,11 @@ def _texture(
     steps: int,
     max_size: int,
     seed: int,
-) -> Generator[_Step, None, list[_Found]]:
+) -> Generator[_Step, None, list[ChannelNoise]]:
     """Texture of the three channels of RGB together, or of each one by itself, less its mean."""
     groups = [images] if len(images) == 3 else [[image] for image in images]
     preview = np.zeros((len(images), *images[0].pixels.shape), dtype=np.float32)
-    found: list[_Found] = []
+    found: list[ChannelNoise] = []
     for group in groups:
         # differences from one centre, which float32 can tell even of large intensities
         centre = group[0].centre
@@ -516,7 +483,7 @@ def _texture(
             message = f"texture, step {step.step} of {step.steps}: loss {step.loss:.3g}"
             yield "fit", message, shown
         found += (
-            _Found([], (plane - plane.mean()) / image.unit)
+            ChannelNoise([], (plane - plane.mean()) / image.unit)
             for plane, image in zip(texture, group, strict=True)
         )
     return found
@@ -546,14 +513,6 @@ def _without_preview(run: Generator[tuple[str, str], None, T]) -> Generator[_Ste
             value: T = end.value
             return value
         yield stage, message, None
-
-
-def _in_place(planes: np.ndarray, channel_axis: int | None) -> np.ndarray:
-    """Channels, which are first, where the image has them."""
-    if channel_axis is None:
-        first: np.ndarray = planes[0]
-        return first
-    return np.ascontiguousarray(np.moveaxis(planes, 0, channel_axis))
 
 
 def _layer_weights(
@@ -597,11 +556,6 @@ def _check_layers(network: Network, method: str) -> None:
             f"layers={deepest!r} comes after a pooling, which folds frequencies: waves are found "
             "by conv1_1 and conv1_2"
         )
-
-
-def _strength(wave: Wave) -> tuple[bool, float]:
-    """Order of the waves: those that multiply, then the strongest first."""
-    return wave.dark is None, -wave.amplitude
 
 
 def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:

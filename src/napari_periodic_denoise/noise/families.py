@@ -7,6 +7,8 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_periodic_denoise.noise.waves import lowest_alias
+
 Float = NDArray[np.float64]
 
 _STRONGEST = 8  # waves that bases are sought among
@@ -69,6 +71,8 @@ def _richest(
     best, result = 0, None
     for chosen in [*((i,) for i in order), *itertools.combinations(order, 2)]:
         bases = frequencies[list(chosen)]
+        if len(bases) == 2 and _parallel(*lowest_alias(bases)):
+            continue
         reach = _HARMONICS if len(chosen) == 1 else _LATTICE
         ties = places(frequencies, bases, reach, shape)
         score = int((ties.any(1) & (strengths >= 0)).sum()) - len(chosen)
@@ -97,7 +101,7 @@ def places(frequencies: Float, bases: Float, reach: int, shape: tuple[int, int])
     points = combinations(len(bases), reach)
     points = np.concatenate([points, -points])
     points = points[np.argsort(np.abs(points).sum(1), kind="stable")]
-    difference = (frequencies[:, None] - points @ bases + 0.5) % 1 - 0.5
+    difference = lowest_alias(frequencies[:, None] - points @ bases)
     near = np.hypot(*np.moveaxis(difference * shape, 2, 0)) < _NEAR
     # the lowest of the combinations that fit
     ties: Float = np.where(near.any(1)[:, None], points[near.argmax(1)], 0.0)
@@ -142,9 +146,8 @@ def vacant(bases: Float, ties: Float, shape: tuple[int, int]) -> Float:
             place = np.zeros(len(bases))
             place[partners] = point
             frequency = place @ bases
-            folded = (frequency + 0.5) % 1 - 0.5
             apart = distances(np.concatenate([frequency[None], taken]), shape)[0, 1:]
-            if np.hypot(*(folded * shape)) > _NEXT and apart.min() > _NEXT:
+            if np.hypot(*(lowest_alias(frequency) * shape)) > _NEXT and apart.min() > _NEXT:
                 places.append(place)
                 taken = np.concatenate([taken, frequency[None]])
     return np.array(places).reshape(-1, len(bases))
@@ -168,7 +171,7 @@ def distances(frequencies: Float, shape: tuple[int, int]) -> Float:
     """
     least = np.full((len(frequencies), len(frequencies)), np.inf)
     for sign in (1, -1):
-        difference = (frequencies[:, None] - sign * frequencies + 0.5) % 1 - 0.5
+        difference = lowest_alias(frequencies[:, None] - sign * frequencies)
         least = np.minimum(least, np.hypot(*np.moveaxis(difference * shape, 2, 0)))
     return least
 
@@ -192,12 +195,15 @@ def in_lattices(frequencies: Float, shape: tuple[int, int]) -> NDArray[np.bool_]
     for chosen in itertools.combinations(range(len(frequencies)), 3):
         f, g, h = frequencies[list(chosen)]
         for one, other in ((g, h), (-g, h), (g, -h), (-g, -h)):
-            missing = np.hypot(*(((f + one + other + 0.5) % 1 - 0.5) * size))
+            missing = np.hypot(*(lowest_alias(f + one + other) * size))
             # waves of one direction are harmonics, as of stripes
-            across = abs(f[0] * g[1] - f[1] * g[0]) / np.hypot(*f) / np.hypot(*g)
-            if missing < _DISTORTED and across > _ACROSS:
+            if missing < _DISTORTED and not _parallel(f, g):
                 members[list(chosen)] = True
     return members
+
+
+def _parallel(f: Float, g: Float) -> bool:
+    return bool(abs(f[0] * g[1] - f[1] * g[0]) <= _ACROSS * np.hypot(*f) * np.hypot(*g))
 
 
 def fundamental(
@@ -240,4 +246,13 @@ def fundamental(
     *_, base, members = min(
         (result for result in results if result[0] > 0.999 * most), key=lambda result: result[1]
     )
-    return base, members
+    return _averaged(base, frequencies, strengths, shape), members
+
+
+def _averaged(base: Float, frequencies: Float, strengths: Float, shape: tuple[int, int]) -> Float:
+    """Base frequency of harmonics: the more exact, the stronger and the higher one is."""
+    multiples = places(frequencies, base[None], _HARMONICS, shape)[:, 0]
+    missed = lowest_alias(frequencies - multiples[:, None] * base)
+    weights = strengths**2 * multiples
+    averaged: Float = base + weights @ missed / (weights @ multiples)
+    return averaged

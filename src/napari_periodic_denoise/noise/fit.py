@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ _START = 3.0  # mean magnitudes of the gradient
 _SHRINK = 0.5
 _BULK = 0.5  # median magnitudes of the residual
 _STEPS = 8
+_CHANCE = 2.0  # nats that an amplitude and a phase save without a wave: twice the mean
 _BLOCKS = 8  # per axis, over which a wave's evidence must agree
 _LEAST_LINES = 128
 _BAND = 1 << 14  # pixels of four waves worked on at once, few enough for the processor's cache
@@ -250,12 +251,11 @@ def fit_waves(sample: GradientSample, start: Fit) -> Fit:
     -------
     Fit
     """
-    fit = unfitted(start.bases, start.ties)
-    softening = _START * float(sample.gradient.abs().mean())
+    fits = [unfitted(start.bases, start.ties)]
+    softenings = [_START * float(sample.gradient.abs().mean())]
     for _ in range(_STEPS):
-        fit, bulk = _step(sample, fit, softening, move=False)
-        softening = max(_SHRINK * softening, bulk)
-    return fit
+        fits, softenings = _step([sample], fits, softenings, move=False)
+    return fits[0]
 
 
 def polish_waves(
@@ -280,12 +280,34 @@ def polish_waves(
     Fit
         After each step.
     """
-    fit = start
-    softening *= float(sample.gradient.abs().mean())
-    for _ in range(steps):
-        fit, bulk = _step(sample, fit, softening, move=True)
-        softening = max(_SHRINK * softening, bulk)
+    for (fit,) in polish_together([sample], [start], softening, steps):
         yield fit
+
+
+def polish_together(
+    samples: Sequence[GradientSample], starts: Sequence[Fit], softening: float, steps: int
+) -> Iterator[list[Fit]]:
+    """`polish_waves` for several images that share frequencies, but not amplitudes and phases.
+
+    Parameters
+    ----------
+    samples : sequence of GradientSample
+        Of P images of one shape.
+    starts : sequence of Fit
+        Of each image; all with the same bases and ties.
+    softening, steps
+        As for `polish_waves`.
+
+    Yields
+    ------
+    list of Fit
+        After each step.
+    """
+    fits = list(starts)
+    softenings = [softening * float(sample.gradient.abs().mean()) for sample in samples]
+    for _ in range(steps):
+        fits, softenings = _step(samples, fits, softenings, move=True)
+        yield fits
 
 
 def subtracted(sample: GradientSample, fit: Fit) -> GradientSample:
@@ -298,7 +320,7 @@ def subtracted(sample: GradientSample, fit: Fit) -> GradientSample:
     return replace(sample, gradient=torch.cat(rest, 1))
 
 
-def description_length(sample: GradientSample, residual: torch.Tensor, unknowns: int) -> float:
+def description_length(sample: GradientSample, residual: torch.Tensor, unknowns: float) -> float:
     """Nats that a gradient's residual takes under a Laplace law, and the fit's unknowns.
 
     Parameters
@@ -307,8 +329,8 @@ def description_length(sample: GradientSample, residual: torch.Tensor, unknowns:
         Tells which differences are counted, and the quantum that magnitudes are softened by.
     residual : Tensor of float32, shape (2, m, n)
         What a fit leaves of the sample's gradient.
-    unknowns : int
-        Number of real unknowns of the fit.
+    unknowns : float
+        Number of real unknowns of the fit, or what they count for.
     """
     count = max(float(sample.counted.sum()), 2.0)
     magnitudes = residual.square().add_(sample.quantum**2).sqrt_().mul_(sample.counted)
@@ -316,8 +338,10 @@ def description_length(sample: GradientSample, residual: torch.Tensor, unknowns:
     return count * math.log(float(magnitudes.sum()) / count) + cost
 
 
-def evidence(sample: GradientSample, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
-    """By how much each wave shortens the image's description, and whether all parts agree.
+def evidence(
+    samples: Sequence[GradientSample], fits: Sequence[Fit]
+) -> tuple[np.ndarray, np.ndarray]:
+    """By how much each wave shortens the description of images, and whether all parts agree.
 
     Under a Laplace law of the clean image's gradient, the description of a residual r takes
     ``Σ |r| / b`` nats, b the mean magnitude: so count what is saved with the wave in against
@@ -327,18 +351,59 @@ def evidence(sample: GradientSample, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
 
     Parameters
     ----------
-    sample : GradientSample
-    fit : Fit
-        K waves.
+    samples : sequence of GradientSample
+        Of P images of one shape.
+    fits : sequence of Fit
+        The same K waves in each image.
 
     Returns
     -------
     nats : ndarray of float64, shape (K,)
-        A wave with four real unknowns is worth keeping above
-        ``EVIDENCE_PER_LOG_PIXEL · ln(len(sample))``.
+        All images together, those that are alike counted as one, less what chance gives each
+        further one's amplitude and phase.
+        Above ``EVIDENCE_PER_LOG_PIXEL · ln(len(sample))`` a wave is worth keeping.
     consensus : ndarray of float64, shape (K,)
-        Mean saving of 8×8 parts of the image, in units of its standard error.
+        Mean saving of 8×8 parts of the image, in units of its standard error. Each part is that
+        of all images.
     """
+    saved = np.zeros((len(fits[0]), _BLOCKS**2))
+    for sample, fit in zip(samples, fits, strict=True):
+        saved += _saved_in_parts(sample, fit)
+    if len(samples) > 1:
+        rest = [subtracted(sample, fit) for sample, fit in zip(samples, fits, strict=True)]
+        different = independent(rest)
+        saved *= different / len(samples)
+        saved -= _CHANCE * (different - 1) / _BLOCKS**2
+    error = saved.std(1, ddof=1) / _BLOCKS
+    consensus = saved.mean(1) / np.maximum(error, np.finfo(np.float64).tiny)
+    return saved.sum(1), consensus
+
+
+def independent(samples: Sequence[GradientSample]) -> float:
+    """How many images of independent pixels tell as much: one, if the specimen does not change.
+
+    Parameters
+    ----------
+    samples : sequence of GradientSample
+        Of the same pixels of P images.
+
+    Returns
+    -------
+    float
+        From 1 to P.
+    """
+    total = torch.zeros_like(samples[0].gradient)
+    energy = 0.0
+    for sample in samples:
+        clipped = sample.gradient.sign() * sample.counted
+        energy += float(clipped.square().sum())
+        total += clipped
+    alike = float(total.square().sum()) / max(energy, 1.0)
+    return len(samples) / min(max(alike, 1.0), float(len(samples)))
+
+
+def _saved_in_parts(sample: GradientSample, fit: Fit) -> np.ndarray:
+    """Nats that each wave saves in each of 8×8 parts of the image, shape (K, 64)."""
     count = len(fit)
     coefficients = _parts(fit.coefficients, sample.gradient.device)
     saved = torch.zeros(count, _BLOCKS, _BLOCKS, device=sample.gradient.device)
@@ -352,16 +417,50 @@ def evidence(sample: GradientSample, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
         magnitude += float((present * counted).sum())
         saved += _membership(y).T @ absent.sub_(present).mul_(counted).sum(1) @ _membership(x)
     mean = magnitude / max(float(sample.counted.sum()), 1.0)
-    per_block = saved.flatten(1).cpu().double().numpy() / max(mean, np.finfo(np.float32).tiny)
-    error = per_block.std(1, ddof=1) / _BLOCKS
-    consensus = per_block.mean(1) / np.maximum(error, np.finfo(np.float64).tiny)
-    return per_block.sum(1), consensus
+    nats: np.ndarray = saved.flatten(1).cpu().double().numpy()
+    nats /= max(mean, np.finfo(np.float32).tiny)
+    return nats
 
 
-def _step(sample: GradientSample, fit: Fit, softening: float, *, move: bool) -> tuple[Fit, float]:
-    """One reweighted least squares step; ``move``: of the frequencies as well.
+def _step(
+    samples: Sequence[GradientSample],
+    fits: Sequence[Fit],
+    softenings: Sequence[float],
+    *,
+    move: bool,
+) -> tuple[list[Fit], list[float]]:
+    """One reweighted least squares step; ``move``: of the shared frequencies as well.
 
-    Returns the next fit, and the least softening that the residual of the one before is worth.
+    Returns the next fits, and the softenings for the step after.
+    """
+    systems, moments, next_softenings = [], [], []
+    for sample, fit, softening in zip(samples, fits, softenings, strict=True):
+        system, moment, bulk = _equations(sample, fit, softening, move=move)
+        # magnitudes count in units of what is left of them in their own image
+        systems.append(system * softening)
+        moments.append(moment * softening)
+        next_softenings.append(max(_SHRINK * softening, bulk))
+    steps, shift = _solve(systems, moments, fits)
+    bases = fits[0].bases
+    if move:
+        largest = _LARGEST_STEP / np.abs(fits[0].ties).max(0)[:, None]
+        moved = np.clip(shift.reshape(2, -1).T, -largest, largest)
+        bases = bases + moved / np.array(samples[0].shape)
+    stepped = [
+        replace(fit, bases=bases, coefficients=fit.coefficients + step[0] + 1j * step[1])
+        for fit, step in zip(fits, steps, strict=True)
+    ]
+    return stepped, next_softenings
+
+
+def _equations(
+    sample: GradientSample, fit: Fit, softening: float, *, move: bool
+) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Normal equations of a step for one image: matrix, right side.
+
+    The unknowns are the real and the imaginary parts of the coefficients, then, with ``move``,
+    the bases' shifts along y and along x. Returned too is the least softening that the residual
+    is worth.
     """
     count = len(fit)
     unknowns = 2 * (count + len(fit.bases)) if move else 2 * count
@@ -385,34 +484,43 @@ def _step(sample: GradientSample, fit: Fit, softening: float, *, move: bool) -> 
         weighted = (columns * weight).flatten(1)
         normal += (weighted @ flat.T).cpu().double()
         moment += (weighted @ residual.flatten()).cpu().double()
-    step = _solve(normal, moment, fit)
-    moved = replace(
-        fit, coefficients=fit.coefficients + step[:count] + 1j * step[count : 2 * count]
-    )
-    if move:
-        largest = _LARGEST_STEP / np.abs(fit.ties).max(0)[:, None]
-        shift = np.clip(step[2 * count :].reshape(2, -1).T, -largest, largest)
-        moved = replace(moved, bases=fit.bases + shift / np.array(sample.shape))
-    return moved, bulk
+    return normal, moment, bulk
 
 
-def _solve(normal: torch.Tensor, moment: torch.Tensor, fit: Fit) -> np.ndarray:
-    """Solve the normal equations, damped along directions that the pixels can't tell apart.
+def _solve(
+    systems: Sequence[torch.Tensor], moments: Sequence[torch.Tensor], fits: Sequence[Fit]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solve the normal equations of images that share the bases' shifts.
 
-    A wave at the Nyquist frequency has only one phase, and no sideways shift: its other
-    columns are zero but for rounding, and must stay so when columns are scaled to equal size.
+    Damped along directions that the pixels can't tell apart: a wave at the Nyquist frequency
+    has only one phase, and no sideways shift. Its other columns are zero but for rounding, and
+    must stay so when columns are scaled to equal size.
+
+    Returns the steps of real and imaginary parts, shape (P, 2, K), and the shifts.
     """
-    count = len(fit)
-    diagonal = normal.diagonal().numpy()
-    energy = diagonal[: 2 * count].reshape(2, count).max(0)
-    sideways = (fit.ties**2).T @ ((np.pi * np.abs(fit.coefficients)) ** 2 * energy)
-    expected = np.concatenate([energy, energy, sideways, sideways])
-    floor = _NEGLIGIBLE * expected[: len(diagonal)] + np.finfo(np.float64).tiny
+    count = len(fits[0])
+    own, before = 2 * count, 2 * count * len(fits)
+    size = before + len(moments[0]) - own
+    joint = torch.zeros(size, size, dtype=torch.float64)
+    right = torch.zeros(size, dtype=torch.float64)
+    for i, (system, moment) in enumerate(zip(systems, moments, strict=True)):
+        at = torch.cat([torch.arange(own * i, own * (i + 1)), torch.arange(before, size)])
+        joint[at[:, None], at] += system
+        right[at] += moment
+    diagonal = joint.diagonal().numpy()
+    expected, sideways = [], 0.0
+    for system, fit in zip(systems, fits, strict=True):
+        energy = system.diagonal().numpy()[:own].reshape(2, count).max(0)
+        expected += [energy, energy]
+        sideways += (fit.ties**2).T @ ((np.pi * np.abs(fit.coefficients)) ** 2 * energy)
+    expected += [sideways, sideways]
+    floor = _NEGLIGIBLE * np.concatenate(expected)[: len(diagonal)] + np.finfo(np.float64).tiny
     scale = torch.from_numpy((diagonal + floor) ** -0.5)
-    system = normal * scale * scale[:, None]
+    system = joint * scale * scale[:, None]
     system.diagonal().add_(_RIDGE)
-    solution: np.ndarray = (torch.linalg.solve(system, moment * scale) * scale).numpy()
-    return solution
+    solution: np.ndarray = (torch.linalg.solve(system, right * scale) * scale).numpy()
+    steps, shift = np.split(solution, [own * len(fits)])
+    return steps.reshape(len(fits), 2, count), shift
 
 
 def _parts(coefficients: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -14,7 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_periodic_denoise.noise.detect import local_energy, local_excess
+from napari_periodic_denoise.noise.detect import (
+    independent_energy,
+    local_energy,
+    local_excess,
+)
 from napari_periodic_denoise.noise.envelope import EnvelopeFit, choose_envelope
 from napari_periodic_denoise.noise.families import distances, fundamental, tie, vacant
 from napari_periodic_denoise.noise.features import edges, gradient
@@ -214,7 +218,7 @@ def _multiplied(channel: Channel, clean: torch.Tensor, carrier: int, *, forced: 
         rest = own.of(clean if whole else _middle(clean)).gradient * own.levels(gain)
         unknowns = 4 * (len(channel.gains) + len(beside))
         before = description_length(own, rest, unknowns)
-        margin = needed(own) if whole else 0.0
+        margin = needed([own]) if whole else 0.0
         if not forced and fit.description > before - margin:
             return channel
     yield "fit", "fitting waves that follow the brightness"
@@ -252,7 +256,11 @@ def modulate(channel: Channel) -> Steps:
         channel.pixels.device,
         channel.found.fit.frequencies,
     )
-    excess = local_excess(_edges(channel), frequencies)
+    left = _edges(channel)
+    at, beside = local_energy(left, frequencies)
+    tiny = np.finfo(np.float32).tiny
+    excess = at / np.maximum(beside, tiny)
+    clumped = beside / max(independent_energy(left), tiny)
     near = distances(frequencies, shape) < _SIDEBAND
     strength = np.abs(channel.found.fit.coefficients)
     # a wave that changes leaves something behind, or was found with weaker ones at its sides
@@ -273,7 +281,9 @@ def modulate(channel: Channel) -> Steps:
         for count, doubt in ((SEARCH_PIXELS, _DOUBT), (FINAL_PIXELS, 0.0)):
             some = constant.first(count)
             before = description_length(some, some.gradient, unknowns)
-            fit = yield from _enveloped(own.first(count), wave, before + doubt)
+            fit = yield from _enveloped(
+                own.first(count), wave, before + doubt, float(clumped[carrier])
+            )
             if fit is None:
                 break
         if fit is None:
@@ -288,7 +298,7 @@ def modulate(channel: Channel) -> Steps:
             evidence=float(found.evidence[parts].sum() + before - fit.description),
         )
         channel = replace(channel, found=found.take(~parts), settled=(*channel.settled, changing))
-        suspect, near = suspect[~parts], near[~parts][:, ~parts]
+        suspect, near, clumped = suspect[~parts], near[~parts][:, ~parts], clumped[~parts]
     return channel
 
 
@@ -400,10 +410,10 @@ def _edges(channel: Channel) -> torch.Tensor:
 
 
 def _enveloped(
-    sample: GradientSample, wave: Found, description: float
+    sample: GradientSample, wave: Found, description: float, clumped: float = 1.0
 ) -> Generator[Progress, None, EnvelopeFit | None]:
     coefficient = complex(wave.fit.coefficients[0])
-    tries = choose_envelope(sample, wave.fit.frequencies[0], coefficient, description)
+    tries = choose_envelope(sample, wave.fit.frequencies[0], coefficient, description, clumped)
     while True:
         try:
             order = next(tries)
@@ -426,6 +436,6 @@ def _among(frequency: Float, others: tuple[Float, ...], shape: Shape) -> bool:
     return bool((distances(np.array([frequency, *others]), shape)[0, 1:] < APART).any())
 
 
-def plural(count: int) -> str:
+def plural(count: int, what: str = "wave") -> str:
     """``1 wave``, ``2 waves``."""
-    return "1 wave" if count == 1 else f"{count} waves"
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -25,7 +25,13 @@ from napari_periodic_denoise.noise.fit import (
 )
 from napari_periodic_denoise.noise.gain import flatten
 from napari_periodic_denoise.noise.images import Normalized
-from napari_periodic_denoise.noise.waves import Frequency, Wave, synthesize, wave_at_centre
+from napari_periodic_denoise.noise.waves import (
+    Frequency,
+    Wave,
+    lowest_alias,
+    synthesize,
+    wave_at_centre,
+)
 
 Shape = tuple[int, int]
 
@@ -228,67 +234,90 @@ def refitted(channel: Channel) -> Channel:
     return replace(channel, found=replace(channel.found, fit=fit))
 
 
-def needed(sample: GradientSample) -> float:
-    """Nats that a wave has to save in the description of a sample."""
-    return EVIDENCE_PER_LOG_PIXEL * math.log(len(sample))
+def needed(samples: Sequence[GradientSample]) -> float:
+    """Nats that a wave has to save in the description of samples."""
+    return EVIDENCE_PER_LOG_PIXEL * math.log(sum(map(len, samples)))
 
 
 def believed(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejected, ...]]:
-    """Tell which waves pay for themselves, all over the image, and are no rounding.
+    """Those of the waves that are noise, with their evidence, and why the others are not.
 
     Parameters
     ----------
     sample : GradientSample
         Of the image with these waves.
     found : Found
+    """
+    keep, nats, rejected = judged([sample], [found.fit], found.false_alarms)
+    return replace(found, evidence=nats).take(keep), rejected
+
+
+def judged(
+    samples: Sequence[GradientSample], fits: Sequence[Fit], false_alarms: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], tuple[Rejected, ...]]:
+    """Tell which waves pay for themselves, all over the image, and are no rounding.
+
+    Parameters
+    ----------
+    samples : sequence of GradientSample
+        Of P images with these waves.
+    fits : sequence of Fit
+        The same K waves in each image.
+    false_alarms : ndarray of float64, shape (K,)
 
     Returns
     -------
-    believed : Found
-        Those of the waves, with their evidence.
+    keep : ndarray of bool, shape (K,)
+    nats : ndarray of float64, shape (K,)
+        Evidence.
     rejected : tuple of Rejected
-        The others.
+        Those that are not kept.
     """
-    nats, consensus = evidence(sample, found.fit)
-    strength = np.abs(found.fit.coefficients)
+    fit, shape = fits[0], samples[0].shape
+    nats, consensus = evidence(samples, fits)
+    needs = needed(samples)
+    strength = np.sqrt(np.mean([np.abs(each.coefficients) ** 2 for each in fits], 0))
+    grey = np.sqrt(
+        np.mean(
+            [
+                np.abs(each.coefficients / sample.quantum) ** 2
+                for sample, each in zip(samples, fits, strict=True)
+            ],
+            0,
+        )
+    )
     # overwhelming evidence may be uneven: two waves close by are at first found as one that beats
-    agreed = np.where(nats > _OVERWHELMING * needed(sample), _UNEVEN * CONSENSUS, CONSENSUS)
+    agreed = np.where(nats > _OVERWHELMING * needs, _UNEVEN * CONSENSUS, CONSENSUS)
     # the company of waves that share a base is evidence too
-    shared = found.fit.ties != 0
+    shared = fit.ties != 0
     related = (shared * shared.sum(0)).max(1, initial=0) > 2
     agreed = np.where(related, _RELATED * CONSENSUS, agreed)
     # two waves that have moved onto each other describe one that changes
-    twin = (distances(found.fit.frequencies, sample.shape) < APART) & (
-        strength[:, None] < strength
-    )
+    twin = (distances(fit.frequencies, shape) < APART) & (strength[:, None] < strength)
     tests = (
-        (nats <= needed(sample), "saves {nats:.0f} nats of the {needed:.0f} it has to"),
+        (nats <= needs, "saves {nats:.0f} nats of the {needs:.0f} it has to"),
         (consensus <= agreed, "parts of the image disagree: t = {t:.1f}, not above {agreed:.1f}"),
         (
-            ~related & (strength < _VISIBLE * sample.quantum),
+            ~related & (grey < _VISIBLE),
             "{grey:.2f} grey levels, which rounding can make of another wave",
         ),
         (twin.any(1), "has moved onto a stronger wave"),
     )
-    keep = ~np.any([failed for failed, _ in tests], axis=0)
+    keep: NDArray[np.bool_] = ~np.any([failed for failed, _ in tests], axis=0)
     rejected = []
     for i in np.flatnonzero(~keep):
         reason = next(text for failed, text in tests if failed[i]).format(
-            nats=nats[i],
-            needed=needed(sample),
-            t=consensus[i],
-            agreed=agreed[i],
-            grey=strength[i] / sample.quantum,
+            nats=nats[i], needs=needs, t=consensus[i], agreed=agreed[i], grey=grey[i]
         )
-        fy, fx = found.fit.frequencies[i].tolist()
-        rejected.append(Rejected((fy, fx), float(found.false_alarms[i]), reason))
-    return replace(found, evidence=nats).take(keep), tuple(rejected)
+        fy, fx = fit.frequencies[i].tolist()
+        rejected.append(Rejected((fy, fx), float(false_alarms[i]), reason))
+    return keep, nats, tuple(rejected)
 
 
 def outside(frequency: Frequency | NDArray[np.float64], wave: Wave, shape: Shape) -> bool:
     """Whether a frequency lies outside what a wave, and its envelope, can take up."""
     reach = APART + np.array(wave.order) / 2
     return all(
-        np.hypot(*(((np.subtract(frequency, other) + 0.5) % 1 - 0.5) * shape / reach)) > 1
+        np.hypot(*(lowest_alias(np.subtract(frequency, other)) * shape / reach)) > 1
         for other in (np.array(wave.frequency), -np.array(wave.frequency))
     )

@@ -17,9 +17,10 @@ from napari_periodic_denoise.noise.detect import (
 from napari_periodic_denoise.noise.families import distances
 from napari_periodic_denoise.noise.features import edges
 from napari_periodic_denoise.noise.fit import (
+    GradientSample,
     evidence,
     fit_waves,
-    polish_waves,
+    polish_together,
     unfitted,
 )
 from napari_periodic_denoise.noise.images import Normalized
@@ -40,8 +41,8 @@ from napari_periodic_denoise.noise.model import (
     Channel,
     Found,
     Rejected,
-    believed,
     channel_of,
+    judged,
     needed,
     outside,
     refitted,
@@ -53,7 +54,7 @@ _ROUNDS = 40
 _BATCH = 8
 _TRIES = 2
 _HOPEFUL = 0.25  # share of the needed evidence that a rough fit must show
-_APPROACH = (3.0, 6)  # of a Gauss–Newton fit: softening at first, and steps
+APPROACH = (3.0, 6)  # of a Gauss–Newton fit: softening at first, and steps
 
 
 def find_waves(
@@ -169,7 +170,7 @@ def _grown(
                 if all(outside(c.frequency, w, shape) for w in waves[i])
                 and not _hopeless(c, channel)
             ]
-            accepted, rejected = _examined(channel, residuals[i], own)
+            (accepted,), rejected = examined([channel.sample.of(residuals[i])], own)
             channel = replace(channel, rejected=(*channel.rejected, *absent, *rejected))
             if len(accepted):
                 channel = refitted(replace(channel, found=channel.found.join(accepted)))
@@ -186,37 +187,47 @@ def _hopeless(candidate: Candidate, channel: Channel) -> bool:
     return int(near.sum()) >= _TRIES
 
 
-def _examined(
-    channel: Channel, residual: torch.Tensor, candidates: list[Candidate]
-) -> tuple[Found, tuple[Rejected, ...]]:
-    """Those of the candidates that pay for themselves, fitted to what is left of the image."""
-    trial = Found(
-        unfitted(np.array([candidate.frequency for candidate in candidates])),
-        np.array([candidate.false_alarms for candidate in candidates]),
-        np.zeros(len(candidates)),
-    )
+def examined(
+    samples: Sequence[GradientSample], candidates: Sequence[Candidate]
+) -> tuple[list[Found], tuple[Rejected, ...]]:
+    """Those of the candidates that pay for themselves, fitted to what is left of images.
+
+    Parameters
+    ----------
+    samples : sequence of GradientSample
+        Of images that share the waves' frequencies.
+    candidates : sequence of Candidate
+
+    Returns
+    -------
+    found : list of Found
+        The same waves in each image.
+    rejected : tuple of Rejected
+    """
+    alarms = np.array([candidate.false_alarms for candidate in candidates])
+    trial = unfitted(np.array([candidate.frequency for candidate in candidates]))
     if not candidates:
-        return trial, ()
-    left = channel.sample.of(residual)
+        return [Found(trial, alarms, alarms)] * len(samples), ()
     # a peak's frequency is not known well enough to follow the wave over a long image
     size = _SEARCH_SIZE
-    few = left.central(size).first(SEARCH_PIXELS)
-    trial = replace(trial, fit=fit_waves(few, trial.fit))
+    few = [sample.central(size).first(SEARCH_PIXELS) for sample in samples]
+    fits = [fit_waves(each, trial) for each in few]
     # a candidate off by a fraction of a cycle still saves a good part of what it can
-    nats, _ = evidence(few, trial.fit)
+    nats, _ = evidence(few, fits)
     hopeful = nats > _HOPEFUL * needed(few)
     hopeless = tuple(
         Rejected(candidate.frequency, candidate.false_alarms, "taking it away gains nothing")
         for candidate, keep in zip(candidates, hopeful, strict=True)
         if not keep
     )
-    trial = trial.take(hopeful)
-    if not len(trial):
-        return trial, hopeless
-    *_, fit = polish_waves(few, trial.fit, *_APPROACH)
-    while size < max(left.shape):
+    fits, alarms = [fit.take(hopeful) for fit in fits], alarms[hopeful]
+    if not len(alarms):
+        return [Found(fit, alarms, alarms) for fit in fits], hopeless
+    *_, fits = polish_together(few, fits, *APPROACH)
+    while size < max(samples[0].shape):
         size *= _WIDEN
-        few = left.central(size).first(SEARCH_PIXELS)
-        *_, fit = polish_waves(few, fit, *_APPROACH)
-    accepted, rejected = believed(left, replace(trial, fit=fit))
-    return accepted, (*hopeless, *rejected)
+        few = [sample.central(size).first(SEARCH_PIXELS) for sample in samples]
+        *_, fits = polish_together(few, fits, *APPROACH)
+    keep, nats, rejected = judged(samples, fits, alarms)
+    found = [Found(fit, alarms, nats).take(keep) for fit in fits]
+    return found, (*hopeless, *rejected)

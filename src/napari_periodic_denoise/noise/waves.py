@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 Frequency = tuple[float, float]
 Order = tuple[int, int]
@@ -100,6 +101,12 @@ class Wave:
         return plain
 
 
+def lowest_alias(frequency: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Frequencies less whole cycles per pixel, from -0.5 to 0.5, which pixels can't tell apart."""
+    lowest: NDArray[np.float64] = (frequency + 0.5) % 1 - 0.5
+    return lowest
+
+
 def wave_at_centre(
     frequency: np.ndarray,
     coefficients: np.ndarray,
@@ -128,7 +135,7 @@ def wave_at_centre(
     -------
     Wave
     """
-    fy, fx = (frequency + 0.5) % 1 - 0.5
+    fy, fx = lowest_alias(frequency)
     centre = (np.array(shape) - 1) / 2
     envelope = coefficients * np.exp(-2j * np.pi * float(frequency @ centre))
     if (fy, fx) < (0, 0):
