@@ -1,0 +1,109 @@
+"""From the noise of each channel to an estimate: subtracted, in the image's units and shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_periodic_denoise.noise.gain import noise_of
+from napari_periodic_denoise.noise.images import Normalized, settle_limited, subtract
+from napari_periodic_denoise.noise.model import Rejected
+from napari_periodic_denoise.noise.result import NoiseEstimate
+from napari_periodic_denoise.noise.waves import Wave, in_units
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelNoise:
+    """Noise of one channel, in the unit of its pixels.
+
+    Attributes
+    ----------
+    waves : list of Wave
+    rest : Tensor of float32, shape (H, W), or None
+        Noise that is no sum of few waves.
+    rejected : tuple of Rejected
+    """
+
+    waves: list[Wave]
+    rest: torch.Tensor | None = None
+    rejected: tuple[Rejected, ...] = field(default=())
+
+
+def assembled(
+    channels: NDArray[Any],
+    images: Sequence[Normalized],
+    found: Sequence[ChannelNoise],
+    *,
+    channel_axis: int | None,
+    settings: dict[str, Any],
+    gram: Mapping[str, np.ndarray],
+) -> NoiseEstimate:
+    """Take the noise away from each channel.
+
+    Parameters
+    ----------
+    channels : ndarray, shape (C, H, W)
+        Only read.
+    images : sequence of Normalized
+        Of each channel.
+    found : sequence of ChannelNoise
+        Of each channel.
+    channel_axis : int or None
+        Where the estimate has its channels; None for an image without.
+    settings, gram
+        See `NoiseEstimate`.
+    """
+    noise = np.zeros(channels.shape, dtype=np.float32)
+    cleaned = channels.copy()
+    waves: list[Wave] = []
+    removed = left = whole = 0.0
+    for i, (channel, image, own) in enumerate(zip(channels, images, found, strict=True)):
+        unit = image.unit
+        whole += unit**2 * float(image.pixels.var())
+        if not own.waves and own.rest is None:
+            continue
+        pattern = noise_of(image.pixels, own.waves)
+        if own.rest is not None:
+            pattern.add_(own.rest)
+            left += unit**2 * float(own.rest.var())
+        removed += float(pattern.mul_(unit).var())
+        noise[i] = pattern.cpu().numpy()
+        cleaned[i] = subtract(channel, noise[i])
+        if image.limited is not None:
+            settle_limited(cleaned[i], channel, noise[i], image.limited)
+        waves += (replace(in_units(wave, unit, image.centre), channel=i) for wave in own.waves)
+    return NoiseEstimate(
+        noise=in_place(noise, channel_axis),
+        cleaned=in_place(cleaned, channel_axis),
+        waves=tuple(sorted(waves, key=_strength)),
+        settings=settings,
+        removed_variance=min(1.0, removed / whole) if whole else 0.0,
+        remainder_variance=min(1.0, left / whole) if whole else 0.0,
+        rejected=tuple({r.frequency: r for own in found for r in own.rejected}.values()),
+        gram=gram,
+    )
+
+
+def in_place(planes: np.ndarray, channel_axis: int | None) -> np.ndarray:
+    """Channels, which are first, where the image has them.
+
+    Parameters
+    ----------
+    planes : ndarray, shape (C, H, W)
+    channel_axis : int or None
+        None for an image without channels.
+    """
+    if channel_axis is None:
+        first: np.ndarray = planes[0]
+        return first
+    return np.ascontiguousarray(np.moveaxis(planes, 0, channel_axis))
+
+
+def _strength(wave: Wave) -> tuple[bool, float]:
+    """Order of the waves: those that multiply, then the strongest first."""
+    return wave.dark is None, -wave.amplitude

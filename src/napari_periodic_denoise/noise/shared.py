@@ -1,0 +1,309 @@
+"""One model for all planes of a stack: which waves there are is told by many planes together.
+
+The spectral Gram matrices of sampled planes are summed, so that noise too weak for any one plane
+stands out; a wave has one frequency in all planes, and its own amplitude and phase in each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_periodic_denoise.noise.detect import Spectrum, find_peaks
+from napari_periodic_denoise.noise.families import distances
+from napari_periodic_denoise.noise.fit import (
+    GradientSample,
+    evidence,
+    fit_waves,
+    independent,
+    polish_together,
+    polish_waves,
+    sample_gradient,
+    subtracted,
+    unfitted,
+)
+from napari_periodic_denoise.noise.images import Normalized, as_image, normalize
+from napari_periodic_denoise.noise.kinds import Progress, plural
+from napari_periodic_denoise.noise.look import look_at
+from napari_periodic_denoise.noise.model import (
+    APART,
+    REFIT,
+    SEARCH_PIXELS,
+    Found,
+    Rejected,
+    judged,
+    nothing,
+)
+from napari_periodic_denoise.noise.search import APPROACH, examined
+from napari_periodic_denoise.noise.waves import Wave, synthesize
+
+Float = NDArray[np.float64]
+
+#: Reads a plane of a stack, given its number.
+Read = Callable[[int], Any]
+
+SAMPLED = 32  # planes, at most, that frequencies are found in
+_WINDOW = 6  # planes side by side that share their frequencies, though these drift
+_PIXELS = 200_000  # of each plane, that tell whether there is a wave
+_JOINT_PIXELS = 1_000_000  # of all planes, that frequencies are fitted to
+_PLANE_PIXELS = 40_000  # that amplitude and phase of one plane are fitted to
+_ROUNDS = 12
+_BATCH = 8
+_FINISH = (0.2, 5)  # of a Gauss–Newton fit: softening at first, and steps
+_WIDER = (1 / 4, 1 / 2, 1.0)  # of a plane's size, that a drifting wave is followed over
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedModel:
+    """Waves that the planes of a stack share.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        ``(H, W)`` of a plane.
+    planes : ndarray of int64, shape (Q,)
+        Planes at which frequencies are known, ascending; one, where these don't drift.
+    frequencies : ndarray of float64, shape (Q, K, 2)
+        Of each wave there, in cycles/pixel.
+    false_alarms, evidence : ndarray of float64, shape (K,)
+        See `Wave`; of all sampled planes together.
+    rejected : tuple of Rejected
+        Peaks of the summed spectrum that were not taken for waves, and why.
+    """
+
+    shape: tuple[int, int]
+    planes: NDArray[np.int64]
+    frequencies: Float
+    false_alarms: Float
+    evidence: Float
+    rejected: tuple[Rejected, ...]
+
+    @property
+    def drifts(self) -> bool:
+        """Whether frequencies change from plane to plane."""
+        return len(self.planes) > 1
+
+    def at(self, plane: int) -> Float:
+        """Frequencies in a plane, between those that are known; shape (K, 2)."""
+        flat = self.frequencies.reshape(len(self.planes), -1)
+        between = [np.interp(plane, self.planes, column) for column in flat.T]
+        return np.array(between, dtype=np.float64).reshape(-1, 2)
+
+
+def find_shared(
+    read: Read,
+    count: int,
+    *,
+    drifting: bool = False,
+    channel_axis: int | None = None,
+    features: str = "edges",
+    sensitivity: float,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Generator[Progress, None, SharedModel]:
+    """Find the waves that the planes of a stack share.
+
+    Planes are read one at a time, and again in each round of the search; of each only a sample
+    of its pixels is held.
+
+    Parameters
+    ----------
+    read : function of int to array-like, shape (H, W), or with one more axis of channels
+        Plane of that number.
+    count : int
+        Number of planes.
+    drifting : bool
+        Waves are found in a few planes in the middle, and followed from there through the
+        stack, by as much as a cycle across the image from one sampled plane to the next.
+    channel_axis : int, optional
+        Axis of a plane's channels, which count as planes.
+    features : {"edges", "cosines"}
+        What the spectra are taken of.
+    sensitivity : float
+        False alarms to expect, see `detect.find_peaks`.
+    seed : int
+        Of the random choice of pixels.
+    device : torch.device or str
+
+    Yields
+    ------
+    stage, message : str
+        What is done next.
+
+    Returns
+    -------
+    SharedModel
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a plane can't be taken, see `images.as_image`.
+    """
+    spread = np.unique(np.linspace(0, count - 1, min(count, SAMPLED)).round().astype(int))
+    chosen = spread
+    if drifting:
+        first = max(0, (count - _WINDOW) // 2)
+        chosen = np.arange(first, min(first + _WINDOW, count))
+
+    def images_of(plane: int) -> list[Normalized]:
+        array = as_image(read(plane), channel_axis)
+        channels = array[None] if channel_axis is None else array
+        return [normalize(channel, device) for channel in channels]
+
+    samples: list[GradientSample] = []
+    for plane in chosen:
+        yield "detect", f"reading plane {plane + 1}"
+        samples += (_sampled(image, seed, _PIXELS) for image in images_of(int(plane)))
+    shape, look, channels = samples[0].shape, look_at(features), len(samples) // len(chosen)
+    found = [nothing()] * len(samples)
+    rejected: tuple[Rejected, ...] = ()
+    for _ in range(_ROUNDS):
+        spectrum: Spectrum | None = None
+        for i, plane in enumerate(chosen):
+            yield "detect", f"looking for waves in plane {plane + 1} ({len(found[0])} found)"
+            own = found[i * channels : (i + 1) * channels]
+            for image, waves in zip(images_of(int(plane)), own, strict=True):
+                seen = look(_residual(image, waves), image.limited)
+                if spectrum is not None:
+                    seen.power.add_(spectrum.power)
+                spectrum = seen
+        assert spectrum is not None
+        yield "fit", f"fitting waves to {plural(len(chosen), 'plane')}"
+        rest = [subtracted(s, own.fit) for s, own in zip(samples, found, strict=True)]
+        looks = max(1, int(independent(rest)))
+        known = [*found[0].fit.frequencies, *(np.array(r.frequency) for r in rejected)]
+        candidates = [
+            candidate
+            for candidate in find_peaks(spectrum, sensitivity=sensitivity, looks=looks)
+            if (distances(np.array([candidate.frequency, *known]), shape)[0, 1:] > APART).all()
+        ]
+        if not candidates:
+            break
+        accepted, refused = examined(rest, candidates[:_BATCH])
+        rejected += refused
+        if len(accepted[0]):
+            found = [old.join(new) for old, new in zip(found, accepted, strict=True)]
+            found = yield from _refitted(samples, found, *REFIT)
+    if len(found[0]):
+        found = yield from _refitted(samples, found, *_FINISH)
+        keep, nats, refused = judged(samples, [own.fit for own in found], found[0].false_alarms)
+        found = [replace(own, evidence=nats).take(keep) for own in found]
+        rejected += refused
+    model = SharedModel(
+        shape=shape,
+        planes=np.array([chosen[len(chosen) // 2]]),
+        frequencies=found[0].fit.frequencies[None],
+        false_alarms=found[0].false_alarms,
+        evidence=found[0].evidence,
+        rejected=rejected,
+    )
+    if not drifting or not len(found[0]):
+        return model
+    return (yield from _followed(model, images_of, spread, seed))
+
+
+def waves_of_plane(model: SharedModel, plane: int, image: Normalized, seed: int = 0) -> list[Wave]:
+    """Waves of a model as they are in one plane.
+
+    Amplitude and phase are fitted, and, where frequencies drift, these too. A wave is left out
+    of a plane whose description it does not shorten.
+
+    Parameters
+    ----------
+    model : SharedModel
+    plane : int
+        Number of the plane.
+    image : Normalized
+        Its pixels.
+    seed : int
+        Of the random choice of pixels.
+
+    Returns
+    -------
+    list of Wave
+        In the unit of the image's pixels.
+    """
+    frequencies = model.at(plane)
+    if not len(frequencies):
+        return []
+    sample = _sampled(image, seed, _PLANE_PIXELS)
+    fit = fit_waves(sample, unfitted(frequencies))
+    if model.drifts:
+        *_, fit = polish_waves(sample, fit, *REFIT)
+    nats, _ = evidence([sample], [fit])
+    # that there is such a wave, the stack has shown
+    keep = nats > math.log(len(sample))
+    found = Found(fit, model.false_alarms, nats).take(keep)
+    return found.waves(model.shape)
+
+
+def _sampled(image: Normalized, seed: int, count: int) -> GradientSample:
+    """Differences of some of a plane's pixels; of the same ones in each plane."""
+    return sample_gradient(image.pixels, count, seed, image.quantum, image.limited)
+
+
+def _residual(image: Normalized, found: Found) -> torch.Tensor:
+    if not len(found):
+        return image.pixels
+    shape = image.pixels.shape[0], image.pixels.shape[1]
+    return image.pixels - synthesize(found.waves(shape), shape, image.pixels.device)
+
+
+def _refitted(
+    samples: Sequence[GradientSample], found: Sequence[Found], softening: float, steps: int
+) -> Generator[Progress, None, list[Found]]:
+    """Fit all waves again, to some of the samples, with the frequencies they share."""
+    few = [sample.first(_JOINT_PIXELS // len(samples)) for sample in samples]
+    fits = [own.fit for own in found]
+    for fits in polish_together(few, fits, softening, steps):  # noqa: B020 - each from the last
+        yield "fit", f"refining {plural(len(fits[0]))}"
+    return [replace(own, fit=fit) for own, fit in zip(found, fits, strict=True)]
+
+
+def _followed(
+    model: SharedModel,
+    images_of: Callable[[int], list[Normalized]],
+    planes: NDArray[np.int64],
+    seed: int,
+) -> Generator[Progress, None, SharedModel]:
+    """Model whose waves are followed from its plane to both ends of the stack."""
+    start = int(model.planes[0])
+    known = {start: model.frequencies[0]}
+    after = [int(plane) for plane in planes if plane > start]
+    before = [int(plane) for plane in planes[::-1] if plane < start]
+    for onward in (after, before):
+        last = [start]
+        for plane in onward:
+            yield "fit", f"following {plural(len(model.false_alarms))} to plane {plane + 1}"
+            expected = known[last[-1]]
+            if len(last) > 1:
+                rate = (known[last[-1]] - known[last[-2]]) / (last[-1] - last[-2])
+                expected = expected + rate * (plane - last[-1])
+            samples = [_sampled(image, seed, _PIXELS) for image in images_of(plane)]
+            known[plane] = _near(samples, expected)
+            last.append(plane)
+    order = sorted(known)
+    return replace(
+        model,
+        planes=np.array(order, dtype=np.int64),
+        frequencies=np.array([known[plane] for plane in order]),
+    )
+
+
+def _near(samples: Sequence[GradientSample], expected: Float) -> Float:
+    """Frequencies of waves in one plane's channels, near those expected there."""
+    fits = [unfitted(expected)] * len(samples)
+    for share in _WIDER:
+        # over fewer pixels a frequency may be off by more cycles across the image
+        part = [s.central(int(share * max(s.shape))).first(SEARCH_PIXELS) for s in samples]
+        fits = [fit_waves(sample, fits[0]) for sample in part]
+        *_, fits = polish_together(part, fits, *APPROACH)
+    nats, _ = evidence(part, fits)
+    seen = nats > math.log(sum(map(len, part)))
+    return np.where(seen[:, None], fits[0].frequencies, expected)
