@@ -259,7 +259,7 @@ def fit_waves(sample: GradientSample, start: Fit) -> Fit:
 
 
 def polish_waves(
-    sample: GradientSample, start: Fit, softening: float, steps: int
+    sample: GradientSample, start: Fit, softening: float, steps: int, *, move: bool = True
 ) -> Iterator[Fit]:
     """Minimise the same objective over amplitudes, phases and frequencies together.
 
@@ -274,18 +274,25 @@ def polish_waves(
         d of the first step, in mean magnitudes of the gradient: the larger, the further the
         start may be off.
     steps : int
+    move : bool
+        Whether frequencies are fitted too, or stay as they are.
 
     Yields
     ------
     Fit
         After each step.
     """
-    for (fit,) in polish_together([sample], [start], softening, steps):
+    for (fit,) in polish_together([sample], [start], softening, steps, move=move):
         yield fit
 
 
 def polish_together(
-    samples: Sequence[GradientSample], starts: Sequence[Fit], softening: float, steps: int
+    samples: Sequence[GradientSample],
+    starts: Sequence[Fit],
+    softening: float,
+    steps: int,
+    *,
+    move: bool = True,
 ) -> Iterator[list[Fit]]:
     """`polish_waves` for several images that share frequencies, but not amplitudes and phases.
 
@@ -295,7 +302,7 @@ def polish_together(
         Of P images of one shape.
     starts : sequence of Fit
         Of each image; all with the same bases and ties.
-    softening, steps
+    softening, steps, move
         As for `polish_waves`.
 
     Yields
@@ -306,7 +313,7 @@ def polish_together(
     fits = list(starts)
     softenings = [softening * float(sample.gradient.abs().mean()) for sample in samples]
     for _ in range(steps):
-        fits, softenings = _step(samples, fits, softenings, move=True)
+        fits, softenings = _step(samples, fits, softenings, move=move)
         yield fits
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled
 from napari_periodic_denoise.noise.detect import Spectrum, find_peaks
 from napari_periodic_denoise.noise.families import distances
 from napari_periodic_denoise.noise.fit import (
@@ -40,6 +41,7 @@ from napari_periodic_denoise.noise.model import (
     judged,
     nothing,
 )
+from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.search import APPROACH, examined
 from napari_periodic_denoise.noise.waves import Wave, synthesize
 
@@ -52,10 +54,11 @@ SAMPLED = 32  # planes, at most, that frequencies are found in
 _WINDOW = 6  # planes side by side that share their frequencies, though these drift
 _PIXELS = 200_000  # of each plane, that tell whether there is a wave
 _JOINT_PIXELS = 1_000_000  # of all planes, that frequencies are fitted to
-_PLANE_PIXELS = 40_000  # that amplitude and phase of one plane are fitted to
+_PLANE_PIXELS, _FEW = 120_000, 10_000  # that waves of one plane are fitted to, and at first
 _ROUNDS = 12
 _BATCH = 8
-_FINISH = (0.2, 5)  # of a Gauss–Newton fit: softening at first, and steps
+# of a Gauss–Newton fit: softening at first, and steps
+_FINISH, _SETTLE = (0.2, 5), (0.2, 2)
 _WIDER = (1 / 4, 1 / 2, 1.0)  # of a plane's size, that a drifting wave is followed over
 
 
@@ -208,39 +211,80 @@ def find_shared(
     return (yield from _followed(model, images_of, spread, seed))
 
 
-def waves_of_plane(model: SharedModel, plane: int, image: Normalized, seed: int = 0) -> list[Wave]:
-    """Waves of a model as they are in one plane.
+def estimate_plane(
+    model: SharedModel,
+    plane: int,
+    image: Any,  # noqa: ANN401 - anything array-like
+    *,
+    channel_axis: int | None = None,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> NoiseEstimate:
+    """Noise of one plane, of the waves that the stack has.
 
-    Amplitude and phase are fitted, and, where frequencies drift, these too. A wave is left out
-    of a plane whose description it does not shorten.
+    Amplitudes and phases are fitted, and, where frequencies drift, these too. A wave is left
+    out of a plane, or a channel, whose description it does not shorten.
 
     Parameters
     ----------
     model : SharedModel
     plane : int
         Number of the plane.
-    image : Normalized
+    image : array-like, shape (H, W), or with one more axis of channels
         Its pixels.
+    channel_axis : int, optional
+        Axis of the channels.
     seed : int
         Of the random choice of pixels.
+    device : torch.device or str
 
     Returns
     -------
-    list of Wave
-        In the unit of the image's pixels.
+    NoiseEstimate
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the plane can't be taken, see `images.as_image`, or is of another shape.
     """
+    array = as_image(image, channel_axis)
+    channels = array[None] if channel_axis is None else array
+    if channels.shape[1:] != model.shape:
+        raise ValueError(
+            f"the model is of planes of {model.shape[0]}×{model.shape[1]} pixels, and this one "
+            f"has {channels.shape[1]}×{channels.shape[2]}"
+        )
+    images = [normalize(channel, device) for channel in channels]
+    return assembled(
+        channels,
+        images,
+        [ChannelNoise(_waves_in(model, plane, each, seed)) for each in images],
+        channel_axis=channel_axis,
+        settings={
+            "method": "aligned",
+            "model": "drifting" if model.drifts else "shared",
+            "plane": int(plane),
+            "frequencies": model.at(plane).tolist(),
+            "channel_axis": channel_axis,
+            "device": str(device),
+            "seed": int(seed),
+        },
+        gram={},
+    )
+
+
+def _waves_in(model: SharedModel, plane: int, image: Normalized, seed: int) -> list[Wave]:
+    """Waves of the model as they are in one channel of a plane, in the unit of its pixels."""
     frequencies = model.at(plane)
     if not len(frequencies):
         return []
     sample = _sampled(image, seed, _PLANE_PIXELS)
-    fit = fit_waves(sample, unfitted(frequencies))
-    if model.drifts:
-        *_, fit = polish_waves(sample, fit, *REFIT)
+    fit = fit_waves(sample.first(_FEW), unfitted(frequencies))
+    *_, fit = polish_waves(sample, fit, *_SETTLE, move=model.drifts)
     nats, _ = evidence([sample], [fit])
     # that there is such a wave, the stack has shown
     keep = nats > math.log(len(sample))
-    found = Found(fit, model.false_alarms, nats).take(keep)
-    return found.waves(model.shape)
+    return Found(fit, model.false_alarms, nats).take(keep).waves(model.shape)
 
 
 def _sampled(image: Normalized, seed: int, count: int) -> GradientSample:
