@@ -55,8 +55,9 @@ def test_noise_of_half_the_strength_that_one_plane_reveals_is_found_in_many():
     assert not model.drifts
     assert model.frequencies.shape == (1, 1, 2)
     assert np.abs((np.abs(model.frequencies[0, 0]) - F) * SHAPE).max() < 0.1
-    for i in range(0, 2 * PLANES, 4):
-        assert rejection(estimate_plane(model, i, plane(i)).noise, wave(i, 2.5)) > 5
+    kept = [rejection(estimate_plane(model, i, plane(i)).noise, wave(i, 2.5)) for i in range(32)]
+    assert np.median(kept) > 10
+    assert np.mean(np.array(kept) > 5) > 0.8
 
 
 def test_a_stack_without_periodic_noise_has_no_waves():

@@ -55,6 +55,9 @@ _WINDOW = 6  # planes side by side that share their frequencies, though these dr
 _PIXELS = 200_000  # of each plane, that tell whether there is a wave
 _JOINT_PIXELS = 1_000_000  # of all planes, that frequencies are fitted to
 _PLANE_PIXELS, _FEW = 120_000, 10_000  # that waves of one plane are fitted to, and at first
+# nats that a wave must save in a plane, now that the stack has shown it; chance, whose law is
+# exponential, does so in one of 400 planes
+_TOLD = 6.0
 _ROUNDS = 12
 _BATCH = 8
 # of a Gauss–Newton fit: softening at first, and steps
@@ -282,9 +285,7 @@ def _waves_in(model: SharedModel, plane: int, image: Normalized, seed: int) -> l
     fit = fit_waves(sample.first(_FEW), unfitted(frequencies))
     *_, fit = polish_waves(sample, fit, *_SETTLE, move=model.drifts)
     nats, _ = evidence([sample], [fit])
-    # that there is such a wave, the stack has shown
-    keep = nats > math.log(len(sample))
-    return Found(fit, model.false_alarms, nats).take(keep).waves(model.shape)
+    return Found(fit, model.false_alarms, nats).take(nats > _TOLD).waves(model.shape)
 
 
 def _sampled(image: Normalized, seed: int, count: int) -> GradientSample:
