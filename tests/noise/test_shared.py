@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_periodic_denoise import estimate_noise
+from napari_periodic_denoise import NoiseEstimate, estimate_noise
 from napari_periodic_denoise.noise.fit import independent, sample_gradient
-from napari_periodic_denoise.noise.shared import SharedModel, estimate_plane, find_shared
+from napari_periodic_denoise.noise.shared import SharedModel, find_shared, iter_estimate_plane
 
 SHAPE = (150, 180)
 PLANES = 16
@@ -14,7 +14,7 @@ F = np.array([0.113, 0.171])
 
 
 def model_of(read: Callable[[int], np.ndarray], count: int = PLANES, **options) -> SharedModel:
-    run = find_shared(read, count, sensitivity=1e-3, **options)
+    run = find_shared(read, count, **options)
     while True:
         try:
             stage, message = next(run)
@@ -22,6 +22,17 @@ def model_of(read: Callable[[int], np.ndarray], count: int = PLANES, **options) 
             return end.value
         assert stage in ("detect", "fit")
         assert message
+
+
+def estimate_plane(*args, **options) -> NoiseEstimate:
+    run = iter_estimate_plane(*args, **options)
+    while True:
+        try:
+            step = next(run)
+        except StopIteration as end:
+            return end.value
+        assert step.done < step.total
+        assert step.message
 
 
 def specimen(plane: int) -> np.ndarray:
@@ -52,6 +63,7 @@ def test_noise_of_half_the_strength_that_one_plane_reveals_is_found_in_many():
     assert not all(estimate_noise(plane(i, 5.0)).waves for i in range(8))
     assert not any(estimate_noise(plane(i)).waves for i in range(8))
     model = model_of(plane, 2 * PLANES)
+    assert model.plain
     assert not model.drifts
     assert model.frequencies.shape == (1, 1, 2)
     assert np.abs((np.abs(model.frequencies[0, 0]) - F) * SHAPE).max() < 0.1
@@ -104,7 +116,7 @@ def test_a_wave_that_drifts_is_followed_to_both_ends():
 def test_frequencies_between_known_planes_lie_between_them():
     known = np.array([[[0.1, 0.2]], [[0.2, 0.1]]])
     none = np.zeros(1)
-    model = SharedModel(SHAPE, np.array([10, 20]), known, none, none, ())
+    model = SharedModel(SHAPE, np.array([10, 20]), known, none, none)
     np.testing.assert_allclose(model.at(15), [[0.15, 0.15]])
     np.testing.assert_allclose(model.at(0), known[0])
     np.testing.assert_allclose(model.at(99), known[1])
@@ -119,6 +131,19 @@ def test_channels_share_frequencies_and_one_without_the_wave_stays():
     estimate = estimate_plane(model, 2, plane(2), channel_axis=-1)
     assert rejection(estimate.noise[..., 0], wave(2, 60.0)) > 25
     np.testing.assert_array_equal(estimate.cleaned[..., 1], plane(2)[..., 1])
+
+
+def test_waves_with_hard_edges_are_searched_plane_by_plane_from_the_stacks_on():
+    x = np.arange(SHAPE[1])
+
+    def stripes(i: int) -> np.ndarray:
+        return np.broadcast_to(300 * np.sign(np.sin(2 * np.pi * x / 11.37 + 0.9 * i)), SHAPE)
+
+    model = model_of(lambda i: specimen(i) + stripes(i), 4)
+    assert not model.plain
+    estimate = estimate_plane(model, 1, specimen(1) + stripes(1))
+    assert any(wave.profile is not None for wave in estimate.waves)
+    assert rejection(estimate.noise, stripes(1)) > 20
 
 
 def test_planes_of_another_shape_are_told():

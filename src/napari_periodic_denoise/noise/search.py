@@ -53,6 +53,9 @@ _WIDEN = 4
 _ROUNDS = 40
 _BATCH = 8
 _TRIES = 2
+# nats that a wave must save in an image, once others have shown it; chance, whose law is
+# exponential, does so in one of 400
+TOLD = 6.0
 _HOPEFUL = 0.25  # share of the needed evidence that a rough fit must show
 APPROACH = (3.0, 6)  # of a Gauss–Newton fit: softening at first, and steps
 
@@ -65,6 +68,7 @@ def find_waves(
     sensitivity: float,
     seed: int,
     exemplar: torch.Tensor | None = None,
+    known: Sequence[Candidate] = (),
 ) -> Generator[Progress, None, list[Channel]]:
     """Find all waves of an image that pay for themselves.
 
@@ -87,6 +91,8 @@ def find_waves(
         Of the random choice of pixels.
     exemplar : Tensor of bool, shape (H, W), optional
         Pixels where only noise is seen: waves that they don't show are not the noise's.
+    known : sequence of Candidate
+        Waves that are there, as other images tell, and which the search goes on from.
 
     Yields
     ------
@@ -99,9 +105,12 @@ def find_waves(
         With all their waves, in the unit of their pixels.
     """
     channels = [channel_of(image, seed, exemplar) for image in images]
-    for _ in range(_ROUNDS):
+    for round_ in range(_ROUNDS):
         before = channels
-        channels = yield from _grown(channels, look, sensitivity)
+        if known and not round_:
+            channels = [_with_known(channel, known) for channel in channels]
+        else:
+            channels = yield from _grown(channels, look, sensitivity)
         if any(len(new.found) > len(old.found) for new, old in zip(channels, before, strict=True)):
             for i, channel in enumerate(channels):
                 if channel.found is before[i].found:
@@ -122,6 +131,15 @@ def find_waves(
         seen = yield from explained(channel)
         channels[i] = yield from shown(seen)
     return channels
+
+
+def _with_known(channel: Channel, known: Sequence[Candidate]) -> Channel:
+    """Fit waves that are known to be there."""
+    few = channel.sample.first(SEARCH_PIXELS)
+    fit = fit_waves(few, unfitted(np.array([candidate.frequency for candidate in known])))
+    nats, _ = evidence([few], [fit])
+    found = Found(fit, np.array([candidate.false_alarms for candidate in known]), nats)
+    return refitted(replace(channel, found=found.take(nats > TOLD)))
 
 
 def _grown(

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled
-from napari_periodic_denoise.noise.detect import Spectrum, find_peaks
+from napari_periodic_denoise.noise.detect import Candidate, Spectrum, find_peaks
 from napari_periodic_denoise.noise.families import distances
 from napari_periodic_denoise.noise.fit import (
     GradientSample,
@@ -30,19 +30,21 @@ from napari_periodic_denoise.noise.fit import (
     unfitted,
 )
 from napari_periodic_denoise.noise.images import Normalized, as_image, normalize
-from napari_periodic_denoise.noise.kinds import Progress, plural
+from napari_periodic_denoise.noise.kinds import Progress as Step
+from napari_periodic_denoise.noise.kinds import plural
 from napari_periodic_denoise.noise.look import look_at
 from napari_periodic_denoise.noise.model import (
     APART,
     REFIT,
     SEARCH_PIXELS,
+    Channel,
     Found,
     Rejected,
     judged,
     nothing,
 )
-from napari_periodic_denoise.noise.result import NoiseEstimate
-from napari_periodic_denoise.noise.search import APPROACH, examined
+from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
+from napari_periodic_denoise.noise.search import APPROACH, TOLD, examined, find_waves
 from napari_periodic_denoise.noise.waves import Wave, synthesize
 
 Float = NDArray[np.float64]
@@ -55,9 +57,7 @@ _WINDOW = 6  # planes side by side that share their frequencies, though these dr
 _PIXELS = 200_000  # of each plane, that tell whether there is a wave
 _JOINT_PIXELS = 1_000_000  # of all planes, that frequencies are fitted to
 _PLANE_PIXELS, _FEW = 120_000, 10_000  # that waves of one plane are fitted to, and at first
-# nats that a wave must save in a plane, now that the stack has shown it; chance, whose law is
-# exponential, does so in one of 400 planes
-_TOLD = 6.0
+_EXAMPLES = 3  # planes, with the strongest waves, that tell whether these are constant
 _ROUNDS = 12
 _BATCH = 8
 # of a Gauss–Newton fit: softening at first, and steps
@@ -81,6 +81,11 @@ class SharedModel:
         See `Wave`; of all sampled planes together.
     rejected : tuple of Rejected
         Peaks of the summed spectrum that were not taken for waves, and why.
+    plain : bool
+        Whether the waves are constant ones. If they have hard edges, multiply, fade or drift
+        within a plane, each plane is searched, from these waves on.
+    features, noise_model, sensitivity
+        That they were found with, see `find_shared`.
     """
 
     shape: tuple[int, int]
@@ -88,7 +93,11 @@ class SharedModel:
     frequencies: Float
     false_alarms: Float
     evidence: Float
-    rejected: tuple[Rejected, ...]
+    rejected: tuple[Rejected, ...] = ()
+    plain: bool = True
+    features: str = "edges"
+    noise_model: str = "auto"
+    sensitivity: float = 1e-3
 
     @property
     def drifts(self) -> bool:
@@ -109,10 +118,11 @@ def find_shared(
     drifting: bool = False,
     channel_axis: int | None = None,
     features: str = "edges",
-    sensitivity: float,
+    noise_model: str = "auto",
+    sensitivity: float = 1e-3,
     seed: int = 0,
     device: torch.device | str = "cpu",
-) -> Generator[Progress, None, SharedModel]:
+) -> Generator[Step, None, SharedModel]:
     """Find the waves that the planes of a stack share.
 
     Planes are read one at a time, and again in each round of the search; of each only a sample
@@ -131,6 +141,8 @@ def find_shared(
         Axis of a plane's channels, which count as planes.
     features : {"edges", "cosines"}
         What the spectra are taken of.
+    noise_model : {"auto", "additive", "multiplicative"}
+        Whether waves may, or have to, multiply.
     sensitivity : float
         False alarms to expect, see `detect.find_peaks`.
     seed : int
@@ -208,13 +220,24 @@ def find_shared(
         false_alarms=found[0].false_alarms,
         evidence=found[0].evidence,
         rejected=rejected,
+        features=features,
+        noise_model=noise_model,
+        sensitivity=sensitivity,
     )
-    if not drifting or not len(found[0]):
+    if not len(found[0]):
         return model
-    return (yield from _followed(model, images_of, spread, seed))
+    strength = [float(np.sum(np.abs(own.fit.coefficients) ** 2)) for own in found]
+    for sample in np.argsort(strength)[::-1][:_EXAMPLES]:
+        image = images_of(int(chosen[sample // channels]))[sample % channels]
+        (channel,) = yield from _searched(model, model.frequencies[0], image, seed)
+        changing = bool(channel.settled or channel.gains)
+        model = replace(model, plain=model.plain and not changing)
+    if drifting:
+        model = yield from _followed(model, images_of, spread, seed)
+    return model
 
 
-def estimate_plane(
+def iter_estimate_plane(
     model: SharedModel,
     plane: int,
     image: Any,  # noqa: ANN401 - anything array-like
@@ -222,8 +245,8 @@ def estimate_plane(
     channel_axis: int | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
-) -> NoiseEstimate:
-    """Noise of one plane, of the waves that the stack has.
+) -> Generator[Progress, None, NoiseEstimate]:
+    """Noise of one plane, of the waves that the stack has, step by step.
 
     Amplitudes and phases are fitted, and, where frequencies drift, these too. A wave is left
     out of a plane, or a channel, whose description it does not shorten.
@@ -240,6 +263,10 @@ def estimate_plane(
     seed : int
         Of the random choice of pixels.
     device : torch.device or str
+
+    Yields
+    ------
+    Progress
 
     Returns
     -------
@@ -258,13 +285,27 @@ def estimate_plane(
             f"has {channels.shape[1]}×{channels.shape[2]}"
         )
     images = [normalize(channel, device) for channel in channels]
+    found = []
+    for done, image_of in enumerate(images):
+        steps = _waves_in(model, plane, image_of, seed)
+        while True:
+            try:
+                stage, message = next(steps)
+            except StopIteration as end:
+                found.append(ChannelNoise(end.value))
+                break
+            yield Progress(stage, done, len(images) + 1, message)
+    yield Progress("subtract", len(images), len(images) + 1, "subtracting the noise")
     return assembled(
         channels,
         images,
-        [ChannelNoise(_waves_in(model, plane, each, seed)) for each in images],
+        found,
         channel_axis=channel_axis,
         settings={
             "method": "aligned",
+            "features": model.features,
+            "noise_model": model.noise_model,
+            "sensitivity": model.sensitivity,
             "model": "drifting" if model.drifts else "shared",
             "plane": int(plane),
             "frequencies": model.at(plane).tolist(),
@@ -276,16 +317,41 @@ def estimate_plane(
     )
 
 
-def _waves_in(model: SharedModel, plane: int, image: Normalized, seed: int) -> list[Wave]:
+def _waves_in(
+    model: SharedModel, plane: int, image: Normalized, seed: int
+) -> Generator[Step, None, list[Wave]]:
     """Waves of the model as they are in one channel of a plane, in the unit of its pixels."""
     frequencies = model.at(plane)
     if not len(frequencies):
         return []
+    yield "fit", f"fitting {plural(len(frequencies))} that the stack has"
     sample = _sampled(image, seed, _PLANE_PIXELS)
     fit = fit_waves(sample.first(_FEW), unfitted(frequencies))
     *_, fit = polish_waves(sample, fit, *_SETTLE, move=model.drifts)
+    if not model.plain:
+        (channel,) = yield from _searched(model, fit.frequencies, image, seed)
+        return channel.waves()
     nats, _ = evidence([sample], [fit])
-    return Found(fit, model.false_alarms, nats).take(nats > _TOLD).waves(model.shape)
+    return Found(fit, model.false_alarms, nats).take(nats > TOLD).waves(model.shape)
+
+
+def _searched(
+    model: SharedModel, frequencies: Float, image: Normalized, seed: int
+) -> Generator[Step, None, list[Channel]]:
+    """Search one channel of a plane by itself, from the model's waves on."""
+    # from the first on, as were it found here: of many harmonics none is seen to be a profile's
+    known = [
+        Candidate((fy, fx), alarms)
+        for (fy, fx), alarms in zip(frequencies.tolist(), model.false_alarms.tolist(), strict=True)
+    ][:_BATCH]
+    return find_waves(
+        [image],
+        look_at(model.features),
+        noise_model=model.noise_model,
+        sensitivity=model.sensitivity,
+        seed=seed,
+        known=known,
+    )
 
 
 def _sampled(image: Normalized, seed: int, count: int) -> GradientSample:
@@ -302,7 +368,7 @@ def _residual(image: Normalized, found: Found) -> torch.Tensor:
 
 def _refitted(
     samples: Sequence[GradientSample], found: Sequence[Found], softening: float, steps: int
-) -> Generator[Progress, None, list[Found]]:
+) -> Generator[Step, None, list[Found]]:
     """Fit all waves again, to some of the samples, with the frequencies they share."""
     few = [sample.first(_JOINT_PIXELS // len(samples)) for sample in samples]
     fits = [own.fit for own in found]
@@ -316,7 +382,7 @@ def _followed(
     images_of: Callable[[int], list[Normalized]],
     planes: NDArray[np.int64],
     seed: int,
-) -> Generator[Progress, None, SharedModel]:
+) -> Generator[Step, None, SharedModel]:
     """Model whose waves are followed from its plane to both ends of the stack."""
     start = int(model.planes[0])
     known = {start: model.frequencies[0]}
