@@ -124,14 +124,14 @@ def test_what_is_no_wave_is_removed_where_asked_for(viewer, qtbot, weave):
     assert not noise.data.any()
     np.testing.assert_array_equal(cleaned.data, pixels)
 
-    choice = dock.remainder.native
+    choice = dock.method_panel.remainder.native
     assert not choice.isVisible()
-    box = dock.unfold.native
+    box = dock.method_panel.unfold.native
     QTest.mouseClick(box, Qt.MouseButton.LeftButton, pos=QPoint(10, box.height() // 2))
     qtbot.waitUntil(choice.isVisible)
     choice.setFocus()
     QTest.keyClicks(choice, "Quasi")  # as a person does, who sees words
-    assert dock.remainder.value == "quasi-periodic"
+    assert dock.method_panel.remainder.value == "quasi-periodic"
     click(dock)
     qtbot.waitUntil(lambda: not dock.running, timeout=60_000)
     np.testing.assert_array_equal(pixels, before)
