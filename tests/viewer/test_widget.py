@@ -442,9 +442,11 @@ from napari_periodic_denoise.viewer import worker
 def steps():
     yield worker.Step("reading")
     time.sleep(1000)
+worker._PATIENCE = 0.5
 run = worker._aside(steps())
 while next(run).message != "reading":
     pass
+run.close()
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import os
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _GRACE = 0.5  # seconds in which work that is stopped can end, before it is left behind
+_PATIENCE = 30.0  # seconds that Python, when it quits, waits for what was left behind
 
 
 class Step(NamedTuple):
@@ -305,8 +307,8 @@ def _sentence(error: Exception) -> str:
 def _aside(steps: Generator[Step, None, T]) -> Generator[Step, None, T]:
     # An import, the computation of a lazy array, or a step through a large network can't be
     # interrupted. In a further thread it can be left behind, so that Cancel need not wait for
-    # it; what it was called by ends with it. As a daemon it does not keep Python from quitting,
-    # as an executor's thread would.
+    # it; what it was called by ends with it. As a daemon it does not keep Python from quitting
+    # for ever, as an executor's thread would.
     news: SimpleQueue[Step | None] = SimpleQueue()
     result: Future[T] = Future()
     stopped = Event()
@@ -340,6 +342,8 @@ def _aside(steps: Generator[Step, None, T]) -> Generator[Step, None, T]:
     finally:
         stopped.set()
         thread.join(_GRACE)
+        if thread.is_alive():  # torch aborts if Python goes while it computes
+            atexit.register(thread.join, _PATIENCE)
 
 
 def _forget(error: BaseException | None) -> None:
