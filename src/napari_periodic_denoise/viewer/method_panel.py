@@ -32,7 +32,7 @@ NOISE_MODELS = [
 ]
 REMAINDERS = [
     ("Nothing more", "none"),
-    ("Stripes, one direction", "stripes"),
+    ("Parallel stripes", "stripes"),
     ("Quasi-periodic noise", "quasi-periodic"),
 ]
 SENSITIVITIES = [
@@ -106,8 +106,8 @@ class MethodPanel(Container[Widget]):
             choices=REMAINDERS,
             tooltip=(
                 "What else is taken away, once the waves are.\n"
-                "Stripes, one direction: of any width and strength, not evenly spaced, as\n"
-                "curtains or shadows are; the direction is found.\n"
+                "Parallel stripes: all in one direction, which is found; of any width and\n"
+                "strength, not evenly spaced, as curtains or shadows are.\n"
                 "Quasi-periodic noise: keeps about to a period, but not to its crests, such as a\n"
                 "weave or interference that wanders.\n"
                 "A specimen that is itself striped or woven is harmed: look at the noise layer."
