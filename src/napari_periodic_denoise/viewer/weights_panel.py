@@ -99,8 +99,8 @@ class WeightsPanel(Container[Widget]):
         """
         self.source = source
         self.words.value = (
-            f"The ImageNet weights of {source.network.upper()} are not on this computer. They "
-            f"are at\n{source.url}\nand will be put into\n{source.path.parent}"
+            f"The ImageNet weights of {source.network.upper()} are not on this computer. "
+            f"Download gets\n{source.url}\nand keeps it in\n{source.path.parent}"
         )
         self.download.text = f"Download ({source.size:.0f} MB)"
         self.visible = True
