@@ -5,12 +5,13 @@ Without a screen: ``xvfb-run -a -s "-screen 0 1400x1000x24" python docs/make_scr
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import napari
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QRect, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -41,7 +42,7 @@ def dock() -> None:
     viewer.open_sample(PLUGIN, "cell")
     _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
     dock.min_width = 350  # room for the whole title
-    dock.unfold.value = True
+    dock.method_panel.unfold.value = True
     pause(1)
     QTest.mouseClick(dock.run_button.native, Qt.MouseButton.LeftButton)
     wait(lambda: len(viewer.layers) == 3 and not dock.running)
@@ -54,6 +55,38 @@ def dock() -> None:
     viewer.close()
 
 
+def texture() -> None:
+    """Save the dock where weights are missing, a texture while it grows, and Gram matrices."""
+    os.environ["TORCH_HOME"] = "/home/you/.cache/torch"  # whatever this computer has
+    viewer = napari.Viewer(show_welcome_screen=False)
+    viewer.window.resize(1400, 600)
+    viewer.open_sample(PLUGIN, "cell")
+    docked, dock = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
+    dock.min_width = 350
+    panel = dock.method_panel
+    panel.method.value = "texture"
+    wait(lambda: bool(panel.missing.visible))
+    pause(1)
+    bottom = dock.run_button.native.mapTo(docked, dock.run_button.native.rect().bottomLeft()).y()
+    docked.grab(QRect(0, 0, docked.width(), bottom + 10)).save(str(IMAGES / "weights.png"))
+    panel.features.value, panel.weights.value = "vgg16", "random"
+    panel.optimizer.value, panel.texture_steps.value, panel.max_size.value = "lbfgs", 100, 256
+    panel.unfold.value = panel.gram.value = True
+    QTest.mouseClick(dock.run_button.native, Qt.MouseButton.LeftButton)
+    wait(lambda: "step 60 " in dock.status.value, 300)
+    pause(0.1)
+    viewer.screenshot(str(IMAGES / "texture.png"), canvas_only=False, flash=False)
+    wait(lambda: not dock.running, 300)
+    viewer.layers.selection.active = viewer.layers[0]
+    for layer in viewer.layers[1:3]:
+        layer.visible = False
+    viewer.reset_view()
+    pause(1)
+    viewer.screenshot(str(IMAGES / "gram.png"), canvas_only=False, flash=False)
+    viewer.close()
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     dock()
+    texture()

@@ -1,9 +1,14 @@
+import hashlib
+import http.server
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+
+from napari_periodic_denoise.weights import ENVIRONMENT, Source
 
 # the first call of a torch function takes a second on a busy machine
 settings.register_profile("default", deadline=None, max_examples=50)
@@ -40,3 +45,64 @@ def vgg16_path():
     if not VGG16.exists():
         pytest.skip("no VGG16 weights in ../shared/weights")
     return VGG16
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """The cache of torch's hub, empty."""
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+    return tmp_path / "hub/checkpoints"
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A client that hangs up is part of the tests."""
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Serve bytes from this computer; returns where from, and where they are to go."""
+    served, stalled = {}, []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            name = self.path.lstrip("/")
+            if name not in served:
+                self.send_error(404)
+                return
+            data, announced, stall = served[name]
+            self.send_response(200)
+            self.send_header("Content-Length", str(announced))
+            self.end_headers()
+            self.wfile.write(data[: len(data) // 2])
+            if stall:
+                stall.wait()
+            self.wfile.write(data[len(data) // 2 :])
+
+        def log_message(self, *args):
+            pass
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+
+    def publish(
+        data: bytes,
+        *,
+        digits: str | None = None,
+        announced: int | None = None,
+        stall: threading.Event | None = None,  # waited for half way
+    ) -> Source:
+        name = f"vgg16-{digits or hashlib.sha256(data).hexdigest()[:8]}.pth"
+        served[name] = data, len(data) if announced is None else announced, stall
+        stalled.append(stall or threading.Event())
+        url = f"http://127.0.0.1:{server.server_port}/{name}"
+        return Source("vgg16", url, tmp_path / "cache/checkpoints" / name, len(data) / 2**20)
+
+    yield publish
+    for stall in stalled:
+        stall.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()

@@ -83,3 +83,9 @@ def test_what_is_no_wave_is_told_last(remainder, words):
         lines = in_words(estimate_of(*waves, remainder=remainder, share=0.1), (), 2).splitlines()
         assert lines[-1].startswith(words)
         assert len(lines) == (4 if waves else 1)
+
+
+def test_a_texture_is_called_one():
+    estimate = estimate_of(remainder="none", share=0.9)
+    estimate.settings["method"] = "texture"
+    assert in_words(estimate, ()) == "texture: 90% of the variance"

@@ -1,9 +1,7 @@
-import hashlib
 import http.server
 import os
 import pickle
 import stat
-import threading
 
 import pytest
 import torch
@@ -24,55 +22,6 @@ from napari_periodic_denoise.weights import (
 
 def two_convolutions() -> dict[str, torch.Tensor]:
     return load_network("vgg16", ["conv1_2"], weights="random").stack.state_dict()
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """The cache of torch's hub, empty."""
-    monkeypatch.delenv(ENVIRONMENT, raising=False)
-    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
-    return tmp_path / "hub/checkpoints"
-
-
-class Server(http.server.ThreadingHTTPServer):
-    def handle_error(self, request, client_address):
-        """A client that hangs up is part of the tests."""
-
-
-@pytest.fixture
-def serve(tmp_path):
-    """Serve bytes from this computer; returns where from, and where they are to go."""
-    served = {}
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            name = self.path.lstrip("/")
-            if name not in served:
-                self.send_error(404)
-                return
-            data, announced = served[name]
-            self.send_response(200)
-            self.send_header("Content-Length", str(announced))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *args):
-            pass
-
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-
-    def publish(data: bytes, *, digits: str | None = None, announced: int | None = None) -> Source:
-        name = f"vgg16-{digits or hashlib.sha256(data).hexdigest()[:8]}.pth"
-        served[name] = data, len(data) if announced is None else announced
-        url = f"http://127.0.0.1:{server.server_port}/{name}"
-        return Source("vgg16", url, tmp_path / "cache/checkpoints" / name, len(data) / 2**20)
-
-    yield publish
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def left_behind(source: Source) -> list[str]:

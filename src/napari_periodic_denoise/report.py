@@ -66,6 +66,8 @@ def in_words(estimate: NoiseEstimate, channels: Sequence[str], most: int = 8) ->
     if estimate.remainder_variance:
         kind = estimate.settings["remainder"]
         words = kind if kind == "stripes" else f"{kind} noise"
+        if estimate.settings.get("method") == "texture":
+            words = "texture"
         told.append(f"{words}: {100 * estimate.remainder_variance:.3g}% of the variance")
     return "\n".join(told)
 

@@ -3,6 +3,7 @@
 import os
 import sys
 
+import numpy as np
 import pytest
 
 NO_SCREEN = sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)
@@ -11,9 +12,11 @@ if NO_SCREEN:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from fakes import FakeEngine  # noqa: E402
+from napari.components import ViewerModel  # noqa: E402
 from napari.utils.notifications import notification_manager  # noqa: E402
 
-from napari_periodic_denoise.viewer import worker  # noqa: E402
+from napari_periodic_denoise.viewer import weights_panel, worker  # noqa: E402
+from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -35,3 +38,40 @@ def engine(monkeypatch):
     monkeypatch.setattr(worker, "load_engine", lambda: fake)
     yield fake
     fake.hold.clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_weights(hub, monkeypatch):
+    """Whatever weights this computer may have, and other tests have chosen."""
+    monkeypatch.setattr(weights_panel, "_chosen", {})
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 200, (32, 40), dtype=np.uint8)
+
+
+@pytest.fixture
+def dock(viewer, qtbot):
+    dock = PeriodicNoiseDock(viewer)
+    # as napari does with every dock
+    events = viewer.layers.events
+    for event in (events.inserted, events.removed, events.reordered, events.renamed):
+        event.connect(dock.reset_choices)
+    yield dock
+    dock.stop()
+    dock.method_panel.missing.stop_looking()
+    qtbot.waitUntil(lambda: not dock.running)
+
+
+@pytest.fixture
+def wait(dock, qtbot):
+    def wait():
+        qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+
+    return wait

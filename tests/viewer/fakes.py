@@ -10,10 +10,10 @@ from napari_periodic_denoise import NoiseEstimate, Progress, Wave
 from napari_periodic_denoise.noise.model import Rejected
 
 
-def make_estimate(image, amplitude=3.0, remainder="none"):
+def make_estimate(image, amplitude=3.0, remainder="none", method="aligned", gram=False):
     """Vertical stripes; of an image in colour in all but its last channel, green twice as much.
 
-    As one wave, or as a remainder where one is asked for.
+    As one wave, or as a remainder where one is asked for, or as a texture.
     """
     shape = image.shape[:2]
     wave = Wave((0.0, 0.1), amplitude, 0.0, 1e-9, 100.0)
@@ -23,14 +23,16 @@ def make_estimate(image, amplitude=3.0, remainder="none"):
     if image.ndim == 3:
         noise = np.stack([noise, 2 * noise, 0 * noise], axis=-1)
         waves = [replace(wave, amplitude=2 * amplitude, channel=1), wave]
+    no_waves = remainder != "none" or method == "texture"
     return NoiseEstimate(
         noise=noise,
         cleaned=(image - noise).astype(image.dtype),
-        waves=() if remainder != "none" else tuple(waves),
-        settings={"method": "aligned", "remainder": remainder},
+        waves=() if no_waves else tuple(waves),
+        settings={"method": method, "remainder": remainder},
         removed_variance=0.5,
-        remainder_variance=0.5 if remainder != "none" else 0.0,
+        remainder_variance=0.5 if no_waves else 0.0,
         rejected=(Rejected((0.2, 0.3), 1e-4, "only few parts of the image show it"),),
+        gram={"conv1_1": np.eye(64, dtype=np.float32)} if gram else {},
     )
 
 
@@ -53,6 +55,10 @@ class FakeEngine:
         yield Progress("detect", 1, 2, "looking for waves")
         if self.error:
             raise self.error
+        if options["method"] == "texture":
+            for share in (0.5, 1.0):
+                preview = np.float32(share) * image
+                yield Progress("fit", 1, 2, f"texture, {share}", preview)
         while True:
             if self.in_step:
                 self.in_step(held)
@@ -61,4 +67,5 @@ class FakeEngine:
             time.sleep(0.01)
             yield Progress("fit", 1, 2, "fitting 1 wave")
         yield Progress("fit", 2, 2, "done")
-        return make_estimate(image, self.amplitude, options["remainder"])
+        remainder = options.get("remainder", "none")
+        return make_estimate(image, self.amplitude, remainder, options["method"], options["gram"])

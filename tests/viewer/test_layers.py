@@ -221,3 +221,107 @@ def test_multiscale_is_taken_at_full_resolution(image):
     layer = Image([image, image[::2, ::2]], multiscale=True)
     assert layers.why_not_taken(layer) == ""
     assert layers.pixels(layer) is image
+
+
+def gram_of(**sizes):
+    rng = np.random.default_rng(0)
+    grams = {}
+    for layer, size in sizes.items():
+        maps = rng.normal(size=(size, 100)).astype(np.float32)
+        grams[layer] = maps @ maps.T / 100
+    return grams
+
+
+FIVE = {"conv1_1": 64, "conv2_1": 128, "conv3_1": 256, "conv4_1": 512, "conv5_1": 512}
+
+
+def test_gram_matrices_stand_beside_the_image(source, image):
+    estimate = replace(make_estimate(image), gram=gram_of(**FIVE))
+    layer_list = LayerList([source])
+    deliver(layer_list, source, estimate)
+    grams = layer_list[3:]
+    assert [layer.name for layer in grams] == [f"cell Gram {name}" for name in FIVE]
+    (top, _), (bottom, right) = source.extent.world
+    places = []
+    for layer, (name, size) in zip(grams, FIVE.items(), strict=True):
+        assert layer.data is estimate.gram[name]
+        low, high = layer.extent.world
+        assert low[1] > right
+        assert top <= low[0] < high[0] <= bottom
+        assert np.ptp(layer.extent.world, axis=0) == pytest.approx(
+            [(0.95 * (bottom - top) / 2) * (1 - 1 / size)] * 2, rel=0.02
+        )
+        assert all(  # none over another
+            (low >= end).any() or (high <= start).any() for start, end in places
+        )
+        places.append((low, high))
+        assert layer.visible
+        assert layer.units == source.units
+        assert layer.metadata["periodic_noise"]["result"] == f"Gram {name}"
+        assert layers.is_result(layer)
+        # zero is the middle, and most elements are within the contrast
+        assert layer.contrast_limits[0] == -layer.contrast_limits[1]
+        assert layer.contrast_limits_range[1] == pytest.approx(np.abs(layer.data).max())
+        assert 0.9 < np.mean(np.abs(layer.data) <= layer.contrast_limits[1]) < 1
+
+
+def test_a_matrix_of_zeros_still_has_limits(source, image):
+    estimate = replace(make_estimate(image), gram={"edges": np.zeros((2, 2), np.float32)})
+    layer_list = LayerList([source])
+    deliver(layer_list, source, estimate)
+    assert layer_list[-1].contrast_limits == [-1, 1]
+
+
+def test_gram_matrices_are_updated_and_give_way_to_those_of_other_features(source, image):
+    layer_list = LayerList([source])
+    first = replace(make_estimate(image), gram=gram_of(conv1_1=64, conv2_1=128))
+    deliver(layer_list, source, first)
+    *_, shallow, deep = layer_list
+    shallow.name = "mine"
+    deliver(layer_list, source, make_estimate(image))  # without: they still are the image's
+    assert list(layer_list)[3:] == [shallow, deep]
+    second = replace(make_estimate(image), gram=gram_of(conv1_1=32, conv5_1=512))
+    deliver(layer_list, source, second)
+    assert [layer.name for layer in layer_list[3:]] == ["mine", "cell Gram conv5_1"]
+    assert layer_list[3] is shallow
+    assert shallow.data is second.gram["conv1_1"]
+    assert np.ptp(shallow.extent.world[:, 0]) > 0.8 * np.ptp(source.extent.world[:, 0]) / 2
+    assert layers.find_result(layer_list, source, "Gram conv2_1") is None
+
+
+def test_gram_matrices_of_another_source_are_let_be(source, image):
+    other = Image(image, name="other")
+    layer_list = LayerList([source, other])
+    deliver(layer_list, source, replace(make_estimate(image), gram=gram_of(conv1_1=64)))
+    deliver(layer_list, other, replace(make_estimate(image), gram=gram_of(conv2_1=64)))
+    assert "cell Gram conv1_1" in layer_list
+    assert "other Gram conv2_1" in layer_list
+
+
+@pytest.mark.parametrize("size", [(30, 40), (3000, 2100)])
+def test_an_unfinished_texture_lies_where_the_source_lies(source, size):
+    source.data = np.zeros(size, np.uint16)
+    texture = np.linspace(0, 4000, size[0] * size[1], dtype=np.float32).reshape(size)
+    layer = Image(**layers.preview_arguments(source, texture))
+    assert layer.name == "cell texture"
+    assert layers.is_result(layer)
+    assert max(layer.data.shape) <= 2048  # of a large one some pixels, each in its place
+    step = size[0] // layer.data.shape[0]
+    assert layer.data[3, 5] == texture[3 * step, 5 * step]
+    np.testing.assert_allclose(
+        layer.data_to_world((3, 5)), source.data_to_world((3 * step, 5 * step))
+    )
+    assert layer.contrast_limits == source.contrast_limits
+    assert layer.colormap == source.colormap
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("uint8", 255), ("uint16", 65535), ("float32", 1)])
+def test_an_unfinished_texture_in_colour_has_the_sources_intensities(dtype, most):
+    source = Image(np.zeros((20, 30, 3), dtype), rgb=True)
+    texture = np.float32([[[-0.1 * most, 0.5 * most, 1.1 * most]]]) * np.ones((20, 30, 1))
+    layer = Image(**layers.preview_arguments(source, texture.astype(np.float32)))
+    assert layer.rgb
+    assert layer.data.dtype == dtype
+    assert layer.data[0, 0, 1] == pytest.approx(most / 2, abs=0.5)
+    if dtype != "float32":
+        assert list(layer.data[0, 0, ::2]) == [0, most]

@@ -14,48 +14,21 @@ import dask.array
 import numpy as np
 import pytest
 import torch
-from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
-from napari_periodic_denoise.noise import estimate as noise_estimate
-from napari_periodic_denoise.viewer import widget, worker
+from napari_periodic_denoise.viewer import worker
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
-def image():
-    return np.random.default_rng(0).integers(0, 200, (32, 40), dtype=np.uint8)
-
-
-@pytest.fixture
-def dock(viewer, qtbot):
-    dock = PeriodicNoiseDock(viewer)
-    # as napari does with every dock
-    events = viewer.layers.events
-    for event in (events.inserted, events.removed, events.reordered, events.renamed):
-        event.connect(dock.reset_choices)
-    yield dock
-    dock.stop()
-    qtbot.waitUntil(lambda: not dock.running)
-
-
-@pytest.fixture
-def wait(dock, qtbot):
-    def wait():
-        qtbot.waitUntil(lambda: not dock.running, timeout=5000)
-
-    return wait
 
 
 def click(dock):
     dock.run_button.native.click()
+
+
+def texture(dock):
+    dock.method_panel.method.value = "texture"
+    dock.method_panel.weights.value = "random"
 
 
 def is_idle(dock):
@@ -63,51 +36,36 @@ def is_idle(dock):
         dock.run_button.text == "Run"
         and dock.run_button.enabled
         and dock.layer.enabled
-        and dock.method.enabled
-        and dock.more.enabled
+        and dock.method_panel.enabled
         and not dock.progress.visible
     )
 
 
-def test_choices_are_the_engines():
-    # those of the engine's methods that need no network, which the dock can't choose yet
-    needed = noise_estimate.DEFAULT_FEATURES
-    known = [method for method in noise_estimate.METHODS if needed[method] == "edges"]
-    assert [method for _, method in widget.METHODS] == known
-    assert [model for _, model in widget.NOISE_MODELS] == list(noise_estimate.NOISE_MODELS)
-    assert sorted(value for _, value in widget.REMAINDERS) == sorted(noise_estimate.REMAINDERS)
-    assert widget.DEFAULT_SENSITIVITY == noise_estimate.DEFAULT_SENSITIVITY
-
-
-def test_sensitivities_say_what_they_are():
-    values = [value for _, value in widget.SENSITIVITIES]
-    assert values == sorted(values)
-    for words, value in widget.SENSITIVITIES:
-        assert int(words.split("1 in ")[1].replace(" ", "")) == round(1 / value)
-
-
 def test_everything_says_what_it_does_to_the_picture(dock):
+    panel = dock.method_panel
     parts = (
         dock.layer,
-        dock.method,
-        dock.noise_model,
-        dock.remainder,
-        dock.sensitivity,
-        dock.unfold,
+        panel.method,
+        panel.features,
+        panel.weights,
+        panel.missing.words,
+        panel.missing.download,
+        panel.missing.choose,
+        panel.unfold,
+        panel.noise_model,
+        panel.remainder,
+        panel.sensitivity,
+        panel.refine_steps,
+        panel.optimizer,
+        panel.texture_steps,
+        panel.max_size,
+        panel.gram,
         dock.run_button,
         dock.found,
     )
     tooltips = {part.tooltip for part in parts}
     assert all(tooltips)
     assert len(tooltips) == len(parts)
-
-
-def test_rare_options_are_folded_away(dock):
-    assert dock.more.native.isHidden()
-    dock.unfold.native.click()
-    assert not dock.more.native.isHidden()
-    dock.unfold.native.click()
-    assert dock.more.native.isHidden()
 
 
 def test_layer_choice_follows_the_selection(dock, viewer, image):
@@ -171,16 +129,17 @@ def test_run_adds_two_layers(dock, viewer, image, engine, wait):
 
 def test_options_reach_the_engine(dock, viewer, image, engine, wait):
     viewer.add_image(image)
-    click(dock)
-    wait()
-    chosen = {"noise_model": "multiplicative", "remainder": "stripes", "sensitivity": 0.01}
-    for name, value in chosen.items():
-        getattr(dock, name).value = value
-    click(dock)
-    wait()
-    defaults = {"noise_model": "auto", "remainder": "none", "sensitivity": 1e-3}
-    same = {"method": "aligned", "channel_axis": None}
-    assert engine.options == [{**options, **same} for options in (defaults, chosen)]
+    for chosen in (
+        {},
+        {"noise_model": "multiplicative", "remainder": "stripes", "sensitivity": 0.01},
+        {"method": "texture", "weights": "random", "optimizer": "lbfgs", "gram": True},
+    ):
+        for name, value in chosen.items():
+            getattr(dock.method_panel, name).value = value
+        click(dock)
+        wait()
+        assert engine.options[-1] == {**dock.method_panel.engine_options(), "channel_axis": None}
+        assert engine.options[-1].items() >= chosen.items()
 
 
 @pytest.mark.parametrize(
@@ -190,7 +149,7 @@ def test_a_remainder_without_waves_counts_as_found(
     dock, viewer, image, engine, wait, remainder, words
 ):
     viewer.add_image(image, name="cell")
-    dock.remainder.value = remainder
+    dock.method_panel.remainder.value = remainder
     click(dock)
     wait()
     assert [layer.name for layer in viewer.layers] == ["cell", "cell noise", "cell cleaned"]
@@ -273,6 +232,96 @@ def test_progress_in_words(dock, viewer, image, engine, wait, qtbot):
     wait()
 
 
+def test_warnings_are_told(dock, viewer, image, engine, wait):
+    viewer.add_image(image)
+    texture(dock)
+    click(dock)
+    wait()
+    assert dock.status.value.startswith("a texture that repeats")
+    first, warning = dock.found.value.split("\n\n")
+    assert first == "texture: 50% of the variance"
+    assert "for comparison only" in warning
+    dock.method_panel.gram.value = True
+    click(dock)
+    wait()
+    assert "right of the image" in dock.found.value
+
+
+def test_gram_matrices_arrive_where_asked_for(dock, viewer, image, engine, wait):
+    viewer.add_image(image, name="cell")
+    dock.method_panel.gram.value = True
+    for _ in range(2):
+        click(dock)
+        wait()
+        assert len(viewer.layers) == 4
+    assert viewer.layers[-1].name == "cell Gram conv1_1"
+    assert dock.layer.value is viewer.layers["cell"]
+
+
+@pytest.mark.parametrize("rgb", [False, True])
+def test_an_unfinished_texture_is_shown_until_there_is_a_result(
+    dock, viewer, image, engine, wait, qtbot, rgb
+):
+    source = viewer.add_image(np.stack([image] * 4, -1) if rgb else image, rgb=rgb, name="cell")
+    texture(dock)
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: dock.status.value.startswith("Fitting"))
+    preview = viewer.layers[-1]
+    assert [layer.name for layer in viewer.layers] == ["cell", "cell texture"]
+    np.testing.assert_array_equal(preview.data, source.data[..., :3] if rgb else image)  # the last
+    assert viewer.layers.selection.active is source
+    engine.hold.clear()
+    wait()
+    noises = ["noise red", "noise green", "noise blue"] if rgb else ["noise"]
+    assert [layer.name for layer in viewer.layers] == [
+        f"cell{end}" for end in ("", *(f" {noise}" for noise in noises), " cleaned")
+    ]
+    assert dock.layer.value is source
+
+
+@pytest.mark.parametrize("ending", ["cancel", "error", "layer removed", "dock closed"])
+def test_no_unfinished_texture_stays(
+    dock, viewer, image, engine, wait, qtbot, notifications, ending
+):
+    first, source = viewer.add_image(image, name="first"), viewer.add_image(image)
+    viewer.layers.selection = {first, source}
+    window = QWidget()
+    dock.native.setParent(window)
+    texture(dock)
+    dock.layer.value = source
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3)
+    if ending == "cancel":
+        click(dock)
+    elif ending == "error":
+        engine.in_step = lambda _: 1 / 0
+    elif ending == "layer removed":
+        viewer.layers.remove(source)
+    else:
+        dock.native.setParent(None)
+    wait()
+    kept = [first] if ending == "layer removed" else [first, source]
+    assert list(viewer.layers) == kept
+    assert viewer.layers.selection == set(kept)
+    assert is_idle(dock)
+
+
+def test_an_unfinished_texture_that_is_removed_stays_away(
+    dock, viewer, image, engine, wait, qtbot
+):
+    viewer.add_image(image)
+    texture(dock)
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: dock.status.value.startswith("Fitting"))
+    viewer.layers.remove(viewer.layers[-1])
+    dock._on_step(worker.Step("texture", preview=np.float32(image)))
+    assert len(viewer.layers) == 1
+    assert dock.running
+
+
 def test_second_run_updates(dock, viewer, image, engine, wait):
     viewer.add_image(image, name="cell")
     click(dock)
@@ -351,7 +400,7 @@ def test_cancel_is_quick_frees_memory_and_changes_nothing(
     assert is_idle(dock)
 
 
-@pytest.mark.parametrize("slow", ["torch", "pixels"])
+@pytest.mark.parametrize("slow", ["torch", "pixels", "step"])
 def test_cancel_need_not_wait_for_what_cannot_be_stopped(
     dock, viewer, image, engine, wait, qtbot, monkeypatch, slow
 ):
@@ -365,9 +414,14 @@ def test_cancel_need_not_wait_for_what_cannot_be_stopped(
     if slow == "torch":
         viewer.add_image(image)
         monkeypatch.setattr(worker, "load_engine", lambda: crawl(engine))
-    else:
+    elif slow == "pixels":
         viewer.add_image(image)
         monkeypatch.setattr(worker, "_read", crawl)
+    else:  # as one through a large network, at 400 pixels
+        viewer.add_image(image)
+        held = []
+        engine.hold.set()
+        engine.in_step = lambda array: crawl(held.append(weakref.ref(array)))
     click(dock)
     qtbot.waitUntil(begun.is_set)
     started = time.perf_counter()
@@ -375,14 +429,24 @@ def test_cancel_need_not_wait_for_what_cannot_be_stopped(
     wait()
     assert time.perf_counter() - started < 1
     assert is_idle(dock)
+    assert len(viewer.layers) == 1
     release.set()
+    if slow == "step":
+        qtbot.waitUntil(lambda: held[0]() is None)
 
 
 def test_what_was_left_behind_does_not_keep_python_from_quitting():
     code = """
 import time
 from napari_periodic_denoise.viewer import worker
-next(worker._aside(lambda: time.sleep(1000), "reading"))
+def steps():
+    yield worker.Step("reading")
+    time.sleep(1000)
+worker._PATIENCE = 0.5
+run = worker._aside(steps())
+while next(run).message != "reading":
+    pass
+run.close()
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
@@ -450,13 +514,28 @@ def test_overlapping_runs_leave_torchs_threads_as_they_were(monkeypatch, met_tor
 
 
 def test_overlapping_runs_share_what_is_set_aside():
-    first, second = worker._short_collections(), worker._short_collections()
+    first, second = worker.short_collections(), worker.short_collections()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
     assert gc.get_freeze_count() > 0
     second.__exit__(None, None, None)
     assert gc.get_freeze_count() == 0
+
+
+def test_memory_is_free_after_an_error(dock, viewer, image, engine, wait, notifications):
+    held = []
+
+    def fail(array):
+        held.append(weakref.ref(array))
+        raise ValueError
+
+    engine.in_step = fail
+    viewer.add_image(image)
+    click(dock)
+    wait()
+    assert held[0]() is None
+    assert len(notifications) == 1  # which keeps the error, and that its traceback
 
 
 @pytest.mark.parametrize(

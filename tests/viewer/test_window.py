@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from first_run import moire
+from first_run import Stopwatch, moire, wait
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QPushButton, QWidget
 
+from napari_periodic_denoise.noise.texture import synthesize_texture
 from napari_periodic_denoise.samples import CELL_INTERFERENCE
 
+SYNTHESIS = synthesize_texture.__kwdefaults__
 PLUGIN, DOCK = "napari-periodic-denoise", "Periodic noise"
 
 
@@ -124,14 +126,12 @@ def test_what_is_no_wave_is_removed_where_asked_for(viewer, qtbot, weave):
     assert not noise.data.any()
     np.testing.assert_array_equal(cleaned.data, pixels)
 
-    choice = dock.remainder.native
-    assert not choice.isVisible()
-    box = dock.unfold.native
-    QTest.mouseClick(box, Qt.MouseButton.LeftButton, pos=QPoint(10, box.height() // 2))
-    qtbot.waitUntil(choice.isVisible)
-    choice.setFocus()
-    QTest.keyClicks(choice, "Quasi")  # as a person does, who sees words
-    assert dock.remainder.value == "quasi-periodic"
+    choice = dock.method_panel.remainder
+    assert not choice.native.isVisible()
+    check(dock.method_panel.unfold)
+    qtbot.waitUntil(choice.native.isVisible)
+    choose(choice, "Quasi")
+    assert dock.method_panel.remainder.value == "quasi-periodic"
     click(dock)
     qtbot.waitUntil(lambda: not dock.running, timeout=60_000)
     np.testing.assert_array_equal(pixels, before)
@@ -145,6 +145,111 @@ def test_what_is_no_wave_is_removed_where_asked_for(viewer, qtbot, weave):
     cleaned.visible = noise.visible = False
     woven = viewer.screenshot(flash=False)[..., 0].astype(float)
     assert np.abs(np.diff(shown)).mean() < 0.8 * np.abs(np.diff(woven)).mean()
+
+
+def choose(choice, words):
+    """Choose as a person does, who sees words."""
+    choice.native.setFocus()
+    QTest.keyClicks(choice.native, words)
+
+
+def check(box):
+    where = QPoint(10, box.native.height() // 2)
+    QTest.mouseClick(box.native, Qt.MouseButton.LeftButton, pos=where)
+
+
+def test_texture_with_preview_cancelled_and_run_again(viewer, qtbot, monkeypatch):
+    monkeypatch.setattr(synthesize_texture, "__kwdefaults__", {**SYNTHESIS, "preview_every": 0.2})
+    viewer.open_sample(PLUGIN, "cell")
+    (source,) = viewer.layers
+    before = source.data.copy()
+    dock = open_dock(viewer)
+    panel = dock.method_panel
+    choose(panel.method, "Texture")
+    choose(panel.features, "VGG16")
+    choose(panel.weights, "Random")
+    check(panel.unfold)
+    qtbot.waitUntil(panel.max_size.native.isVisible)
+    assert not panel.sensitivity.native.isVisible()
+    panel.max_size.value = 64
+    check(panel.gram)
+    click(dock)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=60_000)
+    preview = viewer.layers[1]
+    assert preview.name == f"{source.name} texture"
+    assert preview.visible
+    first = preview.data
+    qtbot.waitUntil(lambda: preview.data is not first, timeout=60_000)
+    assert preview.data.shape == before.shape
+    started = time.perf_counter()
+    click(dock)
+    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    assert time.perf_counter() - started < 1
+    assert list(viewer.layers) == [source]
+    assert dock.status.value == "Cancelled."
+
+    panel.texture_steps.value = 3
+    click(dock)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 8 and not dock.running, timeout=60_000)
+    np.testing.assert_array_equal(source.data, before)
+    _, noise, cleaned, *grams = viewer.layers
+    assert noise.data.any()
+    assert cleaned.data.dtype == np.uint8
+    sizes = {"conv1_1": 64, "conv2_1": 128, "conv3_1": 256, "conv4_1": 512, "conv5_1": 512}
+    assert [layer.name for layer in grams] == [f"{source.name} Gram {name}" for name in sizes]
+    assert [layer.data.shape for layer in grams] == [(size, size) for size in sizes.values()]
+    assert "for comparison only" in dock.found.value
+
+
+def test_the_window_stays_alive_while_a_texture_is_made(viewer, qtbot):
+    """But for adding the preview, which takes napari itself as long as any layer."""
+    viewer.open_sample(PLUGIN, "cell")
+    dock = open_dock(viewer)
+    dock.method_panel.method.value = "texture"
+    dock.method_panel.weights.value = "random"
+    dock.method_panel.max_size.value = 128
+    tries = []
+    for _ in range(5):  # the best, since others may keep the machine busy
+        click(dock)
+        wait(lambda: len(viewer.layers) == 2)
+        wait(lambda: False, 0.5)
+        stopwatch = Stopwatch()
+        wait(lambda: False, 4)  # with an update of the preview
+        tries.append(stopwatch.lap())
+        click(dock)
+        wait(lambda: not dock.running)
+        print(f"blocked for {tries[-1]:.3f} s")
+        if tries[-1] < 0.1:
+            return
+    pytest.fail(f"the event loop was blocked for too long: {tries}")
+
+
+@pytest.mark.parametrize("method", ["aligned", "gram_aligned", "texture"])
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_nothing_is_cut_off_in_a_narrow_dock(viewer, qtbot, method, theme):
+    viewer.window.resize(1200, 900)
+    viewer.theme = theme
+    viewer.open_sample(PLUGIN, "cell")
+    viewer.layers[0].name = "a layer with a name that is longer than any dock is wide"
+    dock = open_dock(viewer)
+    panel = dock.method_panel
+    panel.method.value = method
+    if method != "aligned":
+        qtbot.waitUntil(panel.missing.native.isVisible, timeout=20_000)
+    check(panel.unfold)
+    dock.status.value = dock.found.value = "Words of several lines, as a run ends with. " * 4
+    dock.found.visible = True
+    docked = dock.native.parent()
+    viewer.window._qt_window.resizeDocks([docked], [300], Qt.Orientation.Horizontal)
+    qtbot.waitUntil(lambda: docked.width() <= 300)
+    for part in dock.native.findChildren(QWidget):
+        if part.isVisible() and isinstance(part, QLabel | QComboBox | QPushButton | QCheckBox):
+            needed = part.minimumSizeHint()
+            assert part.width() >= needed.width(), part
+            height = needed.height()
+            if isinstance(part, QLabel) and part.wordWrap():
+                height = part.heightForWidth(part.width())
+            assert part.height() >= height, part
 
 
 def test_both_samples_and_the_menu(viewer):
@@ -199,6 +304,27 @@ def test_cancel_within_a_second(viewer, qtbot, stage):
     assert dock.status.value == "Cancelled."
 
 
+@pytest.mark.parametrize("stage", ["Loading", "Taking", "Texture"])
+def test_cancel_a_texture_within_a_second(viewer, qtbot, stage):
+    """With the largest network, whose steps take longer than that on one core."""
+    viewer.open_sample(PLUGIN, "cell")
+    dock = open_dock(viewer)
+    dock.method_panel.method.value = "texture"
+    dock.method_panel.weights.value = "random"
+    click(dock)
+    while not dock.status.value.startswith(stage):
+        assert dock.running
+        QApplication.processEvents()
+    qtbot.wait(300)
+    started = time.perf_counter()
+    click(dock)
+    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    taken = time.perf_counter() - started
+    print(f"{stage}: cancelled in {taken:.3f} s")
+    assert taken < 1
+    assert len(viewer.layers) == 1
+
+
 @pytest.mark.parametrize("how", ["close button", "remove_dock_widget", "layer"])
 def test_things_removed_while_running(viewer, qtbot, notifications, engine, how):
     source = viewer.add_image(moire(64, "uint8"))
@@ -247,15 +373,19 @@ def test_error_in_the_real_window(viewer, qtbot, notifications, engine):
     assert "swallowed" in notifications[0].message
 
 
-def test_quitting_napari_while_running():
+@pytest.mark.parametrize("stage", ["Looking", "Texture"])
+def test_quitting_napari_while_running(stage):
     code = f"""
 import napari, numpy
 from qtpy.QtCore import QTimer
 viewer = napari.Viewer(show_welcome_screen=False)
 viewer.add_image(numpy.random.default_rng(0).random((4096, 4096)))
 _, dock = viewer.window.add_plugin_dock_widget({PLUGIN!r}, {DOCK!r})
+if {stage == "Texture"}:
+    dock.method_panel.method.value = "texture"
+    dock.method_panel.weights.value = "random"
 def close_when_working():
-    if dock.status.value.startswith("Looking"):
+    if dock.status.value.startswith({stage!r}):
         timer.stop()
         print(dock.running, flush=True)
         viewer.close()

@@ -1,8 +1,9 @@
-"""From a source layer and its estimate to the result layers. Nothing here opens a window."""
+"""From a source layer and its estimate to layers. Nothing here opens a window."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+import math
+from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,10 @@ METADATA_KEY = "periodic_noise"
 COLOURS = ("red", "green", "blue")
 
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+
+_PREVIEW = 1024  # pixels a side from which on an unfinished texture is shown thinned out
+_GAP = 0.05  # between Gram matrices, and to the image, as a share of their distance
+_USUAL = 0.95  # of a Gram matrix: elements within its contrast; the diagonal outshines the rest
 
 
 def is_result(layer: Layer) -> bool:
@@ -81,6 +86,91 @@ def symmetric_limits(noise: np.ndarray) -> tuple[float, float]:
     return (-limit, limit) if limit else (-1.0, 1.0)
 
 
+def preview_arguments(source: Image, preview: np.ndarray) -> dict[str, Any]:
+    """Everything that the layer of an unfinished texture is made with.
+
+    Parameters
+    ----------
+    source : Image
+        The layer the texture is made of; only read.
+    preview : ndarray of float32
+        The texture so far.
+
+    Returns
+    -------
+    dict
+        Keyword arguments for :class:`napari.layers.Image`, ``data`` among them.
+    """
+    step = max(1, max(preview.shape) // _PREVIEW)
+    preview = preview[::step, ::step]
+    dtype = np.dtype(pixels(source).dtype)
+    if source.rgb and np.issubdtype(dtype, np.integer):  # napari takes float colours from 0 to 1
+        info = np.iinfo(dtype)
+        preview = np.rint(preview).clip(info.min, info.max).astype(dtype)
+    return {
+        **placement(source),
+        "scale": tuple(step * source.scale),
+        "data": preview,
+        "name": f"{source.name} texture",
+        "rgb": source.rgb,
+        "multiscale": False,
+        "interpolation2d": source.interpolation2d,
+        "colormap": source.colormap,
+        "contrast_limits": tuple(source.contrast_limits),
+        "gamma": source.gamma,
+        "metadata": {
+            METADATA_KEY: {
+                "source": source.name,
+                "source_id": str(source.unique_id),
+                "result": "preview",
+            }
+        },
+    }
+
+
+def gram_arguments(source: Image, gram: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """What the layers of Gram matrices are made with, but for name and metadata.
+
+    They stand to the right of the source, in rows that are together as high as it is.
+
+    Parameters
+    ----------
+    source : Image
+    gram : mapping of str to ndarray, shape (C, C)
+        By layer of the network.
+
+    Returns
+    -------
+    dict of str to dict
+        By result, as ``"Gram conv1_1"``.
+    """
+    (top, _), (bottom, right) = source.extent.world
+    rows = max(1, round(math.sqrt(len(gram))))
+    columns = math.ceil(len(gram) / rows)
+    step = (bottom - top) / rows
+    results = {}
+    for place, (layer, matrix) in enumerate(gram.items()):
+        row, column = divmod(place, columns)
+        pixel = (1 - _GAP) * step / len(matrix)
+        usual = np.quantile(np.abs(matrix), _USUAL)
+        results[f"Gram {layer}"] = {
+            "data": matrix,
+            "colormap": "PiYG",  # white is zero
+            "interpolation2d": "nearest",
+            "contrast_limits": (-usual, usual) if usual else (-1.0, 1.0),
+            "contrast_limits_range": symmetric_limits(matrix),
+            "scale": (pixel, pixel),
+            "translate": (
+                top + row * step + pixel / 2,
+                right + (column + _GAP) * step + pixel / 2,
+            ),
+            "rotate": np.eye(2).tolist(),
+            "shear": (0.0,),
+            "affine": np.eye(3).tolist(),
+        }
+    return results
+
+
 def result_arguments(
     source: Image, estimate: NoiseEstimate, limits: tuple[float, float]
 ) -> list[dict[str, Any]]:
@@ -100,8 +190,9 @@ def result_arguments(
     Returns
     -------
     list of dict
-        Keyword arguments for :class:`napari.layers.Image`, ``data`` among them; of the noise
-        first, then of the cleaned image.
+        Keyword arguments for :class:`napari.layers.Image`, ``data`` among them, and their
+        ``contrast_limits_range``; of the noise first, then of the cleaned image, then of Gram
+        matrices, if there are any.
     """
     results: dict[str, dict[str, Any]] = {}
     if source.rgb:
@@ -114,25 +205,29 @@ def result_arguments(
     else:
         results["noise"] = {"data": estimate.noise, "colormap": "gray"}
     for arguments in results.values():
-        arguments["contrast_limits"] = limits
+        arguments["contrast_limits"] = arguments["contrast_limits_range"] = limits
     results["cleaned"] = {
         "data": estimate.cleaned,
         "colormap": source.colormap,
         "contrast_limits": tuple(source.contrast_limits),
+        "contrast_limits_range": tuple(source.contrast_limits_range),
         "gamma": source.gamma,
     }
+    results |= gram_arguments(source, estimate.gram)
     found = {"source": source.name, "source_id": str(source.unique_id), **record(estimate)}
-    for result, arguments in results.items():
-        arguments.update(
-            placement(source),
-            name=f"{source.name} {result}",
+    return [
+        {
+            **placement(source),
+            "name": f"{source.name} {result}",
             # said, not guessed: a cleaned layer of three columns is no colour image
-            rgb=source.rgb and result == "cleaned",
-            multiscale=False,
-            interpolation2d=source.interpolation2d,
-            metadata={METADATA_KEY: {**found, "result": result}},
-        )
-    return list(results.values())
+            "rgb": source.rgb and result == "cleaned",
+            "multiscale": False,
+            "interpolation2d": source.interpolation2d,
+            "metadata": {METADATA_KEY: {**found, "result": result}},
+            **arguments,
+        }
+        for result, arguments in results.items()
+    ]
 
 
 def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | None:
@@ -144,7 +239,8 @@ def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | 
         The viewer's layers.
     source : Image
     result : str
-        ``"noise"``, in colour ``"noise red"`` and so on, or ``"cleaned"``.
+        ``"noise"``, in colour ``"noise red"`` and so on, ``"cleaned"``, or of Gram matrices
+        ``"Gram conv1_1"`` and so on.
 
     Returns
     -------
@@ -156,6 +252,18 @@ def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | 
         if (record.get("source_id"), record.get("result")) == (str(source.unique_id), result):
             return layer
     return None
+
+
+def _other_grams(layers: Iterable[Layer], source: Image, gram: Iterable[str]) -> list[Layer]:
+    """Gram matrices of other features, from an earlier run, where new ones now stand."""
+    known = [f"Gram {layer}" for layer in gram]
+    return [
+        layer
+        for layer in layers
+        if (record := _record(layer)).get("source_id") == str(source.unique_id)
+        and record["result"].startswith("Gram ")
+        and record["result"] not in known
+    ]
 
 
 def _record(layer: Layer) -> dict[str, Any]:
@@ -208,21 +316,26 @@ def deliver(
     added = []
     try:
         for arguments in result_arguments(source, estimate, limits):
+            span = arguments.pop("contrast_limits_range")
             result = arguments["metadata"][METADATA_KEY]["result"]
             layer = find_result(layers, source, result)
             if layer is None:
                 added.append(Image(**arguments, visible=False))
-                if result == "cleaned":
-                    added[-1].contrast_limits_range = source.contrast_limits_range
+                added[-1].contrast_limits_range = span
                 layers.append(added[-1])
             else:
                 update(layer, arguments)
                 if result != "cleaned":
-                    layer.contrast_limits_range = layer.contrast_limits = limits
+                    layer.contrast_limits_range = span
+                    layer.contrast_limits = arguments["contrast_limits"]
             yield
         for layer in added:
             layer.visible = True
             yield
+        if estimate.gram:
+            for layer in _other_grams(layers, source, estimate.gram):
+                layers.remove(layer)
+                yield
     except BaseException:  # GeneratorExit among them
         for layer in added:
             if layer in layers:

@@ -1,48 +1,26 @@
 """The dock: choose a layer, run, watch, cancel, read the result."""
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from magicgui.widgets import (
-    CheckBox,
-    ComboBox,
-    Container,
-    Label,
-    ProgressBar,
-    PushButton,
-    Widget,
-)
+import numpy as np
+from magicgui.widgets import ComboBox, Container, ProgressBar, PushButton, Widget
 from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QComboBox
 
 from napari_periodic_denoise.report import in_words
 from napari_periodic_denoise.viewer import layers, worker
+from napari_periodic_denoise.viewer.method_panel import MethodPanel
+from napari_periodic_denoise.viewer.parts import row, wrapped_label
 
 if TYPE_CHECKING:
     from napari_periodic_denoise import NoiseEstimate
 
-#: The engine's choices in words; spelt out here, because asking the engine would import torch.
-METHODS = [("Gram statistics, phase-aligned", "aligned")]
-NOISE_MODELS = [
-    ("Automatic", "auto"),
-    ("Added to the picture", "additive"),
-    ("Follows the brightness", "multiplicative"),
-]
-REMAINDERS = [
-    ("Nothing more", "none"),
-    ("Stripes in one direction", "stripes"),
-    ("Quasi-periodic noise", "quasi-periodic"),
-]
-SENSITIVITIES = [
-    ("Lowest: 1 in 100 000", 1e-5),
-    ("Low: 1 in 10 000", 1e-4),
-    ("Usual: 1 in 1000", 1e-3),
-    ("High: 1 in 100", 1e-2),
-    ("Highest: 1 in 10", 1e-1),
-]
-DEFAULT_SENSITIVITY = 1e-3
+T = TypeVar("T")
 
 _TURN = 20  # milliseconds in which Qt draws and serves others, between two slow steps
 
@@ -60,6 +38,7 @@ class PeriodicNoiseDock(Container[Widget]):
         self._viewer = napari_viewer
         self._source: Image | None = None  # of the run under way
         self._run: worker.Run | None = None  # under way, until its layers are there
+        self._preview: Image | None = None  # of the texture of the run
         self._delivering = False
         self._ending = ""  # what to say about a run that was stopped
         self._docked = False
@@ -72,60 +51,12 @@ class PeriodicNoiseDock(Container[Widget]):
                 "except onto these results: choose one here to clean it once more."
             ),
         )
-        self.method = ComboBox(
-            choices=METHODS,
-            tooltip=(
-                "How the noise is told from the specimen.\n"
-                "Gram statistics, phase-aligned: finds what repeats all over the picture, fits\n"
-                "waves to it, and takes exactly these away. All else in the picture stays,\n"
-                "however fine."
-            ),
+        # however long a layer's name is
+        self.layer.native.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.noise_model = ComboBox(
-            choices=NOISE_MODELS,
-            tooltip=(
-                "How noise and picture come together.\n"
-                "Automatic: decided for each wave, by what describes the picture best.\n"
-                "Added to the picture: as strong in dark places as in bright ones, like hum from\n"
-                "the mains.\n"
-                "Follows the brightness: strong in bright places, none where it is black, like\n"
-                "flickering light or the dots of a print."
-            ),
-        )
-        self.remainder = ComboBox(
-            choices=REMAINDERS,
-            tooltip=(
-                "What else is taken away, once the waves are.\n"
-                "Stripes in one direction: of any width and strength, not evenly spaced, as\n"
-                "curtains or shadows are; the direction is found.\n"
-                "Quasi-periodic noise: keeps about to a period, but not to its crests, such as a\n"
-                "weave or interference that wanders.\n"
-                "A specimen that is itself striped or woven is harmed: look at the noise layer."
-            ),
-        )
-        self.sensitivity = ComboBox(
-            choices=SENSITIVITIES,
-            value=DEFAULT_SENSITIVITY,
-            tooltip=(
-                "How many false alarms are put up with. Usual: of 1000 pictures without periodic\n"
-                "noise, about one looks by mere chance as if it had some; even then it is looked\n"
-                "at more closely before anything is taken away. Go higher if faint noise is left\n"
-                "behind, lower if parts of the specimen are seen in the noise layer."
-            ),
-        )
-        self.more = Container[Widget](
-            widgets=[
-                _row("Noise", self.noise_model),
-                _row("Also remove", self.remainder),
-                _row("Sensitivity", self.sensitivity),
-            ],
-            labels=False,
-            visible=False,
-        )
-        self.more.margins = (0, 0, 0, 0)
-        self.unfold = CheckBox(
-            text="More options", tooltip="What rarely needs to be changed: unfold, or fold again."
-        )
+        self._layer_row = row("Image", self.layer)
+        self.method_panel = MethodPanel()
         self.run_button = PushButton(
             text="Run",
             tooltip=(
@@ -135,24 +66,21 @@ class PeriodicNoiseDock(Container[Widget]):
             ),
         )
         self.progress = ProgressBar(visible=False)
-        self.status = Label()
-        self.found = Label(
+        self.status = wrapped_label()
+        self.found = wrapped_label(
             visible=False,
             tooltip=(
                 "The waves that the noise consists of: from crest to crest, direction (0° are\n"
                 "vertical stripes, 90° horizontal ones), and how far they raise and lower the\n"
                 "picture; and how much of the picture's variance all else was that was taken\n"
-                "away. All about them is in the layers' metadata."
+                "away. Then what to look at before the result is used. All about it is in the\n"
+                "layers' metadata."
             ),
         )
-        for words in (self.status, self.found):
-            words.native.setWordWrap(True)
         super().__init__(
             widgets=[
-                _row("Image", self.layer),
-                _row("Method", self.method),
-                self.unfold,
-                self.more,
+                self._layer_row,
+                self.method_panel,
                 self.run_button,
                 self.progress,
                 self.status,
@@ -160,7 +88,9 @@ class PeriodicNoiseDock(Container[Widget]):
             ],
             labels=False,
         )
-        self.unfold.changed.connect(self._unfold)
+        missing = self.method_panel.missing
+        missing.download.changed.connect(self._download_weights)
+        missing.choose.changed.connect(self._choose_weights)
         self.run_button.changed.connect(self._run_or_cancel)
         self.layer.changed.connect(self._show_whether_taken)
         self.native_parent_changed.connect(self._on_docked_or_closed)
@@ -218,9 +148,6 @@ class PeriodicNoiseDock(Container[Widget]):
         self.status.value = reason
         self.run_button.enabled = not reason
 
-    def _unfold(self, wanted: bool) -> None:
-        self.more.visible = wanted
-
     def _run_or_cancel(self) -> None:
         if self.running:
             self.stop()
@@ -231,19 +158,36 @@ class PeriodicNoiseDock(Container[Widget]):
 
     def _start(self) -> None:
         self._source = self.layer.value
+        self.method_panel.missing.look_for(None)  # the run itself will tell
+        self._begin(
+            worker.denoise(
+                layers.pixels(self._source),
+                rgb=self._source.rgb,
+                options=self.method_panel.engine_options(),
+            ),
+            self._on_result,
+        )
+
+    def _download_weights(self) -> None:
+        source = self.method_panel.missing.source
+        assert source is not None
+        self._begin(worker.download_weights(source), self._on_weights)
+
+    def _choose_weights(self) -> None:
+        missing = self.method_panel.missing
+        path = missing.ask_for_file()
+        if path is not None and missing.source is not None:
+            self._begin(worker.check_weights(missing.source.network, path), self._on_weights)
+
+    def _begin(
+        self, steps: Generator[worker.Step, None, T], on_result: Callable[[T], None]
+    ) -> None:
         self._ending, self.found.value = "Cancelled.", ""
         self._show_running(True)
         self._run = worker.start(
-            layers.pixels(self._source),
-            rgb=self._source.rgb,
-            options={
-                "method": self.method.value,
-                "noise_model": self.noise_model.value,
-                "remainder": self.remainder.value,
-                "sensitivity": self.sensitivity.value,
-            },
+            steps,
             on_step=self._on_step,
-            on_result=self._on_result,
+            on_result=on_result,
             on_error=self._on_error,
             on_end=self._on_end,
         )
@@ -256,12 +200,38 @@ class PeriodicNoiseDock(Container[Widget]):
             self.status.value = f"{step.message[:1].upper()}{step.message[1:]}…"
             self.progress.max = step.total
             self.progress.value = min(step.done, step.total)
+            if step.preview is not None:
+                self._show_preview(step.preview)
+
+    def _show_preview(self, preview: np.ndarray) -> None:
+        assert self._source is not None
+        arguments = layers.preview_arguments(self._source, preview)
+        shown = self._viewer.layers
+        if self._preview is None:
+            self._preview = Image(**arguments)
+            selection = set(shown.selection)
+            shown.append(self._preview)
+            shown.selection = selection  # the new layer would take it
+        elif self._preview in shown:
+            self._preview.data = arguments["data"]
+
+    def _remove_preview(self) -> None:
+        if self._preview in self._viewer.layers:
+            with worker.short_collections():  # napari makes a full one for a removed layer
+                self._viewer.layers.remove(self._preview)
+        self._preview = None
+
+    def _on_weights(self, path: Path) -> None:
+        if not self._is_stopped():
+            self.method_panel.missing.take(path)
+            self._ending = f"The weights are ready: {path}"
 
     def _on_result(self, outcome: worker.Outcome) -> None:
         if self._is_stopped():
             return
         self._delivering = True
         self.run_button.enabled = False  # too late to cancel
+        self._remove_preview()
         self.status.value = "Adding the layers…"
         steps = layers.deliver(self._viewer.layers, self._source, *outcome)
         self._take_turn(steps, outcome.estimate)
@@ -269,7 +239,10 @@ class PeriodicNoiseDock(Container[Widget]):
     def _on_error(self, error: Exception) -> None:
         if self._is_stopped():
             return
-        if isinstance(error, worker.CannotRunError):
+        if isinstance(error, worker.MissingWeightsError):
+            self.method_panel.missing.show_missing(error.source)
+            self._ending = "Not run: the network's weights are missing."
+        elif isinstance(error, worker.CannotRunError):
             self._ending = str(error)
             show_error(f"Periodic noise: {error}")
         else:
@@ -288,31 +261,37 @@ class PeriodicNoiseDock(Container[Widget]):
             if self._is_stopped():
                 steps.close()
             else:
-                next(steps)
+                with worker.short_collections():
+                    next(steps)
                 self._take_turn(steps, estimate)
                 return
         except StopIteration:
             self._ending = estimate.summary
-            self.found.value = in_words(estimate, layers.COLOURS)
+            self.found.value = _in_words(estimate)
         except Exception as error:
             self._on_error(error)
         self._delivering = False
         self._show_end()
 
     def _stop_if_layer_is_gone(self) -> None:
-        if self._source not in self._viewer.layers:
+        if self._source is not None and self._source not in self._viewer.layers:
             self.stop("Cancelled: the layer was removed.")
 
     def _on_docked_or_closed(self, parent: object) -> None:
         if self._docked and parent is None:
-            self.stop()
+            self._stop_all()
         self._docked = parent is not None
 
     def _on_destroyed(self) -> None:
         self._destroyed = True
+        self._stop_all()
+
+    def _stop_all(self) -> None:
         self.stop()
+        self.method_panel.missing.stop_looking()
 
     def _show_end(self) -> None:
+        self._remove_preview()
         self._run = self._source = None
         if not self._destroyed:
             self._show_running(False)
@@ -320,8 +299,8 @@ class PeriodicNoiseDock(Container[Widget]):
             self.status.value = self._ending
 
     def _show_running(self, running: bool) -> None:
-        for choice in (self.layer, self.method, self.more):
-            choice.enabled = not running
+        for choices in (self._layer_row, self.method_panel):
+            choices.enabled = not running
         self.run_button.text = "Cancel" if running else "Run"
         self.run_button.enabled = True
         self.progress.visible = running
@@ -330,10 +309,8 @@ class PeriodicNoiseDock(Container[Widget]):
         self.found.visible = bool(self.found.value) and not running
 
 
-def _row(label: str, choice: Widget) -> Container[Widget]:
-    # magicgui's own labels are not aligned in napari's larger font
-    words = Label(value=label)
-    words.min_width = 95
-    row = Container[Widget](widgets=[words, choice], layout="horizontal", labels=False)
-    row.margins = (0, 0, 0, 0)
-    return row
+def _in_words(estimate: "NoiseEstimate") -> str:
+    words = [in_words(estimate, layers.COLOURS), *estimate.warnings]
+    if estimate.gram:
+        words.append("The Gram matrices are to the right of the image: zoom out to see them.")
+    return "\n\n".join(filter(None, words))

@@ -1,16 +1,19 @@
-"""A run of the engine in a thread: its progress, its result, its errors, its end."""
+"""Work in a thread, the engine's above all: its progress, its result, its errors, its end."""
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import os
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock, Thread
+from queue import Empty, SimpleQueue
+from threading import Event, Lock, Thread
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -23,20 +26,28 @@ from napari_periodic_denoise.viewer.layers import COLOURS, symmetric_limits
 if TYPE_CHECKING:
     from napari_periodic_denoise import NoiseEstimate, Progress
     from napari_periodic_denoise.channels import Engine
+    from napari_periodic_denoise.weights import Source
 
 T = TypeVar("T")
 
+_GRACE = 0.5  # seconds in which work that is stopped can end, before it is left behind
+_PATIENCE = 30.0  # seconds that Python, when it quits, waits for what was left behind
+
 
 class Step(NamedTuple):
-    """Where a run is: ``done`` of ``total`` steps (0: nobody knows), and what it is at."""
+    """Where a run is: ``done`` of ``total`` steps (0: nobody knows), and what it is at.
+
+    Of a texture there is from time to time what it looks like so far.
+    """
 
     message: str
     done: int = 0
     total: int = 0
+    preview: np.ndarray | None = None
 
 
 class Outcome(NamedTuple):
-    """What a run ends with: the estimate, and contrast limits to look at its noise with."""
+    """What an estimate ends with, and contrast limits to look at its noise with."""
 
     estimate: NoiseEstimate
     limits: tuple[float, float]
@@ -46,18 +57,27 @@ class CannotRunError(Exception):
     """The run can't be done, for a reason that its message tells a person."""
 
 
+class MissingWeightsError(CannotRunError):
+    """A network's weights are not on this computer; ``source`` is where they are to be had."""
+
+    def __init__(self, message: str, source: Source) -> None:
+        super().__init__(message)
+        self.source = source
+
+
 class EngineError(Exception):
     """A bug in the engine that came as a RuntimeError; that one is the cause."""
 
 
-class Run(GeneratorWorker[Step, None, Outcome]):
-    """A run in a thread; ``quit()`` stops it within a step of the engine.
+class Run(GeneratorWorker[Step, None, Any]):
+    """Work in a thread; ``quit()`` stops it at once.
 
-    Everything that the engine held is free when ``finished`` is emitted: superqt alone would
-    leave a generator that was stopped, and its memory, to the garbage collector.
+    Everything that it held is free when ``finished`` is emitted: superqt alone would leave a
+    generator that was stopped, and its memory, to the garbage collector. Only what is in a step
+    that takes long is free when that is over.
     """
 
-    def work(self) -> Outcome | Exception | None:
+    def work(self) -> Any:  # noqa: ANN401
         """Do the work; called by superqt in the thread."""
         try:
             return super().work()
@@ -66,27 +86,21 @@ class Run(GeneratorWorker[Step, None, Outcome]):
 
 
 def start(
-    data: Any,  # noqa: ANN401 - whatever array napari was given, maybe lazy
+    steps: Generator[Step, None, T],
     *,
-    rgb: bool,
-    options: dict[str, Any],
-    on_step: Callable[[Step], None],
-    on_result: Callable[[Outcome], None],
     on_error: Callable[[Exception], None],
-    on_end: Callable[[], None],
+    on_step: Callable[[Step], None] | None = None,
+    on_result: Callable[[T], None] | None = None,
+    on_end: Callable[[], None] | None = None,
 ) -> Run:
-    """Start a run; the callables are called in the thread of this call.
+    """Start work; the callables are called in the thread of this call.
 
     Parameters
     ----------
-    data : array-like
-        2-D pixels; computed in the run's thread.
-    rgb : bool
-        Whether there is a last axis of colours, and perhaps alpha, which stays as it is.
-    options : dict
-        Of :func:`napari_periodic_denoise.estimate_noise`.
-    on_step, on_result, on_error : callable
-        Get the steps, and at the end a result or an error, or neither when stopped.
+    steps : generator of Step
+        As :func:`denoise`, :func:`look_for_weights`... make them.
+    on_error, on_step, on_result : callable
+        Get the steps, and at the end what was returned or an error, or neither when stopped.
     on_end : callable
         Called last, in any case.
 
@@ -94,33 +108,37 @@ def start(
     -------
     Run
     """
+    wanted = {
+        "yielded": on_step,
+        "returned": on_result,
+        "errored": on_error,
+        "finished": on_end,
+    }
     run: Run = create_worker(
-        denoise,
-        data,
-        rgb,
-        options,
+        _aside,
+        steps,
         _worker_class=Run,
-        _connect={
-            "yielded": on_step,
-            "returned": on_result,
-            "errored": on_error,
-            "finished": on_end,
-        },
+        _connect={signal: told for signal, told in wanted.items() if told is not None},
     )
     return run
 
 
 def denoise(
-    data: Any,  # noqa: ANN401
+    data: Any,  # noqa: ANN401 - whatever array napari was given, maybe lazy
+    *,
     rgb: bool,
     options: dict[str, Any],
 ) -> Generator[Step, None, Outcome]:
-    """Estimate the noise step by step.
+    """Estimate the noise.
 
     Parameters
     ----------
-    data, rgb, options
-        As for :func:`start`.
+    data : array-like
+        2-D pixels; computed here.
+    rgb : bool
+        Whether there is a last axis of colours, and perhaps alpha, which stays as it is.
+    options : dict
+        Of :func:`napari_periodic_denoise.estimate_noise`.
 
     Yields
     ------
@@ -133,37 +151,15 @@ def denoise(
     Raises
     ------
     CannotRunError
-        If the image is not taken or memory does not suffice.
-    EngineError
-        Instead of any RuntimeError, which superqt would swallow without a sign.
+        If the image is not taken, the network's weights can't be used (MissingWeightsError: are
+        not there), or memory does not suffice.
     """
-    try:
-        return (yield from _steps(data, rgb, options))
-    except MemoryError as error:
-        raise CannotRunError(_NO_MEMORY) from error
-    except RuntimeError as error:
-        if _is_out_of_memory(error):
-            raise CannotRunError(_NO_MEMORY) from error
-        raise EngineError(f"{type(error).__name__}: {error}") from error
-
-
-def load_engine() -> Engine:
-    """Import the engine, and torch with it, which takes seconds."""
-    _load_torch_libraries()
-    from napari_periodic_denoise import iter_estimate_noise
-
-    return iter_estimate_noise
-
-
-def _steps(
-    data: Any,  # noqa: ANN401
-    rgb: bool,
-    options: dict[str, Any],
-) -> Generator[Step, None, Outcome]:
-    with _short_collections():
+    with short_collections():
+        yield Step("starting torch")
         with _no_collections():
-            engine = yield from _aside(load_engine, "starting torch")
-        image = yield from _aside(lambda: _read(data), "reading the image")
+            engine = load_engine()
+        yield Step("reading the image")
+        image = _read(data)
         steps = leaving_alpha(
             engine,
             image,
@@ -175,7 +171,8 @@ def _steps(
             progress: Progress | None = None
             while True:
                 try:
-                    progress = next(run)
+                    with _weights_explained():
+                        progress = next(run)
                 except StopIteration as end:
                     estimate: NoiseEstimate = end.value
                     return Outcome(estimate, symmetric_limits(estimate.noise))
@@ -183,25 +180,189 @@ def _steps(
                     if progress is None or progress.done:
                         raise  # a bug: of the image it complains in its first step
                     raise _not_taken(error) from error
-                yield Step(progress.message, progress.done, progress.total)
+                yield Step(progress.message, progress.done, progress.total, progress.preview)
 
 
-def _aside(task: Callable[[], T], message: str) -> Generator[Step, None, T]:
-    # An import or a lazy array's computation can't be interrupted. In a further thread it can be
-    # left behind, so that Cancel need not wait for it.
-    # As a daemon it does not keep Python from quitting, as an executor's thread would.
-    future: Future[T] = Future()
+def look_for_weights(network: str, path: Path | None) -> Generator[Step, None, None]:
+    """Find out whether a network's trained weights are on this computer.
 
-    def do() -> None:
+    Parameters
+    ----------
+    network : {"vgg16", "vgg19"}
+    path : Path or None
+        The file, where one was chosen.
+
+    Yields
+    ------
+    Step
+
+    Raises
+    ------
+    MissingWeightsError
+        If they are not.
+    """
+    weights = yield from _weights_module()
+    with _weights_explained():
+        weights.find_weights(network, path)
+
+
+def check_weights(network: str, path: Path) -> Generator[Step, None, Path]:
+    """Find out whether a file's weights can be used.
+
+    Parameters
+    ----------
+    network : {"vgg16", "vgg19"}
+    path : Path
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    CannotRunError
+        If they can't; says why.
+    """
+    yield from _weights_module()
+    yield Step("checking the file")
+    from napari_periodic_denoise.noise.networks import load_network
+
+    with _weights_explained():
+        load_network(network, weights_path=path)
+    return path
+
+
+def download_weights(source: Source) -> Generator[Step, None, Path]:
+    """Download a network's trained weights.
+
+    Parameters
+    ----------
+    source : Source
+        Of the MissingWeightsError.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    CannotRunError
+        If it fails; says why. Nothing half-written stays behind, nor when this is closed.
+    """
+    weights = yield from _weights_module()
+    yield Step("connecting")
+    with _weights_explained(), closing(weights.iter_download(source)) as download:
+        for done, total in download:
+            of = f" of {total >> 20}" if total else ""
+            yield Step(f"downloading, {done >> 20}{of} MB", done >> 10, total >> 10)
+    return source.path
+
+
+def load_engine() -> Engine:
+    """Import the engine, and torch with it, which takes seconds."""
+    _load_torch_libraries()
+    from napari_periodic_denoise import iter_estimate_noise
+
+    return iter_estimate_noise
+
+
+def _weights_module() -> Generator[Step, None, Any]:
+    yield Step("starting torch")
+    with short_collections(), _no_collections():
+        _load_torch_libraries()
+        from napari_periodic_denoise import vision, weights
+
+        with _weights_explained():
+            vision.torchvision_models()
+    return weights
+
+
+@contextmanager
+def _weights_explained() -> Iterator[None]:
+    from napari_periodic_denoise.weights import WeightsError, WeightsNotFoundError
+
+    try:
+        yield
+    except WeightsNotFoundError as error:
+        raise MissingWeightsError(_sentence(error), error.source) from error
+    except (WeightsError, ImportError) as error:  # of torchvision, which says what to install
+        raise CannotRunError(_sentence(error)) from error
+
+
+def _sentence(error: Exception) -> str:
+    words = str(error)
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _aside(steps: Generator[Step, None, T]) -> Generator[Step, None, T]:
+    # An import, the computation of a lazy array, or a step through a large network can't be
+    # interrupted. In a further thread it can be left behind, so that Cancel need not wait for
+    # it; what it was called by ends with it. As a daemon it does not keep Python from quitting
+    # for ever, as an executor's thread would.
+    news: SimpleQueue[Step | None] = SimpleQueue()
+    result: Future[T] = Future()
+    stopped = Event()
+
+    def work() -> None:
         try:
-            future.set_result(task())
+            with closing(steps):
+                while not stopped.is_set():
+                    news.put(next(steps))
+        except StopIteration as end:
+            result.set_result(end.value)
         except BaseException as error:
-            future.set_exception(error)
+            _forget(error)
+            result.set_exception(_told(error))
+        news.put(None)
 
-    Thread(target=do, daemon=True).start()
-    while not wait([future], timeout=0.05).done:
-        yield Step(message)
-    return future.result()
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        step = Step("starting")
+        while True:
+            yield step
+            try:
+                latest = news.get(timeout=0.05)
+            except Empty:  # the step goes on; quit() is looked at after each
+                step = step._replace(preview=None)
+                continue
+            if latest is None:
+                return result.result()
+            step = latest
+    finally:
+        stopped.set()
+        thread.join(_GRACE)
+        if thread.is_alive():  # torch aborts if Python goes while it computes
+            atexit.register(thread.join, _PATIENCE)
+
+
+def _forget(error: BaseException | None) -> None:
+    # napari keeps errors, they their traceback, and that all that the engine held
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__context__
+
+
+def _told(error: BaseException) -> BaseException:
+    # superqt swallows a RuntimeError, which torch.OutOfMemoryError is one of, without a sign
+    if isinstance(error, MemoryError) or _is_out_of_memory(error):
+        told: Exception = CannotRunError(_NO_MEMORY)
+    elif isinstance(error, RuntimeError):
+        told = EngineError(f"{type(error).__name__}: {error}")
+    else:
+        return error
+    told.__cause__ = error
+    return told
 
 
 def _read(data: Any) -> Any:  # noqa: ANN401
@@ -269,9 +430,12 @@ def _usual_threads() -> Iterator[int]:
 
 @_shared
 @contextmanager
-def _short_collections() -> Iterator[None]:
-    # A full garbage collection walks through all that napari and torch hold, and stops every
-    # thread for a sixth of a second. What is there already is set aside for the run.
+def short_collections() -> Iterator[None]:
+    """Keep full garbage collections short.
+
+    They walk through all that napari and torch hold, and stop every thread for a sixth of a
+    second. What is there already is set aside meanwhile.
+    """
     gc.freeze()
     try:
         yield
@@ -312,8 +476,10 @@ _NO_MEMORY = (
 )
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     # torch.OutOfMemoryError is CUDA's alone: its allocators for the CPU and MPS only say so
+    if not isinstance(error, RuntimeError):
+        return False
     words = f"{type(error).__name__} {error}".lower()
     return any(
         sign in words
