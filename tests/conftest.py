@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ VGG16 = Path(__file__).parents[2] / "shared/weights/vgg16_features_to_conv5_1.pt
 def _one_thread():
     """Small arrays gain nothing from threads, which on busy processors wait for each other."""
     torch.set_num_threads(1)
+    dask.config.set(scheduler="synchronous")  # the number of threads holds for this one alone
 
 
 @pytest.fixture
