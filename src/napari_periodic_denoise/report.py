@@ -96,7 +96,7 @@ class Report:
 
     columns = (
         *("file", "plane", "removed_variance", "channel", "frequency_y", "frequency_x"),
-        *("period", "angle", "amplitude", "phase", "reason"),
+        *("period", "amplitude", "phase", "reason"),
     )
 
     def __init__(self, path: Path, *, resume: bool = False) -> None:
@@ -178,7 +178,8 @@ def _rows(planes: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
         for wave in told["waves"] or [{}]:
             row = {name: wave[name] for name in Report.columns if name in wave}
             if wave:
-                row["frequency_y"], row["frequency_x"] = wave["frequency"]
+                fy, fx = wave["frequency"]
+                row |= {"frequency_y": fy, "frequency_x": fx, "period": 1 / math.hypot(fy, fx)}
             yield {**plane, **row}
 
 
