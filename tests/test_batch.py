@@ -367,3 +367,36 @@ def test_killed_and_resumed_the_outputs_are_those_of_an_uninterrupted_run(source
     assert process.returncode == 0
     assert contents(tmp_path / "killed") == whole
     assert (tmp_path / "killed.csv").read_text() == (tmp_path / "whole.csv").read_text()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+def test_interrupted_several_processes_leave_nothing_half_done(source, out):
+    for i in range(4):
+        tifffile.imwrite(source / f"{i}.tif", stack(40), photometric=1)
+    script = (
+        # a background job of a shell without job control ignores the signal
+        "import signal\n"
+        "from napari_periodic_denoise.cli import app\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "    app()\n"
+    )
+    path = source.parent / "script.py"
+    path.write_text(script)
+    with subprocess.Popen(
+        [sys.executable, path, "clean", source, "--out", out, "--jobs", "2"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not names(out):
+            time.sleep(0.01)
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode not in (0, None)
+    assert "Traceback" not in errors
+    assert not [name for name in names(out) if name.startswith(TMP)]
+    assert len(names(out)) < 4

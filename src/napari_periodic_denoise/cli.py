@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from functools import partial
@@ -209,7 +208,7 @@ def clean(
     from napari_periodic_denoise.batch import Cleaner, check_targets, expand, jobs_of
     from napari_periodic_denoise.files import remove_leftovers
     from napari_periodic_denoise.report import Report
-    from napari_periodic_denoise.workers import start
+    from napari_periodic_denoise.workers import start, threads
 
     todo = jobs_of(expand(inputs), out, noise=noise, waves=waves)
     refused = check_targets(todo, overwrite=overwrite or resume)
@@ -218,16 +217,14 @@ def clean(
     failed = False
     with ExitStack() as held:
         try:
-            told = Report(report, resume=resume) if report else None
             workers = held.enter_context(start(jobs, scheduler))
+            told = Report(report, resume=resume) if report else None
         except (ValueError, OSError) as error:
             raise typer.BadParameter(_reason(error)) from error
         files = pieces = None
         if workers.count > 1:
             # of their own, as those who wait for files would wait for threads that they hold
-            files, pieces = (
-                held.enter_context(ThreadPoolExecutor(workers.count)) for _ in range(2)
-            )
+            files, pieces = (held.enter_context(threads(workers.count)) for _ in range(2))
         cleaner = Cleaner(options, workers, pieces, channel_axis)
 
         def do(job: Job, tell: Tell) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -68,11 +69,28 @@ def start(jobs: int = 1, scheduler: str | None = None) -> Iterator[Workers]:
                 # without what the arrays do not need, which need not be sent
                 return call(_compute, *optimize(*arrays))
 
-            try:
-                yield Workers(jobs, call, compute)
-            except BaseException:  # Ctrl-C: what waits need not be done
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            # Ctrl-C reaches every process; they inherit that it is for this one, which ends them
+            usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for _ in range(jobs):  # each starts a process
+                pool.submit(_call, int)
+            signal.signal(signal.SIGINT, usual)
+            yield Workers(jobs, call, compute)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Have threads to wait for workers in, which end early when the block does.
+
+    Parameters
+    ----------
+    count : int
+    """
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            yield pool
+        except BaseException:  # Ctrl-C: what waits need not be done
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 @contextmanager
