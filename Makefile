@@ -35,6 +35,7 @@ bench: $(READY)
 	$(VENV)/bin/python -m benchmarks.rejection --check
 	$(VENV)/bin/python -m benchmarks.speed --check
 	$(VENV)/bin/python -m benchmarks.networks --check
+	$(VENV)/bin/python -m benchmarks.stacks --check
 
 lint: $(READY)
 	$(VENV)/bin/ruff check
