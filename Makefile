@@ -38,6 +38,7 @@ bench: $(READY)
 	$(VENV)/bin/python -m benchmarks.rejection --check
 	$(VENV)/bin/python -m benchmarks.speed --check --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.networks --check --margin $(MARGIN)
+	$(VENV)/bin/python -m benchmarks.stacks --check
 
 lint: $(READY)
 	$(VENV)/bin/ruff check

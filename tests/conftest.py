@@ -3,6 +3,7 @@ import http.server
 import threading
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,7 @@ VGG16 = Path(__file__).parents[2] / "shared/weights/vgg16_features_to_conv5_1.pt
 def _one_thread():
     """Small arrays gain nothing from threads, which on busy processors wait for each other."""
     torch.set_num_threads(1)
+    dask.config.set(scheduler="synchronous")  # the number of threads holds for this one alone
 
 
 @pytest.fixture

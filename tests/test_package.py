@@ -30,9 +30,14 @@ def test_public_names():
     assert dir(package) == sorted(package.__all__)
     for name in package.__all__:
         assert getattr(package, name) is not None
-    assert {"estimate_noise", "iter_estimate_noise", "NoiseEstimate", "Progress", "Wave"} <= set(
-        package.__all__
-    )
+    assert {
+        "clean_stack",
+        "estimate_noise",
+        "iter_estimate_noise",
+        "NoiseEstimate",
+        "Progress",
+        "Wave",
+    } <= set(package.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -6,7 +6,7 @@ import pytest
 
 from napari_periodic_denoise import NoiseEstimate, Wave, __version__
 from napari_periodic_denoise.noise.model import Rejected
-from napari_periodic_denoise.report import in_words, record
+from napari_periodic_denoise.report import Report, in_words, record
 
 PLAIN = Wave((0.0, 0.1), 3.0, 0.0, 1e-9, 100.0)
 KINDS = [
@@ -89,3 +89,37 @@ def test_a_texture_is_called_one():
     estimate = estimate_of(remainder="none", share=0.9)
     estimate.settings["method"] = "texture"
     assert in_words(estimate, ()) == "texture: 90% of the variance"
+
+
+PLANE = {"plane": [2], "removed_variance": 0.25, "waves": [{**PLAIN.to_dict(), "reason": "α"}]}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_a_report_that_was_killed_is_taken_up_from_its_journal(tmp_path, suffix):
+    path = tmp_path / f"deeper/r.{suffix}"
+    first = Report(path)
+    first.add("a", [PLANE])
+    first.add("b", [PLANE, PLANE])
+    journal = next(path.parent.iterdir())
+    with journal.open("a") as cut:
+        cut.write('["c", [{"plane"')
+    assert not path.exists()
+    again = Report(path, resume=True)
+    again.add("b", [PLANE])
+    again.finish(["b", "a", "c"])
+    whole = Report(tmp_path / f"whole.{suffix}")
+    for name in "ba":
+        whole.add(name, [PLANE])
+    whole.finish("ba")
+    assert path.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
+    assert list(path.parent.iterdir()) == [path]
+    Report(path, resume=True).finish("ba")
+    assert path.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
+
+
+def test_without_resume_a_report_begins_anew(tmp_path):
+    for name in "ab":
+        report = Report(tmp_path / "r.json")
+        report.add(name, [PLANE])
+        report.finish("ab")
+    assert [told["file"] for told in json.loads((tmp_path / "r.json").read_text())] == ["b"]

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from napari_periodic_denoise.noise.estimate import estimate_noise, iter_estimate_noise
     from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
     from napari_periodic_denoise.noise.waves import Wave
+    from napari_periodic_denoise.stack import StackEstimate, clean_stack, iter_clean_stack
 
 try:
     __version__ = version("napari-periodic-denoise")
@@ -14,19 +15,25 @@ except PackageNotFoundError:  # run from a source tree that was never installed
     __version__ = "unknown"
 
 _HOMES = {
-    "NoiseEstimate": "result",
-    "Progress": "result",
-    "Wave": "waves",
-    "estimate_noise": "estimate",
-    "iter_estimate_noise": "estimate",
+    "NoiseEstimate": "noise.result",
+    "Progress": "noise.result",
+    "StackEstimate": "stack",
+    "Wave": "noise.waves",
+    "clean_stack": "stack",
+    "estimate_noise": "noise.estimate",
+    "iter_clean_stack": "stack",
+    "iter_estimate_noise": "noise.estimate",
 }
 
 __all__ = [
     "NoiseEstimate",
     "Progress",
+    "StackEstimate",
     "Wave",
     "__version__",
+    "clean_stack",
     "estimate_noise",
+    "iter_clean_stack",
     "iter_estimate_noise",
 ]
 
@@ -37,7 +44,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.noise.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

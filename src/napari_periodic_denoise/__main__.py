@@ -2,4 +2,5 @@
 
 from napari_periodic_denoise.cli import app
 
-app(prog_name="napari-periodic-denoise")
+if __name__ == "__main__":  # processes of --jobs import this too
+    app(prog_name="napari-periodic-denoise")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,8 +16,7 @@ import typer
 from napari_periodic_denoise import __version__
 
 if TYPE_CHECKING:
-    from napari_periodic_denoise.files import ImageFile
-    from napari_periodic_denoise.noise.estimate import NoiseEstimate
+    from napari_periodic_denoise.batch import Job, Tell
 
 # torch, tifffile, matplotlib and napari are imported where they are first needed: --help is quick
 
@@ -30,21 +29,12 @@ app = typer.Typer(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    source: Path
-    cleaned: Path
-    noise: Path | None
-    waves: Path | None
-
-    @property
-    def targets(self) -> list[Path]:
-        return [path for path in (self.cleaned, self.noise, self.waves) if path is not None]
-
-
 # the engine's, spelt out here because asking it would import torch
 _NoiseModel = StrEnum("_NoiseModel", ["auto", "additive", "multiplicative"])
 _Remainder = StrEnum("_Remainder", ["none", "quasi-periodic", "stripes"])
+_Method = StrEnum("_Method", ["aligned", "gram_aligned", "texture"])
+_Features = StrEnum("_Features", ["edges", "cosines", "vgg16", "vgg19"])
+_Weights = StrEnum("_Weights", ["imagenet", "random"])
 
 
 def _print_version(wanted: bool) -> None:
@@ -74,7 +64,11 @@ def main(
 def clean(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="IN", help="2-D images, grey or in colour: TIFF, PNG or JPEG."),
+        typer.Argument(
+            metavar="IN",
+            help="Images and stacks, grey or in colour: TIFF, PNG, JPEG or OME-Zarr; folders of "
+            "such, or patterns with wildcards.",
+        ),
     ],
     out: Annotated[
         Path,
@@ -99,6 +93,35 @@ def clean(
             "--waves", help="Write which waves there are, and why, too, as NAME-waves.json."
         ),
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="Write which waves there are in which plane of which file, as .csv or .json.",
+        ),
+    ] = None,
+    method: Annotated[
+        _Method,
+        typer.Option(
+            help="How the noise is found: by its waves, by these refined with a network, or as a "
+            "texture that shows what repeats, but not where, and is for comparison only."
+        ),
+    ] = _Method.aligned,
+    features: Annotated[
+        _Features | None,
+        typer.Option(
+            show_default="edges, or vgg19 where a network is needed",
+            help="What is looked at to see what repeats.",
+        ),
+    ] = None,
+    weights: Annotated[
+        _Weights, typer.Option(help="Of a network; never downloaded unasked.")
+    ] = _Weights.imagenet,
+    weights_path: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="File of the ImageNet weights, or its folder."),
+    ] = None,
     noise_model: Annotated[
         _NoiseModel,
         typer.Option(
@@ -136,11 +159,32 @@ def clean(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace output files that exist.")
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Take up a run that was stopped: leave out what is written already, and remove "
+            "what was half written. For the same inputs and options, and with no other run at "
+            "work in DIR.",
+        ),
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes, between which files and planes are shared out.")
+    ] = 1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Scheduler of dask.distributed, whose workers compute instead; they need to see "
+            "the inputs under the same names.",
+        ),
+    ] = None,
 ) -> None:
-    """Remove periodic noise from image files.
+    """Remove periodic noise from image files and stacks.
 
-    Pixel type, resolution, pixel size and transparency are kept. A file that can't be done is
-    told in one line, and the others are done all the same.
+    Pixel type, resolution, pixel size, axes and transparency are kept. Stacks are read, cleaned
+    and written plane by plane. A file that can't be done is told in one line, and the others are
+    done all the same.
     """
     from napari_periodic_denoise.device import resolve_device
 
@@ -153,24 +197,55 @@ def clean(
         "remainder": remainder.value,
         "device": device,
         "seed": seed,
+        "method": method.value,
+        "features": features and features.value,
+        "weights": weights.value,
+        "weights_path": weights_path,
     }
     if sensitivity is not None:
         options["sensitivity"] = sensitivity
 
-    jobs = [_job(source, out, noise=noise, waves=waves) for source in inputs]
-    sources = {identity for job in jobs if (identity := _identity(job.source))}
-    claims = Counter(os.path.normcase(target) for job in jobs for target in job.targets)
+    from napari_periodic_denoise.batch import Cleaner, check_targets, expand, jobs_of
+    from napari_periodic_denoise.files import remove_leftovers
+    from napari_periodic_denoise.report import Report
+    from napari_periodic_denoise.workers import start, threads
+
+    todo = jobs_of(expand(inputs), out, noise=noise, waves=waves)
+    refused = check_targets(todo, overwrite=overwrite or resume)
+    if resume:
+        remove_leftovers(out)
     failed = False
-    for number, job in enumerate(jobs, start=1):
+    with ExitStack() as held:
         try:
-            _check_targets(job, sources, claims, overwrite=overwrite)
-            label = f"{number}/{len(jobs)} {job.source.name}"
-            summary = _clean_file(job, label, channel_axis, options)
-        except Exception as error:  # whatever is wrong with one file, the others are done
-            failed = True
-            typer.echo(f"error: {job.source}: {_reason(error)}", err=True)
-        else:
-            typer.echo(f"{job.source}: {summary}")
+            workers = held.enter_context(start(jobs, scheduler))
+            told = Report(report, resume=resume) if report else None
+        except (ValueError, OSError) as error:
+            raise typer.BadParameter(_reason(error)) from error
+        files = pieces = None
+        if workers.count > 1:
+            # of their own, as those who wait for files would wait for threads that they hold
+            files, pieces = (held.enter_context(threads(workers.count)) for _ in range(2))
+        cleaner = Cleaner(options, workers, pieces, channel_axis)
+
+        def do(job: Job, tell: Tell) -> str:
+            if job.source in refused:
+                raise refused[job.source]
+            if resume and job.is_done:
+                return "done already"
+            return cleaner.clean(job, tell, partial(told.add, str(job.source)) if told else None)
+
+        begun = [files.submit(do, job, lambda *_: None) for job in todo] if files else []
+        for number, job in enumerate(todo):
+            try:
+                with _bar(f"{number + 1}/{len(todo)} {job.source.name}") as tell:
+                    summary = begun[number].result() if begun else do(job, tell)
+            except Exception as error:  # whatever is wrong with one file, the others are done
+                failed = True
+                typer.echo(f"error: {job.source}: {_reason(error)}", err=True)
+            else:
+                typer.echo(f"{job.source}: {summary}")
+        if told:
+            told.finish(str(job.source) for job in todo)
     if failed:
         raise typer.Exit(1)
 
@@ -185,13 +260,15 @@ def demo(
     ] = False,
 ) -> None:
     """Clean the two sample images, draw before, noise and after, and show them in napari."""
+    from napari_periodic_denoise.batch import estimate_image
     from napari_periodic_denoise.demo import has_display, open_napari, write_demo
     from napari_periodic_denoise.files import ImageFile
     from napari_periodic_denoise.samples import SAMPLES
 
     for make in SAMPLES:
         sample = make()
-        estimate = _estimate(ImageFile(sample.image), sample.name, {})
+        with _bar(sample.name) as tell:
+            estimate = estimate_image(ImageFile(sample.image), {}, tell)
         try:
             figure = write_demo(sample, estimate, out)
         except OSError as error:
@@ -211,67 +288,11 @@ def demo(
         typer.echo(str(error), err=True)
 
 
-def _job(source: Path, out: Path, *, noise: bool, waves: bool) -> _Job:
-    from napari_periodic_denoise.files import lossless
-
-    return _Job(
-        source=source,
-        cleaned=out / lossless(source.name),
-        noise=out / f"{source.stem}-noise.tif" if noise else None,
-        waves=out / f"{source.stem}-waves.json" if waves else None,
-    )
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what all names of one file share, or None if there is no such file."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _check_targets(
-    job: _Job, sources: set[tuple[int, int]], claims: Counter[str], *, overwrite: bool
-) -> None:
-    """Raise a ValueError if a file to be written is an input, another's output, or there."""
-    for target in job.targets:
-        identity = _identity(target)
-        if identity in sources:
-            raise ValueError(f"would overwrite the input {target}; choose another --out")
-        if claims[os.path.normcase(target)] > 1:
-            raise ValueError(f"{target} would be written twice; clean these inputs one by one")
-        if identity and not overwrite:
-            raise ValueError(f"{target} exists already; --overwrite replaces it")
-
-
-def _clean_file(job: _Job, label: str, channel_axis: int | None, options: dict[str, Any]) -> str:
-    import numpy as np
-
-    from napari_periodic_denoise.files import read_image, write_image, write_json
-    from napari_periodic_denoise.report import record
-
-    image = read_image(job.source, channel_axis)
-    estimate = _estimate(image, label, options)
-    if job.noise is not None:
-        noise, channels = estimate.noise, 1
-        if image.channel_axis is not None:  # signed values are no colours: a page for each
-            noise = np.moveaxis(noise, image.channel_axis, 0)
-            channels = len(noise)
-        write_image(job.noise, noise, image.calibration.of_noise(channels))
-    if job.waves is not None:
-        write_json(job.waves, record(estimate))
-    write_image(job.cleaned, estimate.cleaned, image.calibration)
-    return estimate.summary
-
-
-def _estimate(image: ImageFile, label: str, options: dict[str, Any]) -> NoiseEstimate:
-    """Run the engine under a progress bar, which only a terminal gets to see."""
+@contextmanager
+def _bar(label: str) -> Iterator[Tell]:
+    """Show a progress bar, which only a terminal gets to see."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
-
-    from napari_periodic_denoise.channels import leaving_alpha
-    from napari_periodic_denoise.noise.estimate import iter_estimate_noise
 
     console = Console(stderr=True)
     columns = (
@@ -279,24 +300,15 @@ def _estimate(image: ImageFile, label: str, options: dict[str, Any]) -> NoiseEst
         BarColumn(),
         TextColumn("{task.description}", markup=False),
     )
-    run = leaving_alpha(
-        iter_estimate_noise,
-        image.pixels,
-        channel_axis=image.channel_axis,
-        alpha=image.alpha,
-        **options,
-    )
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
         task = bar.add_task("reading", label=label, total=None)
-        while True:
-            try:
-                step = next(run)
-            except StopIteration as end:
-                estimate: NoiseEstimate = end.value
-                return estimate
-            bar.update(task, completed=step.done, total=step.total, description=step.message)
+
+        def tell(done: int, total: int, message: str) -> None:
+            bar.update(task, completed=done, total=total, description=message)
+
+        yield tell
 
 
 def _reason(error: Exception) -> str:

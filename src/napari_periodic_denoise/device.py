@@ -1,4 +1,4 @@
-"""Which processor the engine computes on."""
+"""Which processor the engine computes on, and its memory."""
 
 from __future__ import annotations
 
@@ -36,3 +36,39 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
             "choose 'auto', 'cpu', 'cuda' or 'mps'"
         ) from error
     return resolved
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory did not suffice.
+
+    Parameters
+    ----------
+    error : BaseException
+    """
+    # torch.OutOfMemoryError is CUDA's alone: its allocators for the CPU and MPS only say so
+    words = f"{type(error).__name__} {error}".lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(
+            sign in words
+            for sign in (
+                "outofmemory",
+                "out of memory",
+                "not enough memory",
+                "can't allocate memory",
+            )
+        )
+    )
+
+
+def release_memory(device: torch.device) -> None:
+    """Hand back the memory that torch keeps on a device for later, which nothing uses now.
+
+    Parameters
+    ----------
+    device : torch.device
+    """
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

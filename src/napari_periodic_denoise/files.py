@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import shutil
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,9 +22,11 @@ import PIL.Image
 import tifffile
 
 from napari_periodic_denoise import __version__
+from napari_periodic_denoise.tiffpages import TiffPages
 
 _KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _MAX_PIXELS = 2**31
+_TEMPORARY = ".napari-periodic-denoise-"
 _SIGNATURES = {
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
@@ -76,44 +81,60 @@ class Calibration:
     extra: tuple[int, ...] = ()
     profile: bytes | None = None
 
-    def of_noise(self, channels: int = 1) -> Calibration:
+    def of_noise(
+        self, channels: int = 1, slices: int = 1, frames: int = 1, *, is_same_shape: bool = False
+    ) -> Calibration:
         """Return the calibration for noise found in the image: its pixel size and orientation.
 
         The display range, and the data type that OME names, are the image's alone.
 
         Parameters
         ----------
-        channels : int
+        channels, slices, frames : int
             Of the noise, each of which becomes a page.
+        is_same_shape : bool
+            Whether the pages are just as those of the image, so that OME's words hold.
         """
-        kept = ("ImageJ=", "unit=", "yunit=")
-        lines = [line for line in self.description.splitlines() if line.startswith(kept)]
-        if channels > 1:  # in ImageJ's words, which most programs know: no stack, but channels
-            counts = (f"images={channels}", f"channels={channels}", "hyperstack=true")
-            lines = [*(lines or ["ImageJ=1.11a"]), *counts]
-        description = "".join(f"{line}\n" for line in lines)
+        if is_same_shape and "<OME" in self.description:
+            words = re.sub(r'(<Pixels\b[^>]*\bType=")[^"]*', r"\1float", self.description)
+            description = re.sub(r'\s+SignificantBits="\d*"', "", words)
+        else:
+            kept = ("ImageJ=", "unit=", "yunit=", "zunit=", "spacing=", "finterval=", "fps=")
+            lines = [line for line in self.description.splitlines() if line.startswith(kept)]
+            if channels * slices * frames > 1:  # in ImageJ's words, which most programs know
+                counts = {"channels": channels, "slices": slices, "frames": frames}
+                lines = [
+                    *(lines or ["ImageJ=1.11a"]),
+                    f"images={channels * slices * frames}",
+                    *(f"{name}={count}" for name, count in counts.items() if count > 1),
+                    "hyperstack=true",
+                ]
+            description = "".join(f"{line}\n" for line in lines)
         return Calibration(self.resolution, self.unit, description, orientation=self.orientation)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageFile:
-    """A 2-D image and its calibration.
+    """An image, or a stack of images, and its calibration.
 
     Attributes
     ----------
-    pixels : ndarray, shape (H, W), or with one more axis of channels
-        In the file's dtype.
+    pixels : ndarray, shape (H, W), or with one more axis of channels; or TiffPages
+        In the file's dtype. Of a stack, pages that are read when they are asked for.
     calibration : Calibration
     channel_axis : int or None
         Which axis the channels are along; None for a grey image.
     alpha : int
         How many of the channels, the last ones, tell no intensity, but mostly transparency.
+    axes : str
+        Of a stack: a letter for each axis, as tifffile names them.
     """
 
-    pixels: np.ndarray
+    pixels: np.ndarray | TiffPages
     calibration: Calibration = field(default_factory=Calibration)
     channel_axis: int | None = None
     alpha: int = 0
+    axes: str = ""
 
 
 def one_line(error: BaseException) -> str:
@@ -122,7 +143,7 @@ def one_line(error: BaseException) -> str:
 
 
 def read_image(path: Path, channel_axis: int | None = None) -> ImageFile:
-    """Read a 2-D image, grey or of several channels, from a TIFF, PNG or JPEG file.
+    """Read an image, grey or of several channels, or open a stack of such, in a TIFF file.
 
     Parameters
     ----------
@@ -133,12 +154,14 @@ def read_image(path: Path, channel_axis: int | None = None) -> ImageFile:
     Returns
     -------
     ImageFile
+        From PNG and JPEG files and TIFF files of one image with its pixels; of stacks they are
+        read when they are asked for.
 
     Raises
     ------
     ImageFileError
         If the file is missing, empty, damaged, of another kind than its name says, or holds
-        anything but one 2-D image and its channels.
+        several images that are no stack.
     """
     kind = _kind(path)
     try:
@@ -155,6 +178,16 @@ def read_image(path: Path, channel_axis: int | None = None) -> ImageFile:
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise ImageFileError(_damaged(kind, error)) from error
     raise ImageFileError(f"{found}, not a {kind} file as its name says")
+
+
+def is_image(path: Path) -> bool:
+    """Whether a path is a file whose name says that an image is in it.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    return path.suffix.lower() in _KINDS and path.is_file() and not path.name.startswith(".")
 
 
 def lossless(name: str) -> str:
@@ -179,8 +212,7 @@ def write_json(path: Path, content: object) -> None:
         As for :func:`write_image`.
     content : object
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())
 
 
@@ -204,18 +236,23 @@ def write_image(path: Path, pixels: np.ndarray, calibration: Calibration) -> Non
     kind = _kind(path)
     if kind == "JPEG":
         raise ImageFileError("JPEG would change the image; PNG and TIFF files are written")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(path) as file:
+    with replacing(path) as file:
         if kind == "TIFF":
-            _write_tiff(file, pixels, calibration)
+            tifffile.imwrite(file, pixels, **tiff_options(calibration))
         else:
             _write_png(file, pixels, calibration)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file in the same folder that takes the name once all is written."""
-    temporary = path.with_name(f".napari-periodic-denoise-{token_hex(4)}.part")
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file in the same folder that takes the name once all is written.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made where needed; a file of that name is replaced.
+    """
+    temporary = _temporary(path)
     try:
         with temporary.open("x+b") as file:
             yield file
@@ -225,6 +262,49 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:  # Ctrl-C too
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give the name of a temporary folder that takes its name once all is written.
+
+    Parameters
+    ----------
+    path : Path
+        As for `replacing`. Folders can't be exchanged at a blow: one that is replaced is moved
+        out of the way first.
+    """
+    temporary = _temporary(path)
+    try:
+        yield temporary
+        old = _temporary(path)
+        if path.exists():
+            path.replace(old)
+        temporary.replace(path)
+        shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what runs that were killed had begun to write.
+
+    Parameters
+    ----------
+    folder : Path
+        In which nothing else is writing.
+    """
+    for path in folder.glob(f"{_TEMPORARY}*.part"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _temporary(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f"{_TEMPORARY}{token_hex(4)}.part")
 
 
 def _kind(path: Path) -> str:
@@ -264,6 +344,8 @@ def _read_tiff(file: BinaryIO, channel_axis: int | None) -> ImageFile:
     with tifffile.TiffFile(file) as tiff:
         if _is_chain_broken(tiff):
             raise ImageFileError("not a whole TIFF file: pages are missing")
+        if _is_description_cut_off(tiff):
+            raise ImageFileError("not a whole TIFF file: its description is missing")
         series = tiff.series[0]
         page = tiff.pages.first
         photometric = int(page.photometric)
@@ -279,13 +361,12 @@ def _read_tiff(file: BinaryIO, channel_axis: int | None) -> ImageFile:
         if length > 2:
             # S for samples of a pixel, C for channels
             axis = next((axes.index(name) for name in "SC" if name in axes), channel_axis)
-        if len(tiff.series) > 1 or length != (2 if axis is None else 3):
-            shape = "×".join(str(length) for length in series.shape)
-            count = f"{len(tiff.series)} images" if len(tiff.series) > 1 else "a stack"
+        if len(tiff.series) > 1:
             raise ImageFileError(
-                f"{count} ({shape}, axes {axes}); single 2-D images are taken so far, and stacks "
-                "of channels, where the file or --channel-axis says that they are"
+                f"{len(tiff.series)} images that are no stack; save them as files of their own"
             )
+        if length < 2:
+            raise ImageFileError(f"pixels along one axis only ({series.shape[0]})")
         parts = [part for part in series.pages if part is not None]
         # a page of OME may be in another file; of a large stack ImageJ has but one in the chain
         images = (tiff.imagej_metadata or {}).get("images", 1)
@@ -307,8 +388,9 @@ def _read_tiff(file: BinaryIO, channel_axis: int | None) -> ImageFile:
         resolution = _resolution(*(page.tags.valueof(f"{axis}Resolution") for axis in "XY"))
         unit = page.tags.valueof("ResolutionUnit", default=2)  # TIFF 6.0: inch
         orientation = page.tags.valueof("Orientation", default=1)
+        is_stack = length > (2 if axis is None else 3)
         return ImageFile(
-            pixels=series.asarray(),
+            pixels=TiffPages.of(series, parts) if is_stack else series.asarray(),
             calibration=Calibration(
                 resolution=resolution,
                 unit=int(unit) if resolution else 1,
@@ -321,6 +403,7 @@ def _read_tiff(file: BinaryIO, channel_axis: int | None) -> ImageFile:
             ),
             channel_axis=axis,
             alpha=alpha,
+            axes=axes if is_stack else "",
         )
 
 
@@ -333,21 +416,39 @@ def _is_chain_broken(tiff: tifffile.TiffFile) -> bool:
     return tiff.filehandle.read(len(end)) != end
 
 
-def _write_tiff(file: BinaryIO, pixels: np.ndarray, calibration: Calibration) -> None:
-    tifffile.imwrite(
-        file,
-        pixels,
-        photometric=calibration.photometric,
-        planarconfig=calibration.planar,
-        extrasamples=calibration.extra or None,
-        iccprofile=calibration.profile,
-        resolution=calibration.resolution,
-        resolutionunit=calibration.unit,
-        description=calibration.description.encode() or None,
-        metadata=None,  # shape and dtype are the input's: its description holds as it is
-        software=f"napari-periodic-denoise {__version__}",
-        extratags=[(274, "H", 1, calibration.orientation, True)],  # 274: Orientation
-    )
+def tiff_options(calibration: Calibration) -> dict[str, Any]:
+    """Return what tifffile is to write of a calibration.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    """
+    return {
+        "photometric": calibration.photometric,
+        "planarconfig": calibration.planar,
+        "extrasamples": calibration.extra or None,
+        "iccprofile": calibration.profile,
+        "resolution": calibration.resolution,
+        "resolutionunit": calibration.unit,
+        "description": calibration.description.encode() or None,
+        "metadata": None,  # shape and dtype are the input's: its description holds as it is
+        "software": f"napari-periodic-denoise {__version__}",
+        "extratags": [(274, "H", 1, calibration.orientation, True)],  # 274: Orientation
+    }
+
+
+def _is_description_cut_off(tiff: tifffile.TiffFile) -> bool:
+    """Whether the first page has a description which tifffile could not read.
+
+    Without it channels would be taken for a stack.
+    """
+    page, form, file = tiff.pages.first, tiff.tiff, tiff.filehandle
+    file.seek(page.offset)
+    (count,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize))
+    tags = file.read(count * form.tagsize)
+    codes = (tags[i : i + 2] for i in range(0, len(tags), form.tagsize))
+    description = struct.pack(f"{tiff.byteorder}H", 270)
+    return description in codes and 270 not in page.tags
 
 
 @contextmanager
@@ -368,7 +469,7 @@ def _read_pillow(file: BinaryIO) -> ImageFile:
     with _any_number_of_pixels(), iio.imopen(file, "r", plugin="pillow") as image:
         properties = image.properties()
         if properties.is_batch:
-            raise ImageFileError("an animation; single 2-D images are taken so far")
+            raise ImageFileError("an animation; of stacks, TIFF and OME-Zarr are taken")
         height, width, *channels = properties.shape
         if height * width > _MAX_PIXELS:
             raise ImageFileError(

@@ -1,0 +1,158 @@
+"""One plane of a stack: the engine's run on it, and what follows for its coarser levels."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from threading import Lock
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_periodic_denoise.channels import leaving_alpha
+from napari_periodic_denoise.device import is_out_of_memory, release_memory, resolve_device
+from napari_periodic_denoise.noise import estimate as engine
+from napari_periodic_denoise.noise.images import MIN_SIZE, subtract
+from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
+from napari_periodic_denoise.pyramid import find_reduction
+
+T = TypeVar("T")
+
+_GPU = Lock()  # held for a plane: several at a time would need the memory of several
+
+
+def iter_clean_plane(
+    plane: Any,  # noqa: ANN401
+    model: None = None,
+    *,
+    channel_axis: int | None = None,
+    alpha: int = 0,
+    **options: Any,  # noqa: ANN401
+) -> Generator[Progress, None, NoiseEstimate]:
+    """Estimate the noise of one plane: on the CPU, where a GPU's memory does not suffice.
+
+    Parameters
+    ----------
+    plane : array-like, shape (H, W), or with one more axis of channels
+    model : None
+        What is known of the noise from the whole stack: nothing.
+    channel_axis, alpha, **options
+        As for `clean_stack`.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    NoiseEstimate
+
+    Warns
+    -----
+    RuntimeWarning
+        If it is computed on the CPU instead.
+    """
+
+    def run(**options: Any) -> Generator[Progress, None, NoiseEstimate]:  # noqa: ANN401
+        return leaving_alpha(
+            engine.iter_estimate_noise, plane, channel_axis=channel_axis, alpha=alpha, **options
+        )
+
+    device = resolve_device(options.get("device", "auto"))
+    try:
+        return (yield from run(**options))
+    except (MemoryError, RuntimeError) as error:
+        if device.type == "cpu" or not is_out_of_memory(error):
+            raise
+        warnings.warn(
+            f"the memory of {device} does not suffice for a plane of shape {np.shape(plane)}, "
+            "which is computed on the CPU instead",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    finally:
+        release_memory(device)
+    # after the except clause: the error's traceback would keep what is on the GPU
+    return (yield from run(**{**options, "device": "cpu"}))
+
+
+def clean_plane(plane: Any, model: None = None, **options: Any) -> NoiseEstimate:  # noqa: ANN401
+    """Estimate the noise of one plane, one at a time on a GPU; see `iter_clean_plane`.
+
+    Parameters
+    ----------
+    plane, model, **options
+        As for `iter_clean_plane`.
+
+    Returns
+    -------
+    NoiseEstimate
+    """
+    on_cpu = resolve_device(options.get("device", "auto")).type == "cpu"
+    with nullcontext() if on_cpu else _GPU:
+        return finish(iter_clean_plane(plane, model, **options))
+
+
+def clean_level(
+    coarse: NDArray[Any],
+    fine: NDArray[Any],
+    estimate: NoiseEstimate,
+    options: dict[str, Any],
+) -> NoiseEstimate:
+    """Estimate the noise of a plane's coarse level.
+
+    Parameters
+    ----------
+    coarse, fine : ndarray
+        The plane's coarse level and its finest.
+    estimate : NoiseEstimate
+        Of the finest level.
+    options : dict
+        Of `clean_plane`.
+
+    Returns
+    -------
+    NoiseEstimate
+        The finest level's, reduced as the plane was; where the plane does not tell how it was
+        reduced, that of the coarse level by itself, and nothing if it is too small for that.
+    """
+    axis, alpha = options["channel_axis"], options["alpha"]
+    colours = partial(_without_last, count=alpha if axis is not None else 0, axis=axis)
+    reduction = find_reduction(colours(fine), colours(coarse))
+    if reduction is not None:
+        # what was taken away: less than the noise in pixels at the limits
+        removed = np.subtract(colours(fine), colours(estimate.cleaned), dtype=np.float64)
+        cleaned = coarse.copy()
+        colours(cleaned)[...] = subtract(colours(coarse), reduction(removed).astype(np.float32))
+        return replace(
+            estimate, noise=reduction(estimate.noise).astype(np.float32), cleaned=cleaned
+        )
+    height, width = (n for i, n in enumerate(coarse.shape) if i != axis)
+    if min(height, width) < MIN_SIZE:
+        zero = np.zeros(colours(coarse).shape, np.float32)
+        return replace(estimate, noise=zero, cleaned=coarse, waves=(), removed_variance=0.0)
+    return clean_plane(coarse, **options)
+
+
+def finish(run: Generator[Any, None, T]) -> T:
+    """Take all the steps of a run, and return its result.
+
+    Parameters
+    ----------
+    run : generator
+    """
+    while True:
+        try:
+            next(run)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def _without_last(array: NDArray[Any], count: int, axis: int | None) -> NDArray[Any]:
+    """View of an array without the last entries along an axis."""
+    return array if axis is None else np.split(array, [array.shape[axis] - count], axis)[0]

@@ -1,0 +1,75 @@
+"""How the coarse level of an image pyramid was made of the finest one, as far as pixels tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Reduction = Callable[[NDArray[Any]], NDArray[Any]]
+
+_ROUNDING = 1e-5  # of the largest value; float32 means of many pixels differ by less
+
+
+def find_reduction(fine: NDArray[Any], coarse: NDArray[Any]) -> Reduction | None:
+    """Find how one plane was reduced to another, by trying what most programs do.
+
+    Tried are one pixel of each block of whole size, whichever of them, and the block's mean. Both
+    are linear, so what they make of a noise is just what is left of it in the coarse plane,
+    aliases included.
+
+    Parameters
+    ----------
+    fine, coarse : ndarray
+        Of as many axes.
+
+    Returns
+    -------
+    callable or None
+        Makes an array of the coarse shape of one of the fine shape; None where neither does.
+    """
+    if fine.dtype.kind == "f":
+        tolerance = _ROUNDING * float(np.abs(coarse).max(initial=0))
+    else:  # a pyramid is made level by level, each of which may cut off a fraction
+        tolerance = 1 + math.log2(max(fine.size / max(coarse.size, 1), 1)) / 2
+    for is_exact, reduction in _reductions(fine.shape, coarse.shape):
+        made = reduction(fine)
+        if is_exact:
+            if np.array_equal(made, coarse):
+                return reduction
+        elif float(np.abs(made - coarse).max(initial=0)) <= tolerance:
+            return reduction
+    return None
+
+
+def _reductions(
+    fine: tuple[int, ...], coarse: tuple[int, ...]
+) -> Iterator[tuple[bool, Reduction]]:
+    """Ways to get from one shape to the other, and whether they only pick pixels."""
+    if len(fine) != len(coarse):
+        return
+    factors = [round(n / m) for n, m in zip(fine, coarse, strict=True)]
+    if min(factors) < 1:
+        return
+    for offsets in product(*map(range, factors)):
+        where = tuple(slice(o, None, f) for o, f in zip(offsets, factors, strict=True))
+        picked = [len(range(n)[part]) for n, part in zip(fine, where, strict=True)]
+        if all(count >= m for count, m in zip(picked, coarse, strict=True)):
+            yield True, _pick(where, coarse)
+    if all(n >= f * m for n, f, m in zip(fine, factors, coarse, strict=True)):
+        yield False, _mean(factors, coarse)
+
+
+def _pick(where: tuple[slice, ...], coarse: tuple[int, ...]) -> Reduction:
+    return lambda array: array[where][tuple(map(slice, coarse))]
+
+
+def _mean(factors: list[int], coarse: tuple[int, ...]) -> Reduction:
+    blocks = [length for pair in zip(coarse, factors, strict=True) for length in pair]
+    whole = tuple(slice(f * m) for f, m in zip(factors, coarse, strict=True))
+    within = tuple(range(1, len(blocks), 2))
+    return lambda array: array[whole].reshape(blocks).mean(within, dtype=np.float64)

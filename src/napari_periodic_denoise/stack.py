@@ -1,0 +1,332 @@
+"""Stacks of planes, each cleaned by itself: at once, or lazily when it is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_periodic_denoise.noise import estimate as engine
+from napari_periodic_denoise.noise.images import as_image
+from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
+from napari_periodic_denoise.planes import clean_level, finish, iter_clean_plane
+
+MODELS = ("per_plane",)
+
+_Arrays = tuple[Any, Any, Any]  # noise, cleaned, estimates
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StackEstimate:
+    """Periodic noise found in a stack, and the stack without it.
+
+    Attributes
+    ----------
+    noise : array of float32, shape of the stack
+        numpy or dask, as described in `clean_stack`; a list of such for a list of levels.
+    cleaned : array, shape and dtype of the stack
+        The same.
+    estimates : array of NoiseEstimate, shape of the stacked axes
+        What was found in each plane, of the finest level if there are several. Its arrays are
+        those of ``noise`` and ``cleaned``.
+    """
+
+    noise: Any
+    cleaned: Any
+    estimates: Any
+
+
+def clean_stack(
+    data: Any,  # noqa: ANN401
+    *,
+    plane_axes: tuple[int, int] = (-2, -1),
+    channel_axis: int | None = None,
+    alpha: int = 0,
+    model: str = "per_plane",
+    **options: Any,  # noqa: ANN401
+) -> StackEstimate:
+    """Find the periodic noise of each plane of a stack, and the stack without it.
+
+    Lazy data give lazy results: nothing is computed before it is asked for, and then only the
+    planes that are asked for; the noise and the cleaned image of a plane, asked for together,
+    are computed once.
+
+    Parameters
+    ----------
+    data : array-like, or sequence of such
+        Of at least two axes. A numpy array or a torch tensor gives numpy arrays, everything
+        else (dask and zarr arrays, `numpy.memmap` and other arrays on disk) gives dask arrays
+        in chunks of whole planes, of which there are as many in a chunk as in those of the data:
+        in dask's chunks, zarr's shards or chunks, or one by one. Data in chunks of several
+        planes are computed by chunks: ``data.rechunk`` them to see single planes quickly.
+
+        A sequence are the levels of a pyramid, the finest first, and gives lists of levels. The
+        noise of a coarse level is that of the finest one, reduced as the level was (one pixel
+        of each block, or its mean) if the pixels show that it was; otherwise, and where the
+        level has other stacked axes, it is estimated by itself.
+    plane_axes : tuple of int
+        The two axes of a plane; rows are along the first of them in the data. All axes but
+        these and that of the channels are stacked.
+    channel_axis : int, optional
+        Axis of the channels, see `estimate_noise`.
+    alpha : int
+        How many of the last channels, as transparency, stay as they are; their noise is left
+        out of ``noise``.
+    model : {"per_plane"}
+        ``"per_plane"`` estimates each plane by itself, just as `estimate_noise` does.
+    **options
+        Of `estimate_noise`.
+
+    Returns
+    -------
+    StackEstimate
+
+    Raises
+    ------
+    TypeError
+        If the pixels are not real numbers, or an option is unknown.
+    ValueError
+        If an option is not one of its choices or an axis is not there. Where `estimate_noise`
+        raises an error for a plane, this is raised when the plane is computed.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the memory of a GPU does not suffice for a plane, which is computed on the CPU then.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> import numpy as np
+    >>> from napari_periodic_denoise import clean_stack
+    >>> y, x = np.mgrid[:64, :64]
+    >>> hum = 5 * np.cos(2 * np.pi * (0.11 * y + 0.07 * x))
+    >>> stack = da.stack([100.0 * (y > 20 + t) + hum for t in range(50)])
+    >>> result = clean_stack(stack)
+    >>> result.cleaned.chunks == stack.chunks
+    True
+    >>> plane = result.cleaned[7].compute()  # the other 49 are not
+    >>> len(result.estimates[7].compute().waves)
+    1
+    """
+    run = iter_clean_stack(
+        data,
+        plane_axes=plane_axes,
+        channel_axis=channel_axis,
+        alpha=alpha,
+        model=model,
+        **options,
+    )
+    return finish(run)
+
+
+def iter_clean_stack(
+    data: Any,  # noqa: ANN401
+    *,
+    plane_axes: tuple[int, int] = (-2, -1),
+    channel_axis: int | None = None,
+    alpha: int = 0,
+    model: str = "per_plane",
+    **options: Any,  # noqa: ANN401
+) -> Generator[Progress, None, StackEstimate]:
+    """`clean_stack` step by step, for progress bars and to be stopped within a plane.
+
+    Parameters
+    ----------
+    data, plane_axes, channel_axis, alpha, model, **options
+        As for `clean_stack`.
+
+    Yields
+    ------
+    Progress
+        Before each step of the engine; ``done`` and ``total`` count planes. None for lazy data.
+
+    Returns
+    -------
+    StackEstimate
+    """
+    engine._check_choice("model", model, MODELS)
+    is_pyramid = isinstance(data, Sequence)
+    levels = [_opened(level) for level in (data if is_pyramid else [data])]
+    if not levels or len({level.ndim for level in levels}) > 1:
+        raise ValueError("the levels of a pyramid are one or more arrays of as many axes")
+    layout = Layout.of(levels[0].ndim, plane_axes, channel_axis)
+    options["channel_axis"] = layout.channel_axis
+    _check(levels[0], layout, options)
+    options["alpha"] = alpha
+
+    groups: dict[tuple[int, ...], list[int]] = {}  # levels of the same planes, finest first
+    for i, level in enumerate(levels):
+        groups.setdefault(layout.stacked_shape(level), []).append(i)
+    results: dict[int, _Arrays] = {}
+    for members in groups.values():
+        group = [levels[i] for i in members]
+        if all(isinstance(level, np.ndarray) for level in group):
+            made = yield from _clean_now(group, layout, options)
+        else:
+            from dask.array import asarray
+
+            from napari_periodic_denoise.lazy import clean_lazily
+
+            made = clean_lazily([asarray(level) for level in group], layout, options)
+        results.update(zip(members, made, strict=True))
+    noise, cleaned, estimates = zip(*(results[i] for i in range(len(levels))), strict=True)
+    if is_pyramid:
+        return StackEstimate(list(noise), list(cleaned), estimates[0])
+    return StackEstimate(noise[0], cleaned[0], estimates[0])
+
+
+def of_each(function: Callable[[NoiseEstimate], Any], estimates: Any) -> Any:  # noqa: ANN401
+    """Apply a function to each estimate of a stack.
+
+    Parameters
+    ----------
+    function : callable
+    estimates : array of NoiseEstimate
+        numpy or dask.
+
+    Returns
+    -------
+    array of object, same shape and kind
+    """
+    if not isinstance(estimates, np.ndarray):
+        from napari_periodic_denoise.lazy import objects
+
+        return estimates.map_blocks(partial(of_each, function), **objects(estimates.ndim))
+    results = np.empty(estimates.shape, dtype=object)
+    for index in np.ndindex(estimates.shape):
+        estimate: Any = estimates[index]
+        results[index] = function(estimate)
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which axes of a stack are what."""
+
+    plane: tuple[int, ...]  # rising, with that of the channels
+    stacked: tuple[int, ...]
+    channel_axis: int | None  # in a plane
+
+    @staticmethod
+    def of(ndim: int, plane_axes: tuple[int, int], channel_axis: int | None) -> Layout:
+        """Return the layout that axes of a stack say; raise a ValueError if they are wrong."""
+        given = [*plane_axes, *([] if channel_axis is None else [channel_axis])]
+        if not all(-ndim <= axis < ndim for axis in given):
+            raise ValueError(
+                f"plane_axes={plane_axes} and channel_axis={channel_axis} are not all there in a "
+                f"stack of {ndim} axes"
+            )
+        plane = tuple(sorted({axis % ndim for axis in given}))
+        if len(plane_axes) != 2 or len(plane) < len(given):
+            raise ValueError(
+                f"plane_axes={plane_axes} and channel_axis={channel_axis}: two axes of a plane "
+                "are taken, and another one of the channels"
+            )
+        stacked = tuple(axis for axis in range(ndim) if axis not in plane)
+        within = None if channel_axis is None else plane.index(channel_axis % ndim)
+        return Layout(plane, stacked, within)
+
+    def stacked_shape(self, data: Any) -> tuple[int, ...]:  # noqa: ANN401
+        """Shape along the stacked axes."""
+        return tuple(data.shape[axis] for axis in self.stacked)
+
+    def plane_shape(self, data: Any) -> tuple[int, ...]:  # noqa: ANN401
+        """Shape of a plane."""
+        return tuple(data.shape[axis] for axis in self.plane)
+
+    def noise_shape(self, data: Any, alpha: int) -> tuple[int, ...]:  # noqa: ANN401
+        """Shape of the noise, which the last channels have none of."""
+        shape = list(data.shape)
+        if self.channel_axis is not None:
+            shape[self.plane[self.channel_axis]] -= alpha
+        return tuple(shape)
+
+    def at(self, index: tuple[int, ...]) -> tuple[int | slice, ...]:
+        """Where in the stack a plane is."""
+        where: list[int | slice] = [slice(None)] * (len(self.plane) + len(self.stacked))
+        for axis, i in zip(self.stacked, index, strict=True):
+            where[axis] = i
+        return tuple(where)
+
+
+def _opened(data: Any) -> Any:  # noqa: ANN401
+    """Return a numpy array if the data are in memory, else a dask array."""
+    if isinstance(data, torch.Tensor):
+        return data.detach().cpu().numpy()
+    if isinstance(data, np.ndarray) and not isinstance(data, np.memmap):
+        return data
+    if not all(hasattr(data, name) for name in ("shape", "dtype", "ndim", "__getitem__")):
+        raise TypeError(
+            f"an array, or a sequence of the levels of a pyramid, is taken, not {type(data)}"
+        )
+    import dask.array as da
+    from dask.base import is_dask_collection
+
+    if is_dask_collection(data):
+        return da.asarray(data)
+    chunks = getattr(data, "shards", None) or getattr(data, "chunks", None)
+    return da.from_array(data, chunks=chunks or (1,) * (data.ndim - 2) + (-1, -1))
+
+
+def _check(data: Any, layout: Layout, options: dict[str, Any]) -> None:  # noqa: ANN401
+    """Raise the engine's errors for options, shape and dtype, before any plane is computed."""
+    plane = np.broadcast_to(np.zeros((), data.dtype), layout.plane_shape(data))
+    as_image(plane, layout.channel_axis)
+    with closing(engine.iter_estimate_noise(plane, **options)) as run:
+        next(run)
+
+
+def _clean_now(
+    levels: list[NDArray[Any]], layout: Layout, options: dict[str, Any]
+) -> Generator[Progress, None, list[_Arrays]]:
+    """Noise, cleaned stack and estimates of each level, computed."""
+    shape = layout.stacked_shape(levels[0])
+    made = [
+        (
+            np.empty(layout.noise_shape(level, options["alpha"]), np.float32),
+            np.empty_like(level),
+            np.empty(shape, object),
+        )
+        for level in levels
+    ]
+    total = math.prod(shape)
+    for done, index in enumerate(np.ndindex(shape)):
+        where = layout.at(index)
+        for level, (noise, cleaned, estimates) in zip(levels, made, strict=True):
+            plane = level[where]
+            try:
+                if level is levels[0]:
+                    fine = yield from _of_plane(iter_clean_plane(plane, **options), done, total)
+                    estimate = fine
+                else:
+                    estimate = clean_level(plane, levels[0][where], fine, options)
+            except (TypeError, ValueError) as error:
+                error.add_note(f"This is about plane {index} of the stack.")
+                raise
+            noise[where], cleaned[where] = estimate.noise, estimate.cleaned
+            # views, lest each plane is kept twice
+            estimates[index] = replace(estimate, noise=noise[where], cleaned=cleaned[where])
+    yield Progress("subtract", total, total, f"cleaned {total} planes")
+    return made
+
+
+def _of_plane(
+    run: Generator[Progress, None, NoiseEstimate], done: int, total: int
+) -> Generator[Progress, None, NoiseEstimate]:
+    """Turn the steps of a plane into steps of the stack."""
+    while True:
+        try:
+            step = next(run)
+        except StopIteration as end:
+            estimate: NoiseEstimate = end.value
+            return estimate
+        message = f"plane {done + 1} of {total}: {step.message}"
+        yield Progress(step.stage, done, total, message, step.preview)

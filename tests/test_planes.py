@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+import torch
+
+from napari_periodic_denoise import estimate_noise, planes
+from napari_periodic_denoise.noise import estimate as engine
+from napari_periodic_denoise.planes import clean_plane, iter_clean_plane
+from stacks import plane
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A GPU that is none: whatever is computed there, runs out of memory half way."""
+    released, devices = [], []
+
+    def run(image, *, device="auto", **options):
+        devices.append(device)
+        steps = real(image, device="cpu", **options)
+        yield next(steps)
+        if device != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 3 GiB")
+        return (yield from steps)
+
+    real = engine.iter_estimate_noise
+    monkeypatch.setattr(engine, "iter_estimate_noise", run)
+    monkeypatch.setattr(planes, "resolve_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr(planes, "release_memory", released.append)
+    return devices, released
+
+
+def test_a_fault_injected_allocator_out_of_memory_brings_the_plane_to_the_cpu(gpu):
+    devices, released = gpu
+    with pytest.warns(RuntimeWarning, match=r"cuda .* \(64, 80\), which is computed on the CPU"):
+        estimate = clean_plane(plane(1))
+    assert devices == ["auto", "cpu"]
+    assert released == [torch.device("cuda")]
+    np.testing.assert_array_equal(estimate.noise, estimate_noise(plane(1), device="cpu").noise)
+
+
+def test_a_fault_injected_allocator_out_of_memory_on_the_cpu_is_an_error(monkeypatch):
+    def exhausted(image, **options):
+        yield from ()
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(engine, "iter_estimate_noise", exhausted)
+    with pytest.raises(RuntimeError, match="can't allocate"):
+        clean_plane(plane(1), device="cpu")
+
+
+def test_memory_is_handed_back_after_a_run_that_was_stopped(gpu):
+    run = iter_clean_plane(plane(1))
+    next(run)
+    run.close()
+    assert gpu[1] == [torch.device("cuda")]
