@@ -8,8 +8,9 @@ import torch
 import zarr
 
 from napari_periodic_denoise import Progress, clean_stack, estimate_noise, iter_clean_stack
+from napari_periodic_denoise.lazy import as_lazy
 from napari_periodic_denoise.noise import estimate as engine
-from napari_periodic_denoise.stack import MODELS
+from napari_periodic_denoise.stack import MODELS, Layout
 from stacks import SHAPE, plane, stack
 
 
@@ -186,6 +187,13 @@ def test_arrays_on_disk_give_lazy_arrays_of_their_chunks(tmp_path):
         assert isinstance(result.cleaned, da.Array)
         assert result.cleaned.chunksize == (chunk, *SHAPE)
         np.testing.assert_array_equal(result.cleaned[1], estimate_noise(data[1]).cleaned)
+
+
+def test_arrays_without_chunks_are_read_by_whole_planes(tmp_path):
+    mapped = np.memmap(tmp_path / "a.raw", np.uint8, "w+", shape=(3, *SHAPE, 3))
+    layout = Layout.of(4, (1, 2), -1)
+    assert as_lazy(mapped, layout).chunksize == (1, *SHAPE, 3)
+    assert clean_stack(mapped, plane_axes=(1, 2), channel_axis=-1).noise.npartitions == 3
 
 
 def test_of_sharded_arrays_the_shards_are_the_chunks(tmp_path):

@@ -168,7 +168,7 @@ class Cleaner:
             if found is not None:
                 found(planes)
         noisy = sum(bool(told["waves"] or told["remainder_variance"]) for told in planes)
-        return f"{total} planes, periodic noise in {noisy}"
+        return f"{total} plane{'s' * (total > 1)}, periodic noise in {noisy}"
 
 
 def expand(inputs: list[Path]) -> list[Path]:

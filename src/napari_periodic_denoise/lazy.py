@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
+from dask.base import is_dask_collection
 from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
@@ -20,6 +21,22 @@ if TYPE_CHECKING:
     from napari_periodic_denoise.stack import Layout
 
 Array = Any  # dask's, whose own types are not to be had in full
+
+
+def as_lazy(data: Any, layout: Layout) -> Array:  # noqa: ANN401
+    """Return a dask array of any array, in the chunks in which it is stored.
+
+    Parameters
+    ----------
+    data : array
+        Of dask; or with shards or chunks; or else taken plane by plane.
+    layout : Layout
+    """
+    if is_dask_collection(data):
+        return da.asarray(data)
+    by_plane = tuple(-1 if axis in layout.plane else 1 for axis in range(data.ndim))
+    stored = getattr(data, "shards", None) or getattr(data, "chunks", None)
+    return da.from_array(data, chunks=stored or by_plane)
 
 
 def clean_lazily(

@@ -154,7 +154,7 @@ def iter_clean_stack(
     """
     engine._check_choice("model", model, MODELS)
     is_pyramid = isinstance(data, Sequence)
-    levels = [_opened(level) for level in (data if is_pyramid else [data])]
+    levels = [_as_array(level) for level in (data if is_pyramid else [data])]
     if not levels or len({level.ndim for level in levels}) > 1:
         raise ValueError("the levels of a pyramid are one or more arrays of as many axes")
     layout = Layout.of(levels[0].ndim, plane_axes, channel_axis)
@@ -168,14 +168,12 @@ def iter_clean_stack(
     results: dict[int, _Arrays] = {}
     for members in groups.values():
         group = [levels[i] for i in members]
-        if all(isinstance(level, np.ndarray) for level in group):
+        if all(map(_is_in_memory, group)):
             made = yield from _clean_now(group, layout, options)
         else:
-            from dask.array import asarray
+            from napari_periodic_denoise.lazy import as_lazy, clean_lazily
 
-            from napari_periodic_denoise.lazy import clean_lazily
-
-            made = clean_lazily([asarray(level) for level in group], layout, options)
+            made = clean_lazily([as_lazy(level, layout) for level in group], layout, options)
         results.update(zip(members, made, strict=True))
     noise, cleaned, estimates = zip(*(results[i] for i in range(len(levels))), strict=True)
     if is_pyramid:
@@ -257,23 +255,19 @@ class Layout:
         return tuple(where)
 
 
-def _opened(data: Any) -> Any:  # noqa: ANN401
-    """Return a numpy array if the data are in memory, else a dask array."""
+def _as_array(data: Any) -> Any:  # noqa: ANN401
+    """Return a numpy array if the data are in memory, else what they are, if it is an array."""
     if isinstance(data, torch.Tensor):
         return data.detach().cpu().numpy()
-    if isinstance(data, np.ndarray) and not isinstance(data, np.memmap):
-        return data
     if not all(hasattr(data, name) for name in ("shape", "dtype", "ndim", "__getitem__")):
         raise TypeError(
             f"an array, or a sequence of the levels of a pyramid, is taken, not {type(data)}"
         )
-    import dask.array as da
-    from dask.base import is_dask_collection
+    return data
 
-    if is_dask_collection(data):
-        return da.asarray(data)
-    chunks = getattr(data, "shards", None) or getattr(data, "chunks", None)
-    return da.from_array(data, chunks=chunks or (1,) * (data.ndim - 2) + (-1, -1))
+
+def _is_in_memory(data: Any) -> bool:  # noqa: ANN401
+    return isinstance(data, np.ndarray) and not isinstance(data, np.memmap)
 
 
 def _check(data: Any, layout: Layout, options: dict[str, Any]) -> None:  # noqa: ANN401
