@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_periodic_denoise.device import resolve_device
 from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled
 from napari_periodic_denoise.noise.detect import Candidate, Spectrum, find_peaks
 from napari_periodic_denoise.noise.families import distances
@@ -121,7 +122,7 @@ def find_shared(
     noise_model: str = "auto",
     sensitivity: float = 1e-3,
     seed: int = 0,
-    device: torch.device | str = "cpu",
+    device: str = "auto",
 ) -> Generator[Step, None, SharedModel]:
     """Find the waves that the planes of a stack share.
 
@@ -147,7 +148,8 @@ def find_shared(
         False alarms to expect, see `detect.find_peaks`.
     seed : int
         Of the random choice of pixels.
-    device : torch.device or str
+    device : str
+        See `estimate_noise`.
 
     Yields
     ------
@@ -163,6 +165,7 @@ def find_shared(
     TypeError, ValueError
         If a plane can't be taken, see `images.as_image`.
     """
+    where = resolve_device(device)
     spread = np.unique(np.linspace(0, count - 1, min(count, SAMPLED)).round().astype(int))
     chosen = spread
     if drifting:
@@ -172,7 +175,7 @@ def find_shared(
     def images_of(plane: int) -> list[Normalized]:
         array = as_image(read(plane), channel_axis)
         channels = array[None] if channel_axis is None else array
-        return [normalize(channel, device) for channel in channels]
+        return [normalize(channel, where) for channel in channels]
 
     samples: list[GradientSample] = []
     for plane in chosen:
@@ -244,7 +247,7 @@ def iter_estimate_plane(
     *,
     channel_axis: int | None = None,
     seed: int = 0,
-    device: torch.device | str = "cpu",
+    device: str = "auto",
 ) -> Generator[Progress, None, NoiseEstimate]:
     """Noise of one plane, of the waves that the stack has, step by step.
 
@@ -262,7 +265,8 @@ def iter_estimate_plane(
         Axis of the channels.
     seed : int
         Of the random choice of pixels.
-    device : torch.device or str
+    device : str
+        See `estimate_noise`.
 
     Yields
     ------
@@ -284,7 +288,8 @@ def iter_estimate_plane(
             f"the model is of planes of {model.shape[0]}×{model.shape[1]} pixels, and this one "
             f"has {channels.shape[1]}×{channels.shape[2]}"
         )
-    images = [normalize(channel, device) for channel in channels]
+    where = resolve_device(device)
+    images = [normalize(channel, where) for channel in channels]
     found = []
     for done, image_of in enumerate(images):
         steps = _waves_in(model, plane, image_of, seed)
@@ -310,7 +315,7 @@ def iter_estimate_plane(
             "plane": int(plane),
             "frequencies": model.at(plane).tolist(),
             "channel_axis": channel_axis,
-            "device": str(device),
+            "device": str(where),
             "seed": int(seed),
         },
         gram={},
