@@ -57,12 +57,13 @@ SAMPLED = 32  # planes, at most, that frequencies are found in
 _WINDOW = 6  # planes side by side that share their frequencies, though these drift
 _PIXELS = 200_000  # of each plane, that tell whether there is a wave
 _JOINT_PIXELS = 1_000_000  # of all planes, that frequencies are fitted to
-_PLANE_PIXELS, _FEW = 120_000, 10_000  # that waves of one plane are fitted to, and at first
+# pixels of one plane, that all its waves together are fitted to; at least, and at first
+_PLANE_PIXELS, _LEAST, _FEW = 160_000, 60_000, 8_000
 _EXAMPLES = 3  # planes, with the strongest waves, that tell whether these are constant
 _ROUNDS = 12
 _BATCH = 8
 # of a Gauss–Newton fit: softening at first, and steps
-_FINISH, _SETTLE = (0.2, 5), (0.2, 2)
+_FINISH, _ROUGH, _SETTLE = (0.2, 5), (3.0, 4), (0.2, 2)
 _WIDER = (1 / 4, 1 / 2, 1.0)  # of a plane's size, that a drifting wave is followed over
 
 
@@ -330,8 +331,10 @@ def _waves_in(
     if not len(frequencies):
         return []
     yield "fit", f"fitting {plural(len(frequencies))} that the stack has"
-    sample = _sampled(image, seed, _PLANE_PIXELS)
-    fit = fit_waves(sample.first(_FEW), unfitted(frequencies))
+    pixels = max(_LEAST, _PLANE_PIXELS // len(frequencies))
+    sample = _sampled(image, seed, pixels)
+    few = sample.first(_FEW)
+    *_, fit = polish_waves(few, unfitted(frequencies), *_ROUGH, move=False)
     *_, fit = polish_waves(sample, fit, *_SETTLE, move=model.drifts)
     if not model.plain:
         (channel,) = yield from _searched(model, fit.frequencies, image, seed)
