@@ -13,7 +13,7 @@ import tifffile
 import zarr
 from typer.testing import CliRunner
 
-from napari_periodic_denoise import batch, estimate_noise, files
+from napari_periodic_denoise import batch, clean_stack, estimate_noise, files
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.report import record
 from stacks import plane, stack
@@ -103,6 +103,20 @@ def test_a_stack_of_ome_keeps_all_that_is_told(source, out):
         assert 'Name="mCherry"' in of_noise.ome_metadata
         assert 'Type="float"' in of_noise.ome_metadata
         assert "SignificantBits" not in of_noise.ome_metadata
+
+
+@pytest.mark.parametrize("model", ["shared", "drifting"])
+def test_one_model_for_all_planes_of_a_file(source, out, model):
+    data = stack(2, 4)
+    tifffile.imwrite(source / "a.tif", data, imagej=True, metadata={"axes": "TZYX"})
+    ome_zarr(source / "b.zarr", [data])
+    result = run(source, "--out", out, "--model", model)
+    assert result.exit_code == 0, result.output
+    expected = clean_stack(data, model=model).cleaned
+    np.testing.assert_array_equal(tifffile.imread(out / "a.tif"), expected)
+    written = zarr.open_group(out / "b.zarr", mode="r")["s0"][:]
+    expected = clean_stack(data, channel_axis=0, model=model).cleaned
+    np.testing.assert_array_equal(written, expected)
 
 
 @pytest.mark.parametrize("alpha", [0, 1])

@@ -269,8 +269,8 @@ class Layout:
             shape[self.plane[self.channel_axis]] -= alpha
         return tuple(shape)
 
-    def at(self, index: tuple[int, ...]) -> tuple[int | slice, ...]:
-        """Where in the stack a plane is."""
+    def at(self, index: Sequence[int | slice]) -> tuple[int | slice, ...]:
+        """Where in the stack a plane is, or several are."""
         where: list[int | slice] = [slice(None)] * (len(self.plane) + len(self.stacked))
         for axis, i in zip(self.stacked, index, strict=True):
             where[axis] = i
@@ -307,7 +307,7 @@ def _check_shared(model: str, options: dict[str, Any]) -> None:
         if name not in _SHARED_OPTIONS and value != default:
             raise ValueError(
                 f"{name}={value!r} does not go with model={model!r}, which takes "
-                f"{', '.join(_SHARED_OPTIONS)} alone: leave it out, or take model='per_plane'"
+                f"{', '.join(_SHARED_OPTIONS[:-1])} alone: leave it out, or take model='per_plane'"
             )
     if options.get("features") not in (None, *MAPS):
         raise ValueError(
@@ -329,8 +329,9 @@ def _found(
     total = math.prod(shape)
 
     def read(number: int) -> NDArray[Any]:
-        index = tuple(int(i) for i in np.unravel_index(number, shape))
-        plane = np.asarray(data[layout.at(index)])
+        # slices, which all arrays take
+        index = [slice(i, i + 1) for i in map(int, np.unravel_index(number, shape))]
+        plane = np.squeeze(np.asarray(data[layout.at(index)]), layout.stacked)
         return without_last(plane, options["alpha"], layout.channel_axis)
 
     given = {name: value for name, value in options.items() if name in _SHARED_OPTIONS}
