@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.channels import leaving_alpha
@@ -90,7 +91,10 @@ def iter_clean_plane(
 
 
 def clean_plane(plane: Any, number: int = 0, **options: Any) -> NoiseEstimate:  # noqa: ANN401
-    """Estimate the noise of one plane, one at a time on a GPU; see `iter_clean_plane`.
+    """Estimate the noise of one plane, in a thread of several; see `iter_clean_plane`.
+
+    On a GPU one plane at a time. On the CPU with one of torch's threads: where planes are
+    computed side by side, those of one would wait for those of another.
 
     Parameters
     ----------
@@ -102,8 +106,18 @@ def clean_plane(plane: Any, number: int = 0, **options: Any) -> NoiseEstimate:  
     NoiseEstimate
     """
     on_cpu = resolve_device(options.get("device", "auto")).type == "cpu"
-    with nullcontext() if on_cpu else _GPU:
+    with _one_thread() if on_cpu else _GPU:
         return finish(iter_clean_plane(plane, number, **options))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)  # which holds for this thread
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def clean_level(
