@@ -87,6 +87,16 @@ class GradientSample:
             counted=self.counted[:, near[0]][:, :, near[1]],
         )
 
+    def cpu(self) -> GradientSample:
+        """The same in the computer's own memory, for what a GPU lacks, as MPS lacks float64."""
+        return replace(
+            self,
+            rows=self.rows.cpu(),
+            columns=self.columns.cpu(),
+            gradient=self.gradient.cpu(),
+            counted=self.counted.cpu(),
+        )
+
     def levels(self, image: torch.Tensor) -> torch.Tensor:
         """Intensities of an image of the same shape at the same pixels, shape (m, n)."""
         return image[self.rows][:, self.columns]

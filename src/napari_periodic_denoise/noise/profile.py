@@ -89,7 +89,8 @@ def fit_profile(
     """
     if float(np.hypot(*(frequency * sample.shape))) < _LEAST_CYCLES:
         return None
-    starts = torch.arange(_STEPS, dtype=torch.float64, device=sample.gradient.device) / _STEPS
+    sample = sample.cpu()
+    starts = torch.arange(_STEPS, dtype=torch.float64) / _STEPS
     values = torch.zeros_like(starts)
     yield f"folding a profile of {len(starts)} steps"
     few = sample.first(_FEW)
@@ -110,8 +111,8 @@ def fit_profile(
         shortest, reach = description, reach / _PARTS
         best = ProfileFit(
             frequency,
-            starts.cpu().numpy() - _BETWEEN,
-            values.cpu().numpy(),
+            starts.numpy() - _BETWEEN,
+            values.numpy(),
             rivalling - description,
         )
     return best
@@ -148,7 +149,7 @@ def _fold(
     counted_y, counted_x = sample.counted.flatten(1)
     soft = softening * float(sample.gradient.abs().mean())
     variation = math.sqrt(2 * (4 * pixels / _STEPS) * math.log(_STEPS))
-    step = torch.arange(count, device=starts.device)
+    step = torch.arange(count)
     before = step.roll(1)
     for _ in range(iterations):
         level = values[here]
@@ -185,7 +186,7 @@ def _search(
     edges = starts[(values - values.roll(1)).abs() > _EDGE * sample.quantum]
     if not len(edges):
         return frequency
-    near = torch.zeros(len(sample), dtype=torch.bool, device=starts.device)
+    near = torch.zeros(len(sample), dtype=torch.bool)
     margin = 3 * reach
     ring = torch.cat([edges[-1:] - 1, edges, edges[:1] + 1])
     for phase in _phases(sample, frequency):
@@ -229,7 +230,7 @@ def _split(
     before = (values - values.roll(1)).abs() > edge
     parts = torch.where(before | before.roll(-1), _PARTS, 1)
     first = torch.repeat_interleave(parts.cumsum(0) - parts, parts)
-    index = torch.arange(len(first), device=starts.device) - first
+    index = torch.arange(len(first)) - first
     width = torch.repeat_interleave(_widths(starts) / parts, parts)
     return (
         torch.repeat_interleave(starts, parts) + index * width,
