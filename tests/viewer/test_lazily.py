@@ -3,6 +3,7 @@
 import dask.array as da
 import numpy as np
 import torch
+import zarr
 from napari.utils import resize_dask_cache
 
 from napari_periodic_denoise.viewer.lazily import by_planes, compute, is_lazy, remember
@@ -19,7 +20,8 @@ def test_what_is_in_memory_stays_as_it_is():
 def test_what_is_not_comes_in_single_planes(tmp_path):
     np.save(tmp_path / "stack.npy", np.arange(4 * 16 * 16).reshape(4, 16, 16))
     mapped = np.load(tmp_path / "stack.npy", mmap_mode="r")
-    for data in (mapped, da.from_array(mapped, chunks=(3, 8, 16))):
+    on_disk = zarr.array(mapped, chunks=(3, 8, 16))
+    for data in (mapped, on_disk, da.from_array(mapped, chunks=(3, 8, 16))):
         planes = by_planes(data, PLANE)
         assert is_lazy(planes)
         assert is_lazy([planes])

@@ -287,8 +287,11 @@ def test_nothing_is_cut_off_in_a_narrow_dock(viewer, qtbot, method, theme):
     viewer.window.resize(1200, 900)
     viewer.theme = theme
     viewer.open_sample(PLUGIN, "cell")
-    viewer.layers[0].name = "a layer with a name that is longer than any dock is wide"
+    (source,) = viewer.layers
+    source.name = "a layer with a name that is longer than any dock is wide"
+    source.data = np.stack([source.data] * 2)
     dock = open_dock(viewer)
+    assert dock.planes.native.isVisible()
     panel = dock.method_panel
     panel.method.value = method
     if method != "aligned":

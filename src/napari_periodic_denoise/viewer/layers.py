@@ -6,11 +6,12 @@ import math
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
+import dask.array
 import numpy as np
 from napari.layers import Image, Layer
 from napari.utils.transforms import Affine
 
-from napari_periodic_denoise.viewer.lazily import remember
+from napari_periodic_denoise.viewer.lazily import is_in_memory, remember
 from napari_periodic_denoise.viewer.outcome import Outcome, symmetric_limits
 from napari_periodic_denoise.viewer.planes import Plane
 
@@ -211,12 +212,10 @@ def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
         "contrast_limits_range": tuple(source.contrast_limits_range),
         "gamma": source.gamma,
     }
-    # napari can't change that of a layer: one plane of a pyramid of stacks is one of one level
-    multiscale = source.multiscale and source.ndim > 2
-    for arguments in results.values():
-        arguments["multiscale"] = multiscale
-        if multiscale and not isinstance(arguments["data"], list):
-            arguments["data"] = [arguments["data"]]
+    if source.ndim > 2:
+        for arguments in results.values():
+            arguments["data"] = _as_of_stack(arguments["data"], source)
+            arguments["multiscale"] = source.multiscale
     results |= gram_arguments(source, outcome.estimate.gram, outcome.plane)
     found = {"source": source.name, "source_id": str(source.unique_id), **outcome.found}
     return [
@@ -233,6 +232,17 @@ def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
         }
         for result, arguments in results.items()
     ]
+
+
+def _as_of_stack(data: Any, source: Image) -> Any:  # noqa: ANN401
+    """Return one plane as all planes would come: as a pyramid, as a lazy array.
+
+    napari can't make a pyramid of a layer that is none, and looks into its cache only for layers
+    that were lazy from the first.
+    """
+    if isinstance(data, np.ndarray) and not is_in_memory(pixels(source)):
+        data = dask.array.from_array(data, chunks=-1, name=False)
+    return [data] if source.multiscale and not isinstance(data, list) else data
 
 
 def _channel(data: Any, channel: int) -> Any:  # noqa: ANN401 - of an array, or of each level

@@ -16,6 +16,13 @@ from napari_periodic_denoise.viewer.planes import Plane
 Computed = Mapping[Any, Any]
 
 
+def is_in_memory(data: Any) -> bool:  # noqa: ANN401
+    """Whether an array is neither lazy nor on disk; only of use in a run, as it imports torch."""
+    import torch
+
+    return isinstance(data, np.ndarray | torch.Tensor) and not isinstance(data, np.memmap)
+
+
 def is_lazy(data: Any) -> bool:  # noqa: ANN401
     """Whether an array, or the levels of a pyramid, are dask's."""
     return is_dask_collection(data[0] if isinstance(data, list) else data)
@@ -33,7 +40,7 @@ def by_planes(data: Any, plane: Plane) -> Any:  # noqa: ANN401
     plane : Plane
         Any of its planes.
     """
-    if _is_in_memory(data):
+    if is_in_memory(data):
         return data
     if is_dask_collection(data):
         return da.asarray(data).rechunk(dict.fromkeys(plane.stacked, 1), method="tasks")
@@ -72,11 +79,5 @@ def remember(computed: Computed) -> None:
     cache = resize_dask_cache().cache
     for key, value in computed.items():
         nbytes = getattr(value, "nbytes", 0)
-        if nbytes:
-            cache.put(key, value, cost=1 / nbytes, nbytes=nbytes)
-
-
-def _is_in_memory(data: Any) -> bool:  # noqa: ANN401
-    import torch  # imported already: this is not called but in a run
-
-    return isinstance(data, np.ndarray | torch.Tensor) and not isinstance(data, np.memmap)
+        if nbytes:  # the cost in dask's measure, of what took about a second
+            cache.put(key, value, cost=1e-9 / nbytes, nbytes=nbytes)

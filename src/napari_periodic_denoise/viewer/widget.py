@@ -86,7 +86,7 @@ class PeriodicNoiseDock(Container[Widget]):
                 "vertical stripes, 90° horizontal ones), and how far they raise and lower the\n"
                 "picture; and how much of the picture's variance all else was that was taken\n"
                 "away. Then what to look at before the result is used. All about it is in the\n"
-                "layers' metadata."
+                "layers' metadata. Planes are numbered as by the sliders, from 0."
             ),
         )
         super().__init__(

@@ -362,7 +362,7 @@ def _weights_module() -> Generator[Step, None, Any]:
 def _image_explained() -> Iterator[None]:
     try:
         yield
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OSError) as error:
         raise _not_taken(error) from error
 
 
@@ -448,11 +448,9 @@ def _read(data: Any, plane: Plane) -> Any:  # noqa: ANN401
     # Only computed here: what is taken, the engine says. It knows tensors and masks as well.
     import torch
 
-    try:
+    with _image_explained():
         pixels = plane.of(data)
         return pixels if isinstance(pixels, torch.Tensor) else np.asanyarray(pixels)
-    except (TypeError, ValueError, OSError) as error:
-        raise _not_taken(error) from error
 
 
 def _not_taken(error: Exception) -> CannotRunError:
