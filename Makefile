@@ -11,6 +11,10 @@ TORCH ?= torch==2.13.0 torchvision==0.28.0
 
 # What times may exceed their bounds by, where other work disturbs them.
 MARGIN ?= 1
+# Random draws of each kind of noise on each image.
+SEEDS ?= 2
+# In a stack; another is four times as long.
+PLANES ?= 64
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -35,10 +39,11 @@ test: $(READY)
 	$(SCREEN) $(VENV)/bin/python -m pytest
 
 bench: $(READY)
-	$(VENV)/bin/python -m benchmarks.rejection --check
+	$(VENV)/bin/python -m benchmarks.rejection --check --seeds $(SEEDS)
 	$(VENV)/bin/python -m benchmarks.speed --check --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.networks --check --margin $(MARGIN)
-	$(VENV)/bin/python -m benchmarks.stacks --check
+	$(VENV)/bin/python -m benchmarks.stacks --check --planes $(PLANES)
+	$(VENV)/bin/python -m benchmarks.shared --check --margin $(MARGIN)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check

@@ -13,7 +13,7 @@ import tifffile
 import zarr
 from typer.testing import CliRunner
 
-from napari_periodic_denoise import batch, estimate_noise, files
+from napari_periodic_denoise import batch, clean_stack, estimate_noise, files
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.report import record
 from stacks import plane, stack
@@ -103,6 +103,20 @@ def test_a_stack_of_ome_keeps_all_that_is_told(source, out):
         assert 'Name="mCherry"' in of_noise.ome_metadata
         assert 'Type="float"' in of_noise.ome_metadata
         assert "SignificantBits" not in of_noise.ome_metadata
+
+
+@pytest.mark.parametrize("model", ["shared", "drifting"])
+def test_one_model_for_all_planes_of_a_file(source, out, model):
+    data = stack(2, 4)
+    tifffile.imwrite(source / "a.tif", data, imagej=True, metadata={"axes": "TZYX"})
+    ome_zarr(source / "b.zarr", [data])
+    result = run(source, "--out", out, "--model", model)
+    assert result.exit_code == 0, result.output
+    expected = clean_stack(data, model=model).cleaned
+    np.testing.assert_array_equal(tifffile.imread(out / "a.tif"), expected)
+    written = zarr.open_group(out / "b.zarr", mode="r")["s0"][:]
+    expected = clean_stack(data, channel_axis=0, model=model).cleaned
+    np.testing.assert_array_equal(written, expected)
 
 
 @pytest.mark.parametrize("alpha", [0, 1])
@@ -212,6 +226,46 @@ def test_of_ome_zarr_no_chunk_is_written_by_two_pieces(source, out):
     np.testing.assert_array_equal(written[:], cleaned(data))
     of_noise = zarr.open_group(out / "a-noise.zarr", mode="r")["s0"]
     assert written.shards == of_noise.shards == shards
+
+
+def test_ome_zarr_of_one_plane(source, out):
+    image = {"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "0"}]}
+    group = zarr.create_group(source / "a.zarr", attributes={"ome": {"multiscales": [image]}})
+    group.create_array("0", shape=(64, 80), dtype="u2")[:] = plane(1)
+    result = run(source / "a.zarr", "--out", out, "--noise", "--waves")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith(": 1 plane, periodic noise in 1\n")
+    written = zarr.open_group(out / "a.zarr", mode="r")["0"]
+    np.testing.assert_array_equal(written[:], estimate_noise(plane(1)).cleaned)
+
+
+def test_zarr_that_is_not_installed_is_told(source, out, monkeypatch):
+    zarr.create_group(source / "a.zarr")
+    monkeypatch.delitem(sys.modules, "napari_periodic_denoise.omezarr", raising=False)
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    result = run(source / "a.zarr", "--out", out)
+    assert result.exit_code == 1
+    assert "pip install 'napari-periodic-denoise[zarr]'" in result.stderr
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(source, out):
+    ome_zarr(source / "a.zarr", [stack(1, 2)])
+    assert run(source, "--out", out).exit_code == 0
+    before = contents(out)
+    assert run(source, "--out", out).exit_code == 1  # it exists
+    (out / "a.zarr" / "more").touch()
+    assert run(source, "--out", out, "--overwrite").exit_code == 0
+    assert contents(out) == before
+
+    def fail():
+        with files.replacing_folder(out / "a.zarr") as folder:
+            folder.mkdir()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert contents(out) == before
+    assert names(out) == ["a.zarr"]
 
 
 @pytest.mark.parametrize(

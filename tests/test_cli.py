@@ -15,6 +15,7 @@ from napari_periodic_denoise import __version__, demo, estimate_noise
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.noise import estimate as engine
 from napari_periodic_denoise.report import record
+from napari_periodic_denoise.stack import MODELS
 
 COMMAND = [sys.executable, "-m", "napari_periodic_denoise"]
 
@@ -117,6 +118,7 @@ def test_help_tells_the_engines_defaults_and_choices():
     assert "|".join(engine.NOISE_MODELS) in help_text
     assert "|".join(engine.REMAINDERS) in help_text
     assert "|".join(engine.METHODS) in help_text
+    assert "|".join(MODELS).replace("_", "-") in help_text
     assert "|".join(engine.FEATURES) in help_text
     assert "|".join(engine.WEIGHTS) in help_text
     assert set(engine.DEFAULT_FEATURES.values()) == {"edges", "vgg19"}

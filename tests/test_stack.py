@@ -8,8 +8,9 @@ import torch
 import zarr
 
 from napari_periodic_denoise import Progress, clean_stack, estimate_noise, iter_clean_stack
+from napari_periodic_denoise.lazy import as_lazy
 from napari_periodic_denoise.noise import estimate as engine
-from napari_periodic_denoise.stack import MODELS
+from napari_periodic_denoise.stack import MODELS, Layout
 from stacks import SHAPE, plane, stack
 
 
@@ -132,7 +133,11 @@ def test_stopped_within_a_plane_the_next_is_not_begun(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"model": "shard"}, ValueError, "model='shard' is not one of the choices: 'per_plane'"),
+        (
+            {"model": "shard"},
+            ValueError,
+            "model='shard' is not one of the choices: 'per_plane'",
+        ),
         ({"sensitivity": -1}, ValueError, "sensitivity"),
         ({"method": "magic"}, ValueError, "method='magic'"),
         ({"colour": True}, TypeError, "colour"),
@@ -151,7 +156,7 @@ def test_what_is_wrong_is_told_before_anything_is_computed(options, error, messa
 
 
 def test_the_choices_of_models_are_told():
-    assert MODELS == ("per_plane",)
+    assert MODELS == ("per_plane", "shared", "drifting")
 
 
 def test_other_types_are_refused():
@@ -186,6 +191,13 @@ def test_arrays_on_disk_give_lazy_arrays_of_their_chunks(tmp_path):
         assert isinstance(result.cleaned, da.Array)
         assert result.cleaned.chunksize == (chunk, *SHAPE)
         np.testing.assert_array_equal(result.cleaned[1], estimate_noise(data[1]).cleaned)
+
+
+def test_arrays_without_chunks_are_read_by_whole_planes(tmp_path):
+    mapped = np.memmap(tmp_path / "a.raw", np.uint8, "w+", shape=(3, *SHAPE, 3))
+    layout = Layout.of(4, (1, 2), -1)
+    assert as_lazy(mapped, layout).chunksize == (1, *SHAPE, 3)
+    assert clean_stack(mapped, plane_axes=(1, 2), channel_axis=-1).noise.npartitions == 3
 
 
 def test_of_sharded_arrays_the_shards_are_the_chunks(tmp_path):
@@ -255,3 +267,80 @@ def test_dask_and_zarr_wait_until_they_are_used():
         [sys.executable, "-c", check], stdout=subprocess.PIPE, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("lazily", [False, True])
+def test_planes_share_a_model_and_have_their_own_phases(lazily):
+    data = stack(2, 4)
+    given = da.from_array(data, chunks=(1, 1, -1, -1)) if lazily else data
+    result = clean_stack(given, model="shared")
+    assert result.model is not None
+    assert result.model.frequencies.shape == (1, 1, 2)
+    np.testing.assert_allclose(np.abs(result.model.frequencies[0, 0]), [0.11, 0.07], atol=2e-4)
+    noise, cleaned = np.asarray(result.noise), np.asarray(result.cleaned)
+    estimates = np.asarray(result.estimates)
+    for number, index in enumerate(np.ndindex(2, 4)):
+        assert len(estimates[index].waves) == number % 2
+        if number % 2:
+            hum = plane(number).astype(float) - plane_without_hum(number)
+            assert np.abs(noise[index] - hum).max() < 1.5
+            assert estimates[index].settings["plane"] == number
+        else:
+            np.testing.assert_array_equal(cleaned[index], data[index])
+
+
+def plane_without_hum(number):
+    rng = np.random.default_rng(number)
+    return np.kron(rng.uniform(100, 200, (SHAPE[0] // 16, SHAPE[1] // 16)), np.ones((16, 16)))
+
+
+def test_a_model_is_found_step_by_step_and_only_sampled_planes_are_read():
+    read = []
+
+    def counted(block, block_info=None):
+        read.append(block_info[0]["chunk-location"][0])
+        return block
+
+    data = da.from_array(stack(80), chunks=(1, -1, -1)).map_blocks(counted, dtype=np.uint16)
+    read.clear()
+    run = iter_clean_stack(data, model="shared")
+    steps = []
+    while True:
+        try:
+            steps.append(next(run))
+        except StopIteration as end:
+            result = end.value
+            break
+    assert {step.total for step in steps} == {80}
+    assert len(set(read)) == 32
+    read.clear()
+    result.cleaned[7].compute()
+    assert read == [7]
+
+
+def test_channels_share_a_model_and_alpha_is_left():
+    data = np.stack([stack(4), stack(4), np.full_like(stack(4), 9)], -1)
+    result = clean_stack(data, plane_axes=(1, 2), channel_axis=-1, alpha=1, model="shared")
+    assert result.noise.shape == (4, *SHAPE, 2)
+    assert len(result.estimates[1].waves) == 2
+    np.testing.assert_array_equal(result.cleaned[..., 2], data[..., 2])
+
+
+def test_a_drifting_model_is_one_too():
+    result = clean_stack(stack(6), model="drifting")
+    assert result.model is not None
+    assert result.model.drifts
+    assert result.estimates[5].settings["model"] == "drifting"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "texture", "weights": "random"}, "method='texture' does not go with"),
+        ({"remainder": "stripes"}, "remainder='stripes' does not go with model='shared', which"),
+        ({"features": "vgg16", "weights": "random", "layers": None}, "weights='random' does not"),
+    ],
+)
+def test_what_does_not_go_with_a_model_is_told(options, message):
+    with pytest.raises(ValueError, match=message):
+        clean_stack(stack(2), model="shared", **options)

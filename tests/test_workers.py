@@ -36,6 +36,28 @@ def test_an_error_in_another_process_is_told():
         two.call(divmod, 1, 0)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+def test_processes_end_with_a_parent_that_was_killed():
+    script = (
+        "import os, time\n"
+        "from napari_periodic_denoise.workers import start\n"
+        "with start(jobs=2) as two:\n"
+        "    print(two.call(os.getpid), flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        worker = int(process.stdout.readline())
+        process.kill()
+    for _ in range(500):
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+    pytest.fail("it is still there")
+
+
 def test_distributed_that_is_not_installed_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ValueError, match=r"napari-periodic-denoise\[distributed\]"):

@@ -72,12 +72,15 @@ class Cleaner:
         In which as many pieces of a stack are waited for as there are workers; None for one.
     channel_axis : int or None
         Of TIFF stacks that don't say themselves.
+    model : str
+        Of stacks, see `clean_stack`.
     """
 
     options: dict[str, Any]
     workers: Workers
     threads: Executor | None = None
     channel_axis: int | None = None
+    model: str = "per_plane"
 
     def clean(self, job: Job, tell: Tell, found: Found | None = None) -> str:
         """Clean a file, and return what was found in one line.
@@ -121,13 +124,21 @@ class Cleaner:
 
     def _clean_stack(self, source: _Stack, job: Job, tell: Tell, found: Found | None) -> str:
         from napari_periodic_denoise.report import record
-        from napari_periodic_denoise.stack import Layout, clean_stack, of_each
+        from napari_periodic_denoise.stack import Layout, iter_clean_stack, of_each
 
         axes: dict[str, Any] = {
             "plane_axes": source.plane_axes,
             "channel_axis": source.channel_axis,
         }
-        result = clean_stack(source.levels, alpha=source.alpha, **axes, **self.options)
+        axes_and_options = {**axes, **self.options, "alpha": source.alpha, "model": self.model}
+        run = iter_clean_stack(source.levels, **axes_and_options)
+        while True:
+            try:
+                step = next(run)
+            except StopIteration as end:
+                result = end.value
+                break
+            tell(step.done, step.total, step.message)
         records = of_each(record, result.estimates)
         layout = Layout.of(source.levels[0].ndim, **axes)
         planes: Planes = []
@@ -168,7 +179,7 @@ class Cleaner:
             if found is not None:
                 found(planes)
         noisy = sum(bool(told["waves"] or told["remainder_variance"]) for told in planes)
-        return f"{total} planes, periodic noise in {noisy}"
+        return f"{total} plane{'s' * (total > 1)}, periodic noise in {noisy}"
 
 
 def expand(inputs: list[Path]) -> list[Path]:

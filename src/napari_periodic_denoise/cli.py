@@ -31,6 +31,7 @@ app = typer.Typer(
 
 # the engine's, spelt out here because asking it would import torch
 _NoiseModel = StrEnum("_NoiseModel", ["auto", "additive", "multiplicative"])
+_Model = StrEnum("_Model", ["per-plane", "shared", "drifting"])
 _Remainder = StrEnum("_Remainder", ["none", "quasi-periodic", "stripes"])
 _Method = StrEnum("_Method", ["aligned", "gram_aligned", "texture"])
 _Features = StrEnum("_Features", ["edges", "cosines", "vgg16", "vgg19"])
@@ -145,6 +146,13 @@ def clean(
             "a thousand such images. More lets fainter waves be found.",
         ),
     ] = None,
+    model: Annotated[
+        _Model,
+        typer.Option(
+            help="Of stacks: each plane by itself; waves found in many planes together, which "
+            "shows weaker ones, and shared by all; or shared, but drifting from plane to plane."
+        ),
+    ] = _Model["per-plane"],
     channel_axis: Annotated[
         int | None,
         typer.Option(
@@ -225,7 +233,7 @@ def clean(
         if workers.count > 1:
             # of their own, as those who wait for files would wait for threads that they hold
             files, pieces = (held.enter_context(threads(workers.count)) for _ in range(2))
-        cleaner = Cleaner(options, workers, pieces, channel_axis)
+        cleaner = Cleaner(options, workers, pieces, channel_axis, model.value.replace("-", "_"))
 
         def do(job: Job, tell: Tell) -> str:
             if job.source in refused:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
+from dask.base import is_dask_collection
 from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
@@ -20,6 +21,22 @@ if TYPE_CHECKING:
     from napari_periodic_denoise.stack import Layout
 
 Array = Any  # dask's, whose own types are not to be had in full
+
+
+def as_lazy(data: Any, layout: Layout) -> Array:  # noqa: ANN401
+    """Return a dask array of any array, in the chunks in which it is stored.
+
+    Parameters
+    ----------
+    data : array
+        Of dask; or with shards or chunks; or else taken plane by plane.
+    layout : Layout
+    """
+    if is_dask_collection(data):
+        return da.asarray(data)
+    by_plane = tuple(-1 if axis in layout.plane else 1 for axis in range(data.ndim))
+    stored = getattr(data, "shards", None) or getattr(data, "chunks", None)
+    return da.from_array(data, chunks=stored or by_plane)
 
 
 def clean_lazily(
@@ -112,7 +129,7 @@ def _taken(name: str, block: Array, level: Array, layout: Layout, shape: tuple[i
 
 
 def _tasks(function: Callable[..., _Block], arrays: list[Array], *shared: Array) -> Array:
-    """Array of what a function makes of each block of arrays, and of what all blocks share.
+    """Array of what a function makes of each plane's number, of its arrays, and of what all share.
 
     As `dask.array.map_blocks`, but a task that dask does not fuse with those which take the noise
     or the cleaned plane out of its result: so that a cache has it for the other one.
@@ -120,19 +137,19 @@ def _tasks(function: Callable[..., _Block], arrays: list[Array], *shared: Array)
     name = f"periodic-noise-{tokenize(function, arrays, shared)}"
     keys = [one.key for one in shared]
     tasks: dict[Any, Any] = {
-        (name, *index): (function, *((array.name, *index) for array in arrays), *keys)
-        for index in np.ndindex(arrays[0].numblocks)
+        (name, *index): (function, number, *((array.name, *index) for array in arrays), *keys)
+        for number, index in enumerate(np.ndindex(arrays[0].numblocks))
     }
     graph = HighLevelGraph.from_collections(name, tasks, dependencies=[*arrays, *shared])
     return da.Array(graph, name, arrays[0].chunks, **objects(arrays[0].ndim))
 
 
-def _clean_block(plane: NDArray[Any], options: dict[str, Any]) -> _Block:
-    return _Block(clean_plane(plane, **options))
+def _clean_block(number: int, plane: NDArray[Any], options: dict[str, Any]) -> _Block:
+    return _Block(clean_plane(plane, number, **options))
 
 
 def _level_block(
-    coarse: NDArray[Any], fine: NDArray[Any], found: _Block, options: dict[str, Any]
+    _number: int, coarse: NDArray[Any], fine: NDArray[Any], found: _Block, options: dict[str, Any]
 ) -> _Block:
     return _Block(clean_level(coarse, fine, found.estimate, options))
 

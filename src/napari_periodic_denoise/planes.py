@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.channels import leaving_alpha
@@ -18,7 +19,11 @@ from napari_periodic_denoise.device import is_out_of_memory, release_memory, res
 from napari_periodic_denoise.noise import estimate as engine
 from napari_periodic_denoise.noise.images import MIN_SIZE, subtract
 from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
+from napari_periodic_denoise.noise.shared import SharedModel, iter_estimate_plane
 from napari_periodic_denoise.pyramid import find_reduction
+
+if TYPE_CHECKING:
+    from napari_periodic_denoise.channels import Engine
 
 T = TypeVar("T")
 
@@ -27,8 +32,9 @@ _GPU = Lock()  # held for a plane: several at a time would need the memory of se
 
 def iter_clean_plane(
     plane: Any,  # noqa: ANN401
-    model: None = None,
+    number: int = 0,
     *,
+    model: SharedModel | None = None,
     channel_axis: int | None = None,
     alpha: int = 0,
     **options: Any,  # noqa: ANN401
@@ -38,8 +44,10 @@ def iter_clean_plane(
     Parameters
     ----------
     plane : array-like, shape (H, W), or with one more axis of channels
-    model : None
-        What is known of the noise from the whole stack: nothing.
+    number : int
+        Of the plane in its stack.
+    model : SharedModel, optional
+        What is known of the noise from the whole stack. Without it the plane is taken alone.
     channel_axis, alpha, **options
         As for `clean_stack`.
 
@@ -56,11 +64,13 @@ def iter_clean_plane(
     RuntimeWarning
         If it is computed on the CPU instead.
     """
+    estimate: Engine = engine.iter_estimate_noise
+    if model is not None:
+        estimate = partial(iter_estimate_plane, model, number)
+        options = {name: options[name] for name in ("device", "seed") if name in options}
 
     def run(**options: Any) -> Generator[Progress, None, NoiseEstimate]:  # noqa: ANN401
-        return leaving_alpha(
-            engine.iter_estimate_noise, plane, channel_axis=channel_axis, alpha=alpha, **options
-        )
+        return leaving_alpha(estimate, plane, channel_axis=channel_axis, alpha=alpha, **options)
 
     device = resolve_device(options.get("device", "auto"))
     try:
@@ -80,12 +90,15 @@ def iter_clean_plane(
     return (yield from run(**{**options, "device": "cpu"}))
 
 
-def clean_plane(plane: Any, model: None = None, **options: Any) -> NoiseEstimate:  # noqa: ANN401
-    """Estimate the noise of one plane, one at a time on a GPU; see `iter_clean_plane`.
+def clean_plane(plane: Any, number: int = 0, **options: Any) -> NoiseEstimate:  # noqa: ANN401
+    """Estimate the noise of one plane, in a thread of several; see `iter_clean_plane`.
+
+    On a GPU one plane at a time. On the CPU with one of torch's threads: where planes are
+    computed side by side, those of one would wait for those of another.
 
     Parameters
     ----------
-    plane, model, **options
+    plane, number, **options
         As for `iter_clean_plane`.
 
     Returns
@@ -93,8 +106,18 @@ def clean_plane(plane: Any, model: None = None, **options: Any) -> NoiseEstimate
     NoiseEstimate
     """
     on_cpu = resolve_device(options.get("device", "auto")).type == "cpu"
-    with nullcontext() if on_cpu else _GPU:
-        return finish(iter_clean_plane(plane, model, **options))
+    with _one_thread() if on_cpu else _GPU:
+        return finish(iter_clean_plane(plane, number, **options))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)  # which holds for this thread
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def clean_level(
@@ -121,7 +144,7 @@ def clean_level(
         reduced, that of the coarse level by itself, and nothing if it is too small for that.
     """
     axis, alpha = options["channel_axis"], options["alpha"]
-    colours = partial(_without_last, count=alpha if axis is not None else 0, axis=axis)
+    colours = partial(without_last, count=alpha if axis is not None else 0, axis=axis)
     reduction = find_reduction(colours(fine), colours(coarse))
     if reduction is not None:
         # what was taken away: less than the noise in pixels at the limits
@@ -135,7 +158,7 @@ def clean_level(
     if min(height, width) < MIN_SIZE:
         zero = np.zeros(colours(coarse).shape, np.float32)
         return replace(estimate, noise=zero, cleaned=coarse, waves=(), removed_variance=0.0)
-    return clean_plane(coarse, **options)
+    return clean_plane(coarse, **{**options, "model": None})
 
 
 def finish(run: Generator[Any, None, T]) -> T:
@@ -153,6 +176,14 @@ def finish(run: Generator[Any, None, T]) -> T:
             return result
 
 
-def _without_last(array: NDArray[Any], count: int, axis: int | None) -> NDArray[Any]:
-    """View of an array without the last entries along an axis."""
+def without_last(array: NDArray[Any], count: int, axis: int | None) -> NDArray[Any]:
+    """View of an array without the last entries along an axis.
+
+    Parameters
+    ----------
+    array : ndarray
+    count : int
+    axis : int or None
+        None leaves the array as it is.
+    """
     return array if axis is None else np.split(array, [array.shape[axis] - count], axis)[0]

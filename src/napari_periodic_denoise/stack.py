@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,15 @@ from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise import estimate as engine
 from napari_periodic_denoise.noise.images import as_image
+from napari_periodic_denoise.noise.look import MAPS
 from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
-from napari_periodic_denoise.planes import clean_level, finish, iter_clean_plane
+from napari_periodic_denoise.noise.shared import SharedModel, find_shared
+from napari_periodic_denoise.planes import clean_level, finish, iter_clean_plane, without_last
 
-MODELS = ("per_plane",)
+MODELS = ("per_plane", "shared", "drifting")
+
+#: What of `estimate_noise` a model of all planes is found with.
+_SHARED_OPTIONS = ("features", "noise_model", "sensitivity", "device", "seed", "channel_axis")
 
 _Arrays = tuple[Any, Any, Any]  # noise, cleaned, estimates
 
@@ -36,11 +42,14 @@ class StackEstimate:
     estimates : array of NoiseEstimate, shape of the stacked axes
         What was found in each plane, of the finest level if there are several. Its arrays are
         those of ``noise`` and ``cleaned``.
+    model : SharedModel or None
+        What the planes share, of the finest level if there are several.
     """
 
     noise: Any
     cleaned: Any
     estimates: Any
+    model: SharedModel | None
 
 
 def clean_stack(
@@ -79,10 +88,16 @@ def clean_stack(
     alpha : int
         How many of the last channels, as transparency, stay as they are; their noise is left
         out of ``noise``.
-    model : {"per_plane"}
+    model : {"per_plane", "shared", "drifting"}
         ``"per_plane"`` estimates each plane by itself, just as `estimate_noise` does.
+        ``"shared"`` finds the waves once, in up to 32 planes together: weak noise that no plane
+        shows is found, frequencies are the same in all planes, amplitude and phase each
+        plane's own, and each further plane takes a fraction of the time. ``"drifting"`` finds
+        them in the middle of the stack, and follows their frequencies to both ends. Of lazy
+        data too these planes are read at once. See `noise.shared.find_shared`.
     **options
-        Of `estimate_noise`.
+        Of `estimate_noise`; with a model of all planes, those of waves alone: ``features`` that
+        need no network, ``noise_model``, ``sensitivity``, ``device`` and ``seed``.
 
     Returns
     -------
@@ -93,7 +108,8 @@ def clean_stack(
     TypeError
         If the pixels are not real numbers, or an option is unknown.
     ValueError
-        If an option is not one of its choices or an axis is not there. Where `estimate_noise`
+        If an option is not one of its choices or does not go with the model, or an axis is not
+        there. Where `estimate_noise`
         raises an error for a plane, this is raised when the plane is computed.
 
     Warns
@@ -146,7 +162,8 @@ def iter_clean_stack(
     Yields
     ------
     Progress
-        Before each step of the engine; ``done`` and ``total`` count planes. None for lazy data.
+        Before each step of the engine; ``done`` and ``total`` count planes. Of lazy data while a
+        model is found.
 
     Returns
     -------
@@ -154,33 +171,36 @@ def iter_clean_stack(
     """
     engine._check_choice("model", model, MODELS)
     is_pyramid = isinstance(data, Sequence)
-    levels = [_opened(level) for level in (data if is_pyramid else [data])]
+    levels = [_as_array(level) for level in (data if is_pyramid else [data])]
     if not levels or len({level.ndim for level in levels}) > 1:
         raise ValueError("the levels of a pyramid are one or more arrays of as many axes")
     layout = Layout.of(levels[0].ndim, plane_axes, channel_axis)
     options["channel_axis"] = layout.channel_axis
     _check(levels[0], layout, options)
+    if model != "per_plane":
+        _check_shared(model, options)
     options["alpha"] = alpha
 
     groups: dict[tuple[int, ...], list[int]] = {}  # levels of the same planes, finest first
     for i, level in enumerate(levels):
         groups.setdefault(layout.stacked_shape(level), []).append(i)
     results: dict[int, _Arrays] = {}
+    models: list[SharedModel | None] = []
     for members in groups.values():
         group = [levels[i] for i in members]
-        if all(isinstance(level, np.ndarray) for level in group):
+        models.append((yield from _found(group[0], layout, model, options)))
+        options["model"] = models[-1]
+        if all(map(_is_in_memory, group)):
             made = yield from _clean_now(group, layout, options)
         else:
-            from dask.array import asarray
+            from napari_periodic_denoise.lazy import as_lazy, clean_lazily
 
-            from napari_periodic_denoise.lazy import clean_lazily
-
-            made = clean_lazily([asarray(level) for level in group], layout, options)
+            made = clean_lazily([as_lazy(level, layout) for level in group], layout, options)
         results.update(zip(members, made, strict=True))
     noise, cleaned, estimates = zip(*(results[i] for i in range(len(levels))), strict=True)
     if is_pyramid:
-        return StackEstimate(list(noise), list(cleaned), estimates[0])
-    return StackEstimate(noise[0], cleaned[0], estimates[0])
+        return StackEstimate(list(noise), list(cleaned), estimates[0], models[0])
+    return StackEstimate(noise[0], cleaned[0], estimates[0], models[0])
 
 
 def of_each(function: Callable[[NoiseEstimate], Any], estimates: Any) -> Any:  # noqa: ANN401
@@ -249,31 +269,27 @@ class Layout:
             shape[self.plane[self.channel_axis]] -= alpha
         return tuple(shape)
 
-    def at(self, index: tuple[int, ...]) -> tuple[int | slice, ...]:
-        """Where in the stack a plane is."""
+    def at(self, index: Sequence[int | slice]) -> tuple[int | slice, ...]:
+        """Where in the stack a plane is, or several are."""
         where: list[int | slice] = [slice(None)] * (len(self.plane) + len(self.stacked))
         for axis, i in zip(self.stacked, index, strict=True):
             where[axis] = i
         return tuple(where)
 
 
-def _opened(data: Any) -> Any:  # noqa: ANN401
-    """Return a numpy array if the data are in memory, else a dask array."""
+def _as_array(data: Any) -> Any:  # noqa: ANN401
+    """Return a numpy array if the data are in memory, else what they are, if it is an array."""
     if isinstance(data, torch.Tensor):
         return data.detach().cpu().numpy()
-    if isinstance(data, np.ndarray) and not isinstance(data, np.memmap):
-        return data
     if not all(hasattr(data, name) for name in ("shape", "dtype", "ndim", "__getitem__")):
         raise TypeError(
             f"an array, or a sequence of the levels of a pyramid, is taken, not {type(data)}"
         )
-    import dask.array as da
-    from dask.base import is_dask_collection
+    return data
 
-    if is_dask_collection(data):
-        return da.asarray(data)
-    chunks = getattr(data, "shards", None) or getattr(data, "chunks", None)
-    return da.from_array(data, chunks=chunks or (1,) * (data.ndim - 2) + (-1, -1))
+
+def _is_in_memory(data: Any) -> bool:  # noqa: ANN401
+    return isinstance(data, np.ndarray) and not isinstance(data, np.memmap)
 
 
 def _check(data: Any, layout: Layout, options: dict[str, Any]) -> None:  # noqa: ANN401
@@ -282,6 +298,52 @@ def _check(data: Any, layout: Layout, options: dict[str, Any]) -> None:  # noqa:
     as_image(plane, layout.channel_axis)
     with closing(engine.iter_estimate_noise(plane, **options)) as run:
         next(run)
+
+
+def _check_shared(model: str, options: dict[str, Any]) -> None:
+    """Raise a ValueError for options that a model of all planes does not take."""
+    for name, value in options.items():
+        default = signature(engine.iter_estimate_noise).parameters[name].default
+        if name not in _SHARED_OPTIONS and value != default:
+            raise ValueError(
+                f"{name}={value!r} does not go with model={model!r}, which takes "
+                f"{', '.join(_SHARED_OPTIONS[:-1])} alone: leave it out, or take model='per_plane'"
+            )
+    if options.get("features") not in (None, *MAPS):
+        raise ValueError(
+            f"features={options['features']!r} need a network; with model={model!r} take one of "
+            f"{', '.join(MAPS)}, or take model='per_plane'"
+        )
+
+
+def _found(
+    data: Any,  # noqa: ANN401
+    layout: Layout,
+    model: str,
+    options: dict[str, Any],
+) -> Generator[Progress, None, SharedModel | None]:
+    """Find what the planes of a level share, if they do."""
+    if model == "per_plane":
+        return None
+    shape = layout.stacked_shape(data)
+    total = math.prod(shape)
+
+    def read(number: int) -> NDArray[Any]:
+        # slices, which all arrays take
+        index = [slice(i, i + 1) for i in map(int, np.unravel_index(number, shape))]
+        plane = np.squeeze(np.asarray(data[layout.at(index)]), layout.stacked)
+        return without_last(plane, options["alpha"], layout.channel_axis)
+
+    given = {name: value for name, value in options.items() if name in _SHARED_OPTIONS}
+    given["features"] = given.get("features") or "edges"
+    steps = find_shared(read, total, drifting=model == "drifting", **given)
+    while True:
+        try:
+            stage, message = next(steps)
+        except StopIteration as end:
+            found: SharedModel = end.value
+            return found
+        yield Progress(stage, 0, total, message)
 
 
 def _clean_now(
@@ -304,7 +366,8 @@ def _clean_now(
             plane = level[where]
             try:
                 if level is levels[0]:
-                    fine = yield from _of_plane(iter_clean_plane(plane, **options), done, total)
+                    run = iter_clean_plane(plane, done, **options)
+                    fine = yield from _of_plane(run, done, total)
                     estimate = fine
                 else:
                     estimate = clean_level(plane, levels[0][where], fine, options)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 
@@ -58,7 +59,7 @@ def start(jobs: int = 1, scheduler: str | None = None) -> Iterator[Workers]:
     else:
         # spawned, as torch's threads don't survive a fork
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(jobs, context, _share_cores, (jobs,)) as pool:
+        with ProcessPoolExecutor(jobs, context, _begin, (jobs,)) as pool:
 
             def call(function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
                 return pool.submit(function, *arguments).result()
@@ -126,8 +127,18 @@ def _compute(*arrays: Any) -> Any:  # noqa: ANN401
     return compute(*arrays, scheduler="synchronous")
 
 
-def _share_cores(jobs: int) -> None:
-    """Let each process have its share: threads of torch that wait for each other are slow."""
+def _begin(jobs: int) -> None:
+    """Begin a process that is one of several."""
     import torch
 
+    Thread(target=_end_with_parent, daemon=True).start()
+    # its share of the cores: threads of torch that wait for each other are slow
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end, of which a process that waits for work hears nothing."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_periodic_denoise.device import resolve_device
 from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled
 from napari_periodic_denoise.noise.detect import Candidate, Spectrum, find_peaks
 from napari_periodic_denoise.noise.families import distances
@@ -56,12 +57,13 @@ SAMPLED = 32  # planes, at most, that frequencies are found in
 _WINDOW = 6  # planes side by side that share their frequencies, though these drift
 _PIXELS = 200_000  # of each plane, that tell whether there is a wave
 _JOINT_PIXELS = 1_000_000  # of all planes, that frequencies are fitted to
-_PLANE_PIXELS, _FEW = 120_000, 10_000  # that waves of one plane are fitted to, and at first
+# pixels of one plane, that all its waves together are fitted to; at least, and at first
+_PLANE_PIXELS, _LEAST, _FEW = 160_000, 60_000, 8_000
 _EXAMPLES = 3  # planes, with the strongest waves, that tell whether these are constant
 _ROUNDS = 12
 _BATCH = 8
 # of a Gauss–Newton fit: softening at first, and steps
-_FINISH, _SETTLE = (0.2, 5), (0.2, 2)
+_FINISH, _ROUGH, _SETTLE = (0.2, 5), (3.0, 4), (0.2, 2)
 _WIDER = (1 / 4, 1 / 2, 1.0)  # of a plane's size, that a drifting wave is followed over
 
 
@@ -121,7 +123,7 @@ def find_shared(
     noise_model: str = "auto",
     sensitivity: float = 1e-3,
     seed: int = 0,
-    device: torch.device | str = "cpu",
+    device: str = "auto",
 ) -> Generator[Step, None, SharedModel]:
     """Find the waves that the planes of a stack share.
 
@@ -147,7 +149,8 @@ def find_shared(
         False alarms to expect, see `detect.find_peaks`.
     seed : int
         Of the random choice of pixels.
-    device : torch.device or str
+    device : str
+        See `estimate_noise`.
 
     Yields
     ------
@@ -163,6 +166,7 @@ def find_shared(
     TypeError, ValueError
         If a plane can't be taken, see `images.as_image`.
     """
+    where = resolve_device(device)
     spread = np.unique(np.linspace(0, count - 1, min(count, SAMPLED)).round().astype(int))
     chosen = spread
     if drifting:
@@ -172,7 +176,7 @@ def find_shared(
     def images_of(plane: int) -> list[Normalized]:
         array = as_image(read(plane), channel_axis)
         channels = array[None] if channel_axis is None else array
-        return [normalize(channel, device) for channel in channels]
+        return [normalize(channel, where) for channel in channels]
 
     samples: list[GradientSample] = []
     for plane in chosen:
@@ -244,7 +248,7 @@ def iter_estimate_plane(
     *,
     channel_axis: int | None = None,
     seed: int = 0,
-    device: torch.device | str = "cpu",
+    device: str = "auto",
 ) -> Generator[Progress, None, NoiseEstimate]:
     """Noise of one plane, of the waves that the stack has, step by step.
 
@@ -262,7 +266,8 @@ def iter_estimate_plane(
         Axis of the channels.
     seed : int
         Of the random choice of pixels.
-    device : torch.device or str
+    device : str
+        See `estimate_noise`.
 
     Yields
     ------
@@ -284,7 +289,8 @@ def iter_estimate_plane(
             f"the model is of planes of {model.shape[0]}×{model.shape[1]} pixels, and this one "
             f"has {channels.shape[1]}×{channels.shape[2]}"
         )
-    images = [normalize(channel, device) for channel in channels]
+    where = resolve_device(device)
+    images = [normalize(channel, where) for channel in channels]
     found = []
     for done, image_of in enumerate(images):
         steps = _waves_in(model, plane, image_of, seed)
@@ -310,7 +316,7 @@ def iter_estimate_plane(
             "plane": int(plane),
             "frequencies": model.at(plane).tolist(),
             "channel_axis": channel_axis,
-            "device": str(device),
+            "device": str(where),
             "seed": int(seed),
         },
         gram={},
@@ -325,8 +331,10 @@ def _waves_in(
     if not len(frequencies):
         return []
     yield "fit", f"fitting {plural(len(frequencies))} that the stack has"
-    sample = _sampled(image, seed, _PLANE_PIXELS)
-    fit = fit_waves(sample.first(_FEW), unfitted(frequencies))
+    pixels = max(_LEAST, _PLANE_PIXELS // len(frequencies))
+    sample = _sampled(image, seed, pixels)
+    few = sample.first(_FEW)
+    *_, fit = polish_waves(few, unfitted(frequencies), *_ROUGH, move=False)
     *_, fit = polish_waves(sample, fit, *_SETTLE, move=model.drifts)
     if not model.plain:
         (channel,) = yield from _searched(model, fit.frequencies, image, seed)
