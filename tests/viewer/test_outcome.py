@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from fakes import make_estimate
 
+from napari_periodic_denoise.noise.shared import SharedModel
 from napari_periodic_denoise.report import record
 from napari_periodic_denoise.stack import StackEstimate
 from napari_periodic_denoise.viewer import outcome
@@ -12,15 +13,17 @@ from napari_periodic_denoise.viewer.planes import Plane
 
 IMAGE = np.full((20, 30), 100, np.uint8)
 PLANE = Plane((1, 2), (1,))
+MODEL = SharedModel((20, 30), np.arange(1), np.full((1, 2, 2), 0.1), np.ones(2), np.ones(2))
 
 
-def stack_of(*amplitudes):
+def stack_of(*amplitudes, model=None):
     estimates = np.empty(len(amplitudes), object)
     estimates[:] = [make_estimate(IMAGE, amplitude) for amplitude in amplitudes]
     return StackEstimate(
         np.stack([estimate.noise for estimate in estimates]),
         np.stack([estimate.cleaned for estimate in estimates]),
         estimates,
+        model,
     )
 
 
@@ -56,15 +59,17 @@ def test_of_all_planes():
     assert made.summary == "periodic noise in 3 of 3 planes"
     assert [told["plane"] for told in made.found["planes"]] == [[0], [1], [2]]
     assert made.found["model"] == "per_plane"
+    made = outcome.outcome_of_planes(stack_of(3, 6, 2, model=MODEL), PLANE, "drifting")
+    assert made.summary == "one model of 2 waves: periodic noise in 3 of 3 planes"
 
 
 def test_of_planes_that_are_yet_to_be_computed():
     stack = stack_of(3, 6, 2)
     levels = [da.from_array(stack.noise), da.from_array(stack.noise[:, ::2, ::2])]
-    lazy = StackEstimate(levels, levels, da.from_array(np.zeros(3)))
+    lazy = StackEstimate(levels, levels, da.from_array(np.zeros(3)), MODEL)
     made = outcome.outcome_of_lazy_planes(lazy, PLANE, "shared", stack.estimates[1], {"key": 1})
     assert made.limits == pytest.approx((-6, 6))
     assert made.reach[1] > made.limits[1]  # that of other planes may be stronger
     assert made.start == (0, 0, 0)
-    assert made.summary.startswith("3 planes")
+    assert made.summary.startswith("one model of 2 waves: 3 planes")
     assert [told["plane"] for told in made.found["planes"]] == [[1]]

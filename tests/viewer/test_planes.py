@@ -15,14 +15,12 @@ from napari_periodic_denoise.viewer.planes import (
     why_not_taken,
 )
 
-ALIGNED = {"method": "aligned", "gram": False}
+ALIGNED = {"method": "aligned", "remainder": "none", "gram": False}
 
 
 def test_choices_are_the_stacks():
     choices = [choice for _, choice in PLANES]
     assert choices[0] == THIS
-    if "shared" not in stack.MODELS:
-        pytest.skip("clean_stack has no shared models yet")
     assert sorted(choices[1:]) == sorted(stack.MODELS)
 
 
@@ -82,6 +80,7 @@ def test_of_a_pyramid_the_finest_level_counts():
 def test_what_makes_no_sense_is_said_in_words(viewer):
     source, flat = viewer.add_image(np.zeros((5, 20, 30))), viewer.add_image(np.zeros((20, 30)))
     texture, gram = ALIGNED | {"method": "texture"}, ALIGNED | {"gram": True}
+    more, network = ALIGNED | {"remainder": "stripes"}, ALIGNED | {"weights": "random"}
     for planes, options, words in (
         (THIS, ALIGNED, ""),
         (THIS, texture, ""),
@@ -89,6 +88,11 @@ def test_what_makes_no_sense_is_said_in_words(viewer):
         ("per_plane", ALIGNED, ""),
         ("per_plane", texture, "texture"),
         ("shared", gram, "Gram matrices"),
+        ("drifting", ALIGNED, ""),
+        ("per_plane", more, ""),
+        ("per_plane", network, ""),
+        ("shared", more, "One model"),
+        ("drifting", network, "One model"),
     ):
         reason = why_not_taken(source, viewer.dims, planes, options)
         assert words in reason

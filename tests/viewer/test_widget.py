@@ -19,7 +19,6 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_periodic_denoise import lazy as lazy_module
-from napari_periodic_denoise import stack as stack_module
 from napari_periodic_denoise.viewer import worker
 from napari_periodic_denoise.viewer.planes import Plane
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
@@ -430,7 +429,6 @@ def test_what_was_left_behind_does_not_keep_python_from_quitting():
     code = """
 import time
 from napari_periodic_denoise import lazy as lazy_module
-from napari_periodic_denoise import stack as stack_module
 from napari_periodic_denoise.viewer import worker
 def steps():
     yield worker.Step("reading")
@@ -761,6 +759,11 @@ def test_what_makes_no_sense_of_a_stack_is_said(dock, viewer):
     assert not dock.run_button.enabled
     dock.method_panel.gram.value = False
     assert dock.status.value == ""
+    dock.planes.value = "shared"
+    dock.method_panel.remainder.value = "stripes"
+    assert "One model is found by" in dock.status.value
+    dock.method_panel.remainder.value = "none"
+    assert dock.run_button.enabled
     texture(dock)
     assert "A texture is made of one plane" in dock.status.value
     dock.planes.value = "this plane"
@@ -984,7 +987,7 @@ def test_pyramids_in_colour(dock, viewer, engine, wait, lazy, channels, monkeypa
     monkeypatch.setattr(
         lazy_module,
         "clean_plane",
-        lambda plane, **options: finest.append(plane) or clean_plane(plane, **options),
+        lambda plane, *more, **options: finest.append(0) or clean_plane(plane, *more, **options),
     )
     pixels = np.stack([stack_of(3)] * channels, axis=-1)
     levels = [pixels, pixels[:, ::2, ::2]]
@@ -1019,8 +1022,6 @@ def test_pyramids_in_colour(dock, viewer, engine, wait, lazy, channels, monkeypa
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("model", ["shared", "drifting"])
 def test_one_model_for_all_planes(dock, viewer, wait, model, lazy):
-    if model not in stack_module.MODELS:
-        pytest.skip("clean_stack has no shared models yet")
     # by the real engine
     y, x = np.indices((64, 80))
     data = stack_of(8)[..., :1, :1] + 100 + 8 * np.cos(2 * np.pi * (0.11 * y + 0.07 * x))
@@ -1034,6 +1035,7 @@ def test_one_model_for_all_planes(dock, viewer, wait, model, lazy):
     assert hasattr(noise.data, "compute") == lazy
     assert noise._data_view.max() == pytest.approx(8, rel=0.1)
     assert cleaned.metadata["periodic_noise"]["model"] == model
+    assert dock.status.value.startswith("one model of 1 wave: ")
 
 
 def test_texture_and_gram_matrices_of_a_plane(dock, viewer, engine, wait, qtbot):

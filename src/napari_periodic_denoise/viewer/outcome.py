@@ -115,7 +115,7 @@ def outcome_of_planes(stack: StackEstimate, plane: Plane, model: str) -> Outcome
         limits=limits,
         reach=limits,
         found={"model": model, "planes": planes},
-        summary=f"periodic noise in {noisy} of {len(planes)} planes",
+        summary=f"{_model_in_words(stack)}periodic noise in {noisy} of {len(planes)} planes",
     )
 
 
@@ -142,6 +142,7 @@ def outcome_of_lazy_planes(
     Outcome
     """
     low, high = symmetric_limits(estimate.noise)
+    planes = f"{stack.estimates.size} planes, each cleaned when it is shown or saved"
     return Outcome(
         estimate=estimate,
         plane=plane,
@@ -151,7 +152,7 @@ def outcome_of_lazy_planes(
         limits=(low, high),
         reach=(_REACH * low, _REACH * high),
         found={"model": model, "planes": [{"plane": list(plane.index), **record(estimate)}]},
-        summary=f"{stack.estimates.size} planes, each cleaned when it is shown or saved",
+        summary=_model_in_words(stack) + planes,
         computed=computed,
     )
 
@@ -160,6 +161,14 @@ def symmetric_limits(noise: np.ndarray) -> tuple[float, float]:
     """Contrast limits that hold all of the noise, with zero in the middle."""
     limit = float(max(noise.max(), -noise.min()))
     return (-limit, limit) if limit else (-1.0, 1.0)
+
+
+def _model_in_words(stack: StackEstimate) -> str:
+    if stack.model is None:
+        return ""
+    from napari_periodic_denoise.noise.kinds import plural  # which imports torch
+
+    return f"one model of {plural(stack.model.frequencies.shape[1])}: "
 
 
 def _finest(data: Any) -> Any:  # noqa: ANN401 - an array, or a list of levels

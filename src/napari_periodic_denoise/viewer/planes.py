@@ -135,6 +135,13 @@ def why_not_taken(layer: Image, dims: Dims, planes: str, options: dict[str, Any]
         return "A texture is made of one plane: choose This plane."
     if planes != THIS and options["gram"]:
         return "Gram matrices are shown of one plane: choose This plane, or leave them out."
+    if planes not in (THIS, "per_plane") and (
+        "weights" in options or options["remainder"] != "none"  # weights are of a network
+    ):
+        return (
+            "One model is found by phase-aligned waves of edges or cosine patterns, and nothing "
+            "more is removed: choose these, or other planes."
+        )
     return ""
 
 

@@ -106,7 +106,8 @@ class PeriodicNoiseDock(Container[Widget]):
         missing.choose.changed.connect(self._choose_weights)
         self.run_button.changed.connect(self._run_or_cancel)
         self.layer.changed.connect(self._on_layer)
-        for choice in (self.planes, self.method_panel.method, self.method_panel.gram):
+        panel = self.method_panel
+        for choice in (self.planes, panel.method, panel.features, panel.remainder, panel.gram):
             choice.changed.connect(self._show_whether_taken)
         napari_viewer.dims.events.ndisplay.connect(self._show_whether_taken)
         self.native_parent_changed.connect(self._on_docked_or_closed)
