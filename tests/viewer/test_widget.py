@@ -898,15 +898,16 @@ def test_progress_by_planes_and_cancel_within_one(dock, viewer, engine, wait, qt
     assert is_idle(dock)
 
 
-def test_a_plane_that_is_not_taken_is_told(dock, viewer, wait, notifications):
+@pytest.mark.parametrize("planes", ["per_plane", "shared", "drifting"])
+def test_a_plane_that_is_not_taken_is_told(dock, viewer, wait, notifications, planes):
     data = np.random.default_rng(0).random((3, 32, 40))
     data[1] = np.nan
     viewer.add_image(data, contrast_limits=(0, 1))
-    dock.planes.value = "per_plane"
+    dock.planes.value = planes
     click(dock)
     wait()
     assert "numpy.nan_to_num" in dock.status.value
-    assert "plane (1,)" in dock.status.value
+    assert ("plane (1,)" in dock.status.value) == (planes == "per_plane")
     assert [hasattr(note, "exception") for note in notifications] == [False]
     assert len(viewer.layers) == 1
 

@@ -218,7 +218,7 @@ def denoise_planes(
             **options,
         )
         with _a_core_for_the_viewer():
-            stack: StackEstimate = yield from _steps_of(run, of_planes=True)
+            stack: StackEstimate = yield from _steps_of(run)
             if is_lazy(stack.estimates):
                 yield Step(f"cleaning {plane}, which is shown")
                 with _weights_explained(), _image_explained():
@@ -227,25 +227,18 @@ def denoise_planes(
         return outcome_of_planes(stack, plane, model)
 
 
-def _steps_of(
-    run: Generator[Progress, None, T], *, of_planes: bool = False
-) -> Generator[Step, None, T]:
+def _steps_of(run: Generator[Progress, None, T]) -> Generator[Step, None, T]:
     """Steps of the engine; what it has to say of the weights, or of an image, in words."""
-    before: Progress | None = None
-    explained = True  # of an image it complains in its first step; elsewhere that is a bug
+    reading = True  # when it complains of an image; later that is a bug
     with closing(run):
         while True:
             try:
-                with _weights_explained(), _image_explained() if explained else nullcontext():
+                with _weights_explained(), _image_explained() if reading else nullcontext():
                     progress = next(run)
             except StopIteration as end:
                 result: T = end.value
                 return result
-            if of_planes:
-                explained = before is None or before.done < progress.done
-            else:
-                explained = not progress.done
-            before = progress
+            reading = "reading" in progress.message
             yield Step(progress.message, progress.done, progress.total, progress.preview)
 
 
