@@ -9,11 +9,15 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import dask.array as da
 import napari
+import numpy as np
 from qtpy.QtCore import QRect, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
+from skimage.data import cell
 
 IMAGES = Path(__file__).parent / "images"
 PLUGIN, DOCK = "napari-periodic-denoise", "Periodic noise"
@@ -55,6 +59,38 @@ def dock() -> None:
     viewer.close()
 
 
+def stack() -> None:
+    """Save the dock with a lazy stack, source, noise and cleaned image side by side."""
+    viewer = napari.Viewer(show_welcome_screen=False)
+    viewer.window.resize(1400, 600)
+    image = cell()
+    y, x = np.indices(image.shape)
+
+    def plane(block_info: dict[Any, Any]) -> np.ndarray:
+        t = block_info[None]["chunk-location"][0]
+        hum = 12 * np.cos(2 * np.pi * (0.037 * y + 0.049 * x) + t)
+        moved = np.roll(image, 2 * t, axis=1)
+        return np.rint(0.6 * moved + 51 + hum).astype(np.uint8)[np.newaxis]
+
+    chunks = ((1,) * 60, *((n,) for n in image.shape))
+    movie = da.map_blocks(plane, chunks=chunks, dtype=np.uint8, meta=np.empty((0,) * 3, np.uint8))
+    viewer.add_image(movie, name="movie", contrast_limits=(0, 255))
+    viewer.dims.set_current_step(0, 7)
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
+    dock.min_width = 350
+    dock.planes.value = "per_plane"
+    pause(1)
+    QTest.mouseClick(dock.run_button.native, Qt.MouseButton.LeftButton)
+    wait(lambda: len(viewer.layers) == 3 and not dock.running)
+    grid = viewer.canvas.grid
+    grid.shape, grid.stride, grid.enabled = (1, 3), 1, True
+    camera = viewer.scene.camera
+    camera.center, camera.zoom = (0, 330, 405), 0.85
+    pause(1)
+    viewer.screenshot(str(IMAGES / "stack.png"), canvas_only=False, flash=False)
+    viewer.close()
+
+
 def texture() -> None:
     """Save the dock where weights are missing, a texture while it grows, and Gram matrices."""
     os.environ["TORCH_HOME"] = "/home/you/.cache/torch"  # whatever this computer has
@@ -89,4 +125,5 @@ def texture() -> None:
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     dock()
+    stack()
     texture()

@@ -15,6 +15,7 @@ from fakes import FakeEngine  # noqa: E402
 from napari.components import ViewerModel  # noqa: E402
 from napari.utils.notifications import notification_manager  # noqa: E402
 
+from napari_periodic_denoise.noise import estimate  # noqa: E402
 from napari_periodic_denoise.viewer import weights_panel, worker  # noqa: E402
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock  # noqa: E402
 
@@ -36,6 +37,7 @@ def notifications():
 def engine(monkeypatch):
     fake = FakeEngine()
     monkeypatch.setattr(worker, "load_engine", lambda: fake)
+    monkeypatch.setattr(estimate, "iter_estimate_noise", fake)  # as stacks call it
     yield fake
     fake.hold.clear()
 

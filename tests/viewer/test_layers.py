@@ -11,6 +11,8 @@ from napari.layers import Image
 
 from napari_periodic_denoise import __version__, report
 from napari_periodic_denoise.viewer import layers
+from napari_periodic_denoise.viewer.outcome import outcome_of_plane
+from napari_periodic_denoise.viewer.planes import Plane
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def source(image):
 
 
 def deliver(layer_list, source, estimate):
-    for _ in layers.deliver(layer_list, source, estimate, layers.symmetric_limits(estimate.noise)):
+    for _ in layers.deliver(layer_list, source, outcome_of_plane(estimate, Plane())):
         pass
 
 
@@ -187,11 +189,6 @@ def test_results_in_colour(image, channels):
         assert layers.is_result(layer)
 
 
-def test_no_noise_still_has_limits_around_zero():
-    assert layers.symmetric_limits(np.zeros((3, 3), np.float32)) == (-1, 1)
-    assert layers.symmetric_limits(np.float32([[-2, 1]])) == (-2, 2)
-
-
 def test_three_columns_are_no_colours():
     narrow = np.zeros((40, 3), np.uint8)
     source = Image(narrow, rgb=False)
@@ -200,26 +197,8 @@ def test_three_columns_are_no_colours():
     assert [layer.rgb for layer in layer_list] == [False] * 3
 
 
-@pytest.mark.parametrize(
-    ("shape", "options", "words"),
-    [
-        ((20, 30), {}, ""),
-        ((20, 30, 3), {"rgb": True}, ""),
-        ((20, 30, 4), {"rgb": True}, ""),
-        ((5, 20, 30, 3), {"rgb": True}, "3-D"),
-        ((5, 20, 30), {}, "3-D"),
-        ((2, 5, 20, 30), {}, "4-D"),
-    ],
-)
-def test_what_is_taken(shape, options, words):
-    reason = layers.why_not_taken(Image(np.zeros(shape, np.uint8), **options))
-    assert words in reason
-    assert bool(reason) == bool(words)
-
-
 def test_multiscale_is_taken_at_full_resolution(image):
     layer = Image([image, image[::2, ::2]], multiscale=True)
-    assert layers.why_not_taken(layer) == ""
     assert layers.pixels(layer) is image
 
 
@@ -302,7 +281,7 @@ def test_gram_matrices_of_another_source_are_let_be(source, image):
 def test_an_unfinished_texture_lies_where_the_source_lies(source, size):
     source.data = np.zeros(size, np.uint16)
     texture = np.linspace(0, 4000, size[0] * size[1], dtype=np.float32).reshape(size)
-    layer = Image(**layers.preview_arguments(source, texture))
+    layer = Image(**layers.preview_arguments(source, texture, Plane()))
     assert layer.name == "cell texture"
     assert layers.is_result(layer)
     assert max(layer.data.shape) <= 2048  # of a large one some pixels, each in its place
@@ -319,7 +298,7 @@ def test_an_unfinished_texture_lies_where_the_source_lies(source, size):
 def test_an_unfinished_texture_in_colour_has_the_sources_intensities(dtype, most):
     source = Image(np.zeros((20, 30, 3), dtype), rgb=True)
     texture = np.float32([[[-0.1 * most, 0.5 * most, 1.1 * most]]]) * np.ones((20, 30, 1))
-    layer = Image(**layers.preview_arguments(source, texture.astype(np.float32)))
+    layer = Image(**layers.preview_arguments(source, texture.astype(np.float32), Plane()))
     assert layer.rgb
     assert layer.data.dtype == dtype
     assert layer.data[0, 0, 1] == pytest.approx(most / 2, abs=0.5)

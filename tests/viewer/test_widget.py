@@ -18,7 +18,9 @@ from napari.layers import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
+from napari_periodic_denoise import lazy as lazy_module
 from napari_periodic_denoise.viewer import worker
+from napari_periodic_denoise.viewer.planes import Plane
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
 
 
@@ -45,6 +47,7 @@ def test_everything_says_what_it_does_to_the_picture(dock):
     panel = dock.method_panel
     parts = (
         dock.layer,
+        dock.planes,
         panel.method,
         panel.features,
         panel.weights,
@@ -95,19 +98,6 @@ def test_dock_opened_late_takes_the_selected_layer(viewer, image, qtbot):
     viewer.add_image(image)
     viewer.layers.selection.active = first
     assert PeriodicNoiseDock(viewer).layer.value is first
-
-
-@pytest.mark.parametrize(
-    ("shape", "options", "words"),
-    [((4, 9, 9, 3), {"rgb": True}, "3-D"), ((4, 9, 9), {}, "3-D")],
-)
-def test_what_is_not_taken_yet_is_said(dock, viewer, image, shape, options, words):
-    viewer.add_image(np.zeros(shape, np.uint8), **options)
-    assert words in dock.status.value
-    assert not dock.run_button.enabled
-    viewer.add_image(image)
-    assert dock.status.value == ""
-    assert dock.run_button.enabled
 
 
 def test_run_adds_two_layers(dock, viewer, image, engine, wait):
@@ -406,7 +396,7 @@ def test_cancel_need_not_wait_for_what_cannot_be_stopped(
 ):
     begun, release = Event(), Event()
 
-    def crawl(result):
+    def crawl(result, *_):
         begun.set()
         release.wait()
         return result
@@ -438,6 +428,7 @@ def test_cancel_need_not_wait_for_what_cannot_be_stopped(
 def test_what_was_left_behind_does_not_keep_python_from_quitting():
     code = """
 import time
+from napari_periodic_denoise import lazy as lazy_module
 from napari_periodic_denoise.viewer import worker
 def steps():
     yield worker.Step("reading")
@@ -613,7 +604,7 @@ def test_pixels_that_cannot_be_read_are_told(dock, viewer, image, engine, wait, 
 
 def test_reading_leaves_the_checks_to_the_engine():
     for pixels in (np.full((32, 32), np.nan), torch.zeros(32, 32, dtype=torch.bfloat16)):
-        assert worker._read(pixels) is pixels
+        assert worker._read(pixels, Plane()) is pixels
 
 
 def test_an_error_after_cancel_is_not_told(
@@ -732,3 +723,336 @@ def test_destroying_the_dock_stops_the_run(viewer, image, engine, qtbot, notific
     assert held[0]() is None
     assert not notifications
     assert len(viewer.layers) == 1
+
+
+def stack_of(*stacked):
+    """Planes of noise, each brighter than the last one."""
+    planes = np.random.default_rng(0).integers(0, 50, (*stacked, 32, 40), dtype=np.uint8)
+    planes += np.arange(np.prod(stacked), dtype=np.uint8).reshape(*stacked, 1, 1)
+    return planes
+
+
+def of_planes(engine):
+    """The planes that the engine was given, without the one that options are tried on."""
+    return engine.images[1:]
+
+
+def test_planes_are_offered_for_stacks_alone(dock, viewer, image):
+    assert dock._planes_row.native.isHidden()
+    viewer.add_image(image)
+    assert dock._planes_row.native.isHidden()
+    stack = viewer.add_image(stack_of(5))
+    assert not dock._planes_row.native.isHidden()
+    assert dock.planes.current_choice == "This plane"
+    assert dock.run_button.enabled
+    viewer.layers.remove(stack)
+    assert dock._planes_row.native.isHidden()
+    viewer.add_image(np.stack([image] * 3, -1), rgb=True)
+    assert dock._planes_row.native.isHidden()
+
+
+def test_what_makes_no_sense_of_a_stack_is_said(dock, viewer):
+    viewer.add_image(stack_of(5))
+    dock.planes.value = "per_plane"
+    dock.method_panel.gram.value = True
+    assert "Gram matrices are shown of one plane" in dock.status.value
+    assert not dock.run_button.enabled
+    dock.method_panel.gram.value = False
+    assert dock.status.value == ""
+    dock.planes.value = "shared"
+    dock.method_panel.remainder.value = "stripes"
+    assert "One model is found by" in dock.status.value
+    dock.method_panel.remainder.value = "none"
+    assert dock.run_button.enabled
+    texture(dock)
+    assert "A texture is made of one plane" in dock.status.value
+    dock.planes.value = "this plane"
+    assert dock.run_button.enabled
+    viewer.dims.ndisplay = 3
+    assert "2-D" in dock.status.value
+    assert not dock.run_button.enabled
+    viewer.dims.ndisplay = 2
+    assert dock.run_button.enabled
+
+
+def test_this_plane_is_cleaned_and_shown_in_its_place(dock, viewer, engine, wait):
+    data = stack_of(2, 5)
+    source = viewer.add_image(data, name="cell", scale=(1, 0.5, 2, 2), translate=(0, 3, 0, 0))
+    for step in ((1, 4), (0, 2)):  # adds the layers, then moves them
+        viewer.dims.current_step = (*step, 0, 0)
+        click(dock)
+        wait()
+        _, noise, cleaned = viewer.layers
+        np.testing.assert_array_equal(engine.images[-1], data[step])
+        for layer in (noise, cleaned):
+            assert layer.data.shape == (1, 1, 32, 40)
+            corner = (*step, 0, 0)
+            np.testing.assert_allclose(layer.data_to_world((0,) * 4), source.data_to_world(corner))
+            # so it is seen at that plane, and at no other
+            np.testing.assert_array_equal(layer._data_view, layer.data[0, 0])
+        assert dock.status.value.startswith(f"plane {step[0]}, {step[1]}: 1 wave")
+        assert cleaned.metadata["periodic_noise"]["plane"] == list(step)
+    viewer.dims.current_step = (1, 2, 0, 0)
+    assert not cleaned._data_view.any()
+
+
+def test_planes_along_other_axes(dock, viewer, engine, wait):
+    data = np.random.default_rng(0).integers(0, 100, (20, 5, 24), dtype=np.uint8)
+    source = viewer.add_image(data)
+    viewer.dims.order = (1, 2, 0)  # rolled, and transposed
+    viewer.dims.current_step = (0, 3, 0)
+    click(dock)
+    wait()
+    np.testing.assert_array_equal(engine.images[-1], data[:, 3])
+    assert viewer.layers[-1].data.shape == (20, 1, 24)
+    dock.layer.value = source
+    dock.planes.value = "per_plane"
+    click(dock)
+    wait()
+    assert [plane.shape for plane in of_planes(engine)[-5:]] == [(20, 24)] * 5
+    assert viewer.layers[-1].data.shape == data.shape
+
+
+def test_a_plane_that_is_not_there_is_said(dock, viewer, engine, wait):
+    source = viewer.add_image(stack_of(2))
+    viewer.add_image(stack_of(9))
+    dock.layer.value = source
+    viewer.dims.current_step = (8, 0, 0)
+    click(dock)
+    assert "move the sliders" in dock.status.value
+    assert not dock.running
+    viewer.dims.current_step = (1, 0, 0)
+    click(dock)
+    wait()
+    assert len(viewer.layers) == 4
+
+
+def test_every_plane_of_a_stack_in_memory(dock, viewer, engine, wait):
+    data = stack_of(2, 3)
+    before = data.copy()
+    viewer.add_image(data, name="cell")
+    viewer.dims.current_step = (1, 2, 0, 0)
+    dock.planes.value = "per_plane"
+    for amplitude in (3, 6):  # adds the layers, then updates them
+        engine.amplitude = amplitude
+        click(dock)
+        wait()
+        assert [layer.name for layer in viewer.layers] == ["cell", "cell noise", "cell cleaned"]
+        _, noise, cleaned = viewer.layers
+        assert noise.data.shape == cleaned.data.shape == data.shape
+        assert cleaned.data.dtype == data.dtype
+        assert noise.contrast_limits == pytest.approx([-amplitude, amplitude])
+        assert dock.status.value == "periodic noise in 6 of 6 planes"
+        first, wave = dock.found.value.split("\n")
+        assert first.startswith("plane 1, 2: 1 wave")
+        assert wave == f"10.0 px at 0°: ±{amplitude}"
+    np.testing.assert_array_equal(data, before)
+    told = cleaned.metadata["periodic_noise"]["planes"]
+    assert [plane["plane"] for plane in told] == [list(index) for index in np.ndindex(2, 3)]
+
+
+def test_from_a_plane_to_the_stack_and_back(dock, viewer, engine, wait):
+    data = stack_of(5)
+    source = viewer.add_image(data)
+    viewer.dims.current_step = (3, 0, 0)
+    for planes, shape, start in (
+        ("this plane", (1, 32, 40), 3),
+        ("per_plane", (5, 32, 40), 0),
+        ("this plane", (1, 32, 40), 3),
+    ):
+        dock.planes.value = planes
+        click(dock)
+        wait()
+        assert len(viewer.layers) == 3
+        for layer in viewer.layers[1:]:
+            assert layer.data.shape == shape
+            assert layer.translate[0] == start
+            assert layer.visible
+            np.testing.assert_array_equal(layer._data_view, layer.data[3 - start])
+    assert viewer.dims.range[0].stop == 4
+    assert dock.layer.value is source
+
+
+def test_progress_by_planes_and_cancel_within_one(dock, viewer, engine, wait, qtbot):
+    viewer.add_image(stack_of(4))
+    dock.planes.value = "per_plane"
+    held = []
+
+    def hold_the_third(array):
+        held.append(weakref.ref(array))
+        if len(of_planes(engine)) == 3:
+            engine.hold.set()
+
+    engine.in_step = hold_the_third
+    click(dock)
+    qtbot.waitUntil(lambda: dock.status.value == "Plane 3 of 4: fitting 1 wave…")
+    assert (dock.progress.value, dock.progress.max) == (2, 4)
+    started = time.perf_counter()
+    click(dock)
+    wait()
+    assert time.perf_counter() - started < 1
+    assert len(of_planes(engine)) == 3
+    assert held[-1]() is None
+    assert len(viewer.layers) == 1
+    assert dock.status.value == "Cancelled."
+    assert is_idle(dock)
+
+
+@pytest.mark.parametrize("planes", ["per_plane", "shared", "drifting"])
+def test_a_plane_that_is_not_taken_is_told(dock, viewer, wait, notifications, planes):
+    data = np.random.default_rng(0).random((3, 32, 40))
+    data[1] = np.nan
+    viewer.add_image(data, contrast_limits=(0, 1))
+    dock.planes.value = planes
+    click(dock)
+    wait()
+    assert "numpy.nan_to_num" in dock.status.value
+    assert ("plane (1,)" in dock.status.value) == (planes == "per_plane")
+    assert [hasattr(note, "exception") for note in notifications] == [False]
+    assert len(viewer.layers) == 1
+
+
+def test_bugs_in_a_plane_keep_their_traceback(dock, viewer, engine, wait, notifications):
+    viewer.add_image(stack_of(3))
+    dock.planes.value = "per_plane"
+
+    def fail(_):
+        raise ValueError("no such wave")
+
+    engine.in_step = fail
+    click(dock)
+    wait()
+    assert [hasattr(note, "exception") for note in notifications] == [True]
+
+
+@pytest.mark.parametrize("chunks", [(1, 1, 32, 40), (2, 2, 16, 40)])
+def test_of_a_lazy_stack_the_shown_planes_alone_are_computed(dock, viewer, engine, wait, chunks):
+    data = stack_of(2, 6)
+    lazy = dask.array.from_array(data, chunks=chunks)
+    viewer.add_image(lazy, name="cell", contrast_limits=(0, 255))
+    viewer.dims.current_step = (1, 4, 0, 0)
+    dock.planes.value = "per_plane"
+    click(dock)
+    wait()
+    _, noise, cleaned = viewer.layers
+    for layer in (noise, cleaned):
+        assert isinstance(layer.data, dask.array.Array)
+        assert layer.data.shape == data.shape
+    # both are shown, their thumbnails drawn, and their contrast known
+    assert len(of_planes(engine)) == 1
+    assert noise.contrast_limits == pytest.approx([-3, 3])
+    assert noise._data_view.max() == 3
+    assert dock.status.value == "12 planes, each cleaned when it is shown or saved"
+    assert dock.found.value.startswith("plane 1, 4: 1 wave")
+    for count, step in enumerate(((1, 5), (0, 0), (1, 5)), start=2):
+        viewer.dims.current_step = (*step, 0, 0)
+        expected = (data[step] - noise._data_view).astype(np.uint8)
+        np.testing.assert_array_equal(cleaned._data_view, expected)
+        assert len(of_planes(engine)) == min(count, 3)  # the last one was seen before
+    dock.planes.value = "this plane"
+    click(dock)
+    wait()
+    assert len(of_planes(engine)) == 4
+
+
+def test_a_lazy_plane_that_is_not_taken_is_told(dock, viewer, wait, notifications):
+    data = dask.array.from_array(np.full((3, 32, 40), np.nan), chunks=(1, 32, 40))
+    viewer.add_image(data, contrast_limits=(0, 1))
+    dock.planes.value = "per_plane"
+    click(dock)
+    wait()
+    assert "numpy.nan_to_num" in dock.status.value
+    assert len(viewer.layers) == 1
+
+
+def test_cancel_of_a_lazy_stack(dock, viewer, engine, wait, qtbot):
+    viewer.add_image(dask.array.from_array(stack_of(4)), contrast_limits=(0, 255))
+    viewer.dims.current_step = (0, 0, 0)
+    dock.planes.value = "per_plane"
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: dock.status.value == "Cleaning plane 0, which is shown…")
+    started = time.perf_counter()
+    click(dock)
+    wait()
+    assert time.perf_counter() - started < 1
+    assert len(viewer.layers) == 1
+    assert is_idle(dock)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_pyramids_in_colour(dock, viewer, engine, wait, lazy, channels, monkeypatch):
+    finest = []
+    clean_plane = lazy_module.clean_plane
+    monkeypatch.setattr(
+        lazy_module,
+        "clean_plane",
+        lambda plane, *more, **options: finest.append(0) or clean_plane(plane, *more, **options),
+    )
+    pixels = np.stack([stack_of(3)] * channels, axis=-1)
+    levels = [pixels, pixels[:, ::2, ::2]]
+    if lazy:
+        levels = [dask.array.from_array(level, chunks=(2, 16, 16, -1)) for level in levels]
+    source = viewer.add_image(levels, rgb=True, multiscale=True, name="slide")
+    dock.planes.value = "this plane"
+    for planes in ("this plane", "per_plane", "per_plane", "this plane"):
+        dock.planes.value = planes
+        click(dock)
+        wait()
+        assert [layer.name for layer in viewer.layers] == [
+            f"slide{end}" for end in ("", " noise red", " noise green", " noise blue", " cleaned")
+        ]
+        *_, green, _, cleaned = viewer.layers
+        assert cleaned.rgb
+        assert cleaned.multiscale
+        if planes == "this plane":
+            assert [level.shape for level in cleaned.data] == [(1, 32, 40, channels)]
+            continue
+        for level, clean, noise in zip(levels, cleaned.data, green.data, strict=True):
+            assert clean.shape == level.shape
+            assert noise.shape == level.shape[:-1]
+            assert hasattr(clean, "compute") == lazy
+            np.testing.assert_array_equal(clean[1, ..., 2:], level[1, ..., 2:])
+        assert green.contrast_limits == pytest.approx([-6, 6])
+    assert dock.layer.value is source
+    # once a run for all layers and levels; and once each to compare these, past napari's cache
+    assert len(finest) == (2 + 2 * 2 if lazy else 0)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("model", ["shared", "drifting"])
+def test_one_model_for_all_planes(dock, viewer, wait, model, lazy):
+    # by the real engine
+    y, x = np.indices((64, 80))
+    data = stack_of(8)[..., :1, :1] + 100 + 8 * np.cos(2 * np.pi * (0.11 * y + 0.07 * x))
+    source = dask.array.from_array(data, chunks=(1, 64, 80)) if lazy else data
+    viewer.add_image(source, contrast_limits=(0, 255))
+    dock.planes.value = model
+    click(dock)
+    wait()
+    _, noise, cleaned = viewer.layers
+    assert noise.data.shape == cleaned.data.shape == data.shape
+    assert hasattr(noise.data, "compute") == lazy
+    assert noise._data_view.max() == pytest.approx(8, rel=0.1)
+    assert cleaned.metadata["periodic_noise"]["model"] == model
+    assert dock.status.value.startswith("one model of 1 wave: ")
+
+
+def test_texture_and_gram_matrices_of_a_plane(dock, viewer, engine, wait, qtbot):
+    data = stack_of(5)
+    source = viewer.add_image(data, name="cell", scale=(3, 2, 2))
+    viewer.dims.current_step = (2, 0, 0)
+    texture(dock)
+    dock.method_panel.gram.value = True
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: dock.status.value.startswith("Fitting"))
+    np.testing.assert_array_equal(viewer.layers[-1]._data_view, data[2])
+    engine.hold.clear()
+    wait()
+    gram = viewer.layers["cell Gram conv1_1"]
+    np.testing.assert_array_equal(gram._data_view, gram.data[0])
+    assert gram.extent.world[0, 2] > source.extent.world[1, 2]
+    assert gram.extent.world[1, 1] <= source.extent.world[1, 1]
+    assert gram.translate[0] == 6

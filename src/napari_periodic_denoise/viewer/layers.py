@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import dask.array
 import numpy as np
 from napari.layers import Image, Layer
+from napari.utils.transforms import Affine
 
-from napari_periodic_denoise.report import record
-
-if TYPE_CHECKING:
-    from napari_periodic_denoise import NoiseEstimate
+from napari_periodic_denoise.viewer.lazily import is_in_memory, remember
+from napari_periodic_denoise.viewer.outcome import Outcome, symmetric_limits
+from napari_periodic_denoise.viewer.planes import Plane
 
 #: Under this key of ``layer.metadata`` a result layer carries where it comes from.
 METADATA_KEY = "periodic_noise"
@@ -30,26 +31,6 @@ _USUAL = 0.95  # of a Gram matrix: elements within its contrast; the diagonal ou
 def is_result(layer: Layer) -> bool:
     """Whether a layer was made by this plugin."""
     return bool(_record(layer))
-
-
-def why_not_taken(layer: Image) -> str:
-    """Say why a layer can't be worked on yet; empty where it can.
-
-    Parameters
-    ----------
-    layer : Image
-
-    Returns
-    -------
-    str
-        What is taken, in words for the layer's owner.
-    """
-    if layer.ndim != 2:
-        return (
-            f"Only 2-D layers are taken yet, and this one is {layer.ndim}-D: "
-            "choose one plane, for example with viewer.add_image(layer.data[0])."
-        )
-    return ""
 
 
 def pixels(layer: Image) -> Any:  # noqa: ANN401 - whatever array napari was given, maybe lazy
@@ -80,13 +61,19 @@ def placement(layer: Layer) -> dict[str, Any]:
     }
 
 
-def symmetric_limits(noise: np.ndarray) -> tuple[float, float]:
-    """Contrast limits that hold all of the noise, with zero in the middle."""
-    limit = float(max(noise.max(), -noise.min()))
-    return (-limit, limit) if limit else (-1.0, 1.0)
+def _moved(layer: Layer, start: tuple[int, ...]) -> tuple[float, ...]:
+    """Where a layer must lie that starts at a pixel of another one."""
+    to_world = Affine(
+        scale=layer.scale,
+        translate=layer.translate,
+        rotate=layer.rotate,
+        shear=layer.shear,
+        ndim=layer.ndim,
+    )
+    return tuple(to_world(start))
 
 
-def preview_arguments(source: Image, preview: np.ndarray) -> dict[str, Any]:
+def preview_arguments(source: Image, preview: np.ndarray, plane: Plane) -> dict[str, Any]:
     """Everything that the layer of an unfinished texture is made with.
 
     Parameters
@@ -95,6 +82,8 @@ def preview_arguments(source: Image, preview: np.ndarray) -> dict[str, Any]:
         The layer the texture is made of; only read.
     preview : ndarray of float32
         The texture so far.
+    plane : Plane
+        Of the source, which the texture is made of.
 
     Returns
     -------
@@ -103,14 +92,17 @@ def preview_arguments(source: Image, preview: np.ndarray) -> dict[str, Any]:
     """
     step = max(1, max(preview.shape) // _PREVIEW)
     preview = preview[::step, ::step]
+    scale = np.array(source.scale)
+    scale[list(plane.axes)] *= step
     dtype = np.dtype(pixels(source).dtype)
     if source.rgb and np.issubdtype(dtype, np.integer):  # napari takes float colours from 0 to 1
         info = np.iinfo(dtype)
         preview = np.rint(preview).clip(info.min, info.max).astype(dtype)
     return {
         **placement(source),
-        "scale": tuple(step * source.scale),
-        "data": preview,
+        "translate": _moved(source, plane.start),
+        "scale": tuple(scale),
+        "data": plane.in_place(preview),
         "name": f"{source.name} texture",
         "rgb": source.rgb,
         "multiscale": False,
@@ -128,23 +120,31 @@ def preview_arguments(source: Image, preview: np.ndarray) -> dict[str, Any]:
     }
 
 
-def gram_arguments(source: Image, gram: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+def gram_arguments(
+    source: Image, gram: Mapping[str, np.ndarray], plane: Plane
+) -> dict[str, dict[str, Any]]:
     """What the layers of Gram matrices are made with, but for name and metadata.
 
-    They stand to the right of the source, in rows that are together as high as it is.
+    They stand to the right of the source, in rows that are together as high as it is, and of a
+    stack at their plane.
 
     Parameters
     ----------
     source : Image
     gram : mapping of str to ndarray, shape (C, C)
         By layer of the network.
+    plane : Plane
+        Of the source, which they are of.
 
     Returns
     -------
     dict of str to dict
         By result, as ``"Gram conv1_1"``.
     """
-    (top, _), (bottom, right) = source.extent.world
+    axes = list(plane.axes)
+    (top, _), (bottom, right) = source.extent.world[:, axes]
+    at = np.array(source.data_to_world(plane.start))
+    scale = np.array(source.scale)
     rows = max(1, round(math.sqrt(len(gram))))
     columns = math.ceil(len(gram) / rows)
     step = (bottom - top) / rows
@@ -153,27 +153,27 @@ def gram_arguments(source: Image, gram: Mapping[str, np.ndarray]) -> dict[str, d
         row, column = divmod(place, columns)
         pixel = (1 - _GAP) * step / len(matrix)
         usual = np.quantile(np.abs(matrix), _USUAL)
+        scale[axes] = pixel
+        at[axes] = (
+            top + row * step + pixel / 2,
+            right + (column + _GAP) * step + pixel / 2,
+        )
         results[f"Gram {layer}"] = {
-            "data": matrix,
+            "data": plane.in_place(matrix),
             "colormap": "PiYG",  # white is zero
             "interpolation2d": "nearest",
             "contrast_limits": (-usual, usual) if usual else (-1.0, 1.0),
             "contrast_limits_range": symmetric_limits(matrix),
-            "scale": (pixel, pixel),
-            "translate": (
-                top + row * step + pixel / 2,
-                right + (column + _GAP) * step + pixel / 2,
-            ),
-            "rotate": np.eye(2).tolist(),
-            "shear": (0.0,),
-            "affine": np.eye(3).tolist(),
+            "scale": tuple(scale),
+            "translate": tuple(at),
+            "rotate": np.eye(source.ndim).tolist(),
+            "shear": (0.0,) * len(source.shear),
+            "affine": np.eye(source.ndim + 1).tolist(),
         }
     return results
 
 
-def result_arguments(
-    source: Image, estimate: NoiseEstimate, limits: tuple[float, float]
-) -> list[dict[str, Any]]:
+def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
     """Everything that the result layers are made with.
 
     Signed values are no colours: the noise of a colour layer comes as a layer for each channel,
@@ -182,10 +182,8 @@ def result_arguments(
     Parameters
     ----------
     source : Image
-        The layer the estimate was made of; only read.
-    estimate : NoiseEstimate
-    limits : tuple of float
-        Contrast limits for the noise, see :func:`symmetric_limits`.
+        The layer the run was on; only read.
+    outcome : Outcome
 
     Returns
     -------
@@ -198,26 +196,32 @@ def result_arguments(
     if source.rgb:
         for channel, colour in enumerate(COLOURS):
             results[f"noise {colour}"] = {
-                "data": estimate.noise[..., channel],
+                "data": _channel(outcome.noise, channel),
                 "colormap": colour,
                 "blending": "additive" if channel else "translucent_no_depth",
             }
     else:
-        results["noise"] = {"data": estimate.noise, "colormap": "gray"}
+        results["noise"] = {"data": outcome.noise, "colormap": "gray"}
     for arguments in results.values():
-        arguments["contrast_limits"] = arguments["contrast_limits_range"] = limits
+        arguments["contrast_limits"] = outcome.limits
+        arguments["contrast_limits_range"] = outcome.reach
     results["cleaned"] = {
-        "data": estimate.cleaned,
+        "data": outcome.cleaned,
         "colormap": source.colormap,
         "contrast_limits": tuple(source.contrast_limits),
         "contrast_limits_range": tuple(source.contrast_limits_range),
         "gamma": source.gamma,
     }
-    results |= gram_arguments(source, estimate.gram)
-    found = {"source": source.name, "source_id": str(source.unique_id), **record(estimate)}
+    if source.ndim > 2:
+        for arguments in results.values():
+            arguments["data"] = _as_of_stack(arguments["data"], source)
+            arguments["multiscale"] = source.multiscale
+    results |= gram_arguments(source, outcome.estimate.gram, outcome.plane)
+    found = {"source": source.name, "source_id": str(source.unique_id), **outcome.found}
     return [
         {
             **placement(source),
+            "translate": _moved(source, outcome.start),
             "name": f"{source.name} {result}",
             # said, not guessed: a cleaned layer of three columns is no colour image
             "rgb": source.rgb and result == "cleaned",
@@ -228,6 +232,23 @@ def result_arguments(
         }
         for result, arguments in results.items()
     ]
+
+
+def _as_of_stack(data: Any, source: Image) -> Any:  # noqa: ANN401
+    """Return one plane as all planes would come: as a pyramid, as a lazy array.
+
+    napari can't make a pyramid of a layer that is none, and looks into its cache only for layers
+    that were lazy from the first.
+    """
+    if isinstance(data, np.ndarray) and not is_in_memory(pixels(source)):
+        data = dask.array.from_array(data, chunks=-1, name=False)
+    return [data] if source.multiscale and not isinstance(data, list) else data
+
+
+def _channel(data: Any, channel: int) -> Any:  # noqa: ANN401 - of an array, or of each level
+    if isinstance(data, list):
+        return [level[..., channel] for level in data]
+    return data[..., channel]
 
 
 def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | None:
@@ -280,21 +301,23 @@ def update(layer: Image, arguments: dict[str, Any]) -> None:
     arguments : dict
         As made by :func:`result_arguments`.
     """
-    layer.data = arguments["data"]
     layer.metadata = {**layer.metadata, **arguments["metadata"]}
+    # new data in the old place, or the reverse: napari would compute planes that are not there
+    visible, layer.visible = layer.visible, False
+    layer.data = arguments["data"]
     place = placement(layer)
     for name in PLACEMENT:
         if place[name] != arguments[name]:
             setattr(layer, name, arguments[name])
+    layer.visible = visible
 
 
 def deliver(
     layers: Any,  # noqa: ANN401 - napari's LayerList
     source: Image,
-    estimate: NoiseEstimate,
-    limits: tuple[float, float],
+    outcome: Outcome,
 ) -> Generator[None, None, None]:
-    """Show an estimate as layers, a step at a time.
+    """Show what a run has ended with as layers, a step at a time.
 
     Each step is one thing that napari is slow at: a new layer costs it about a tenth of a
     second, drawing a large one for the first time as much again. Between the steps the caller
@@ -305,17 +328,16 @@ def deliver(
     layers : LayerList
         The viewer's layers; the results go to the end, or into those of an earlier run.
     source : Image
-    estimate : NoiseEstimate
-    limits : tuple of float
-        Contrast limits for the noise.
+    outcome : Outcome
 
     Yields
     ------
     None
     """
     added = []
+    remember(outcome.computed)
     try:
-        for arguments in result_arguments(source, estimate, limits):
+        for arguments in result_arguments(source, outcome):
             span = arguments.pop("contrast_limits_range")
             result = arguments["metadata"][METADATA_KEY]["result"]
             layer = find_result(layers, source, result)
@@ -332,8 +354,8 @@ def deliver(
         for layer in added:
             layer.visible = True
             yield
-        if estimate.gram:
-            for layer in _other_grams(layers, source, estimate.gram):
+        if outcome.estimate.gram:
+            for layer in _other_grams(layers, source, outcome.estimate.gram):
                 layers.remove(layer)
                 yield
     except BaseException:  # GeneratorExit among them

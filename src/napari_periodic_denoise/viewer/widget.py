@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from magicgui.widgets import ComboBox, Container, ProgressBar, PushButton, Widget
@@ -13,12 +13,10 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QComboBox
 
 from napari_periodic_denoise.report import in_words
-from napari_periodic_denoise.viewer import layers, worker
+from napari_periodic_denoise.viewer import layers, planes, worker
 from napari_periodic_denoise.viewer.method_panel import MethodPanel
+from napari_periodic_denoise.viewer.outcome import Outcome
 from napari_periodic_denoise.viewer.parts import row, wrapped_label
-
-if TYPE_CHECKING:
-    from napari_periodic_denoise import NoiseEstimate
 
 T = TypeVar("T")
 
@@ -37,6 +35,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def __init__(self, napari_viewer: ViewerModel) -> None:
         self._viewer = napari_viewer
         self._source: Image | None = None  # of the run under way
+        self._plane = planes.Plane()  # of the source, shown when the run began
         self._run: worker.Run | None = None  # under way, until its layers are there
         self._preview: Image | None = None  # of the texture of the run
         self._delivering = False
@@ -56,6 +55,19 @@ class PeriodicNoiseDock(Container[Widget]):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self._layer_row = row("Image", self.layer)
+        self.planes = ComboBox(
+            choices=planes.PLANES,
+            tooltip=(
+                "Which planes of a stack are cleaned, and what they share.\n"
+                "This plane: the one that is shown; its layers are seen at that plane alone.\n"
+                "Every plane, by itself: the noise of each is found anew.\n"
+                "One model for all: the waves are found once, in planes of the whole stack\n"
+                "together, and fitted to each. Finds weak noise that no single plane shows.\n"
+                "One model, drifting: the same, for waves that wander from plane to plane.\n"
+                "What is not in memory is cleaned when it is shown or saved, plane by plane."
+            ),
+        )
+        self._planes_row = row("Planes", self.planes)
         self.method_panel = MethodPanel()
         self.run_button = PushButton(
             text="Run",
@@ -74,12 +86,13 @@ class PeriodicNoiseDock(Container[Widget]):
                 "vertical stripes, 90° horizontal ones), and how far they raise and lower the\n"
                 "picture; and how much of the picture's variance all else was that was taken\n"
                 "away. Then what to look at before the result is used. All about it is in the\n"
-                "layers' metadata."
+                "layers' metadata. Planes are numbered as by the sliders, from 0."
             ),
         )
         super().__init__(
             widgets=[
                 self._layer_row,
+                self._planes_row,
                 self.method_panel,
                 self.run_button,
                 self.progress,
@@ -92,7 +105,11 @@ class PeriodicNoiseDock(Container[Widget]):
         missing.download.changed.connect(self._download_weights)
         missing.choose.changed.connect(self._choose_weights)
         self.run_button.changed.connect(self._run_or_cancel)
-        self.layer.changed.connect(self._show_whether_taken)
+        self.layer.changed.connect(self._on_layer)
+        panel = self.method_panel
+        for choice in (self.planes, panel.method, panel.features, panel.remainder, panel.gram):
+            choice.changed.connect(self._show_whether_taken)
+        napari_viewer.dims.events.ndisplay.connect(self._show_whether_taken)
         self.native_parent_changed.connect(self._on_docked_or_closed)
         self.native.destroyed.connect(self._on_destroyed)
         napari_viewer.layers.selection.events.active.connect(self._follow_selection)
@@ -100,7 +117,7 @@ class PeriodicNoiseDock(Container[Widget]):
         # viewer.layers[0] = other: of this napari tells no dock
         napari_viewer.layers.events.changed.connect(self._stop_if_layer_is_gone)
         napari_viewer.layers.events.changed.connect(self.reset_choices)
-        self._show_whether_taken()
+        self._on_layer()
         self._follow_selection()
 
     @property
@@ -129,7 +146,7 @@ class PeriodicNoiseDock(Container[Widget]):
             if chosen in self.layer.choices:
                 self.layer.value = chosen
         if self.layer.value is not chosen:
-            self._show_whether_taken()
+            self._on_layer()
 
     def _image_layers(self, _: Widget) -> list[tuple[str, Image]]:
         return [(layer.name, layer) for layer in self._viewer.layers if isinstance(layer, Image)]
@@ -140,12 +157,23 @@ class PeriodicNoiseDock(Container[Widget]):
             self.reset_choices()
             self.layer.value = active
 
+    def _on_layer(self) -> None:
+        layer = self.layer.value
+        self._planes_row.visible = layer is not None and layer.ndim > 2
+        if not self.running:
+            self.status.value = ""
+        self._show_whether_taken()
+
     def _show_whether_taken(self) -> None:
         if self.running:
             return
-        layer = self.layer.value
-        reason = "Open an image first." if layer is None else layers.why_not_taken(layer)
-        self.status.value = reason
+        reason = "Open an image first."
+        if self.layer.value is not None:
+            options = self.method_panel.engine_options()
+            chosen = self.planes.value
+            reason = planes.why_not_taken(self.layer.value, self._viewer.dims, chosen, options)
+        if reason or not self.run_button.enabled:
+            self.status.value = reason
         self.run_button.enabled = not reason
 
     def _run_or_cancel(self) -> None:
@@ -157,16 +185,21 @@ class PeriodicNoiseDock(Container[Widget]):
             self._start()
 
     def _start(self) -> None:
-        self._source = self.layer.value
+        source, chosen = self.layer.value, self.planes.value
+        plane = planes.shown(source, self._viewer.dims)
+        of_stack = source.ndim > 2 and chosen != planes.THIS
+        if not of_stack and not planes.is_inside(plane, source):
+            self.status.value = "No plane of this layer is shown: move the sliders to one."
+            return
+        self._source, self._plane = source, planes.nearest(plane, source)
         self.method_panel.missing.look_for(None)  # the run itself will tell
-        self._begin(
-            worker.denoise(
-                layers.pixels(self._source),
-                rgb=self._source.rgb,
-                options=self.method_panel.engine_options(),
-            ),
-            self._on_result,
-        )
+        arguments = {"rgb": source.rgb, "options": self.method_panel.engine_options()}
+        if of_stack:
+            data = list(source.data) if source.multiscale else source.data
+            run = worker.denoise_planes(data, self._plane, model=chosen, **arguments)
+        else:
+            run = worker.denoise(layers.pixels(source), self._plane, **arguments)
+        self._begin(run, self._on_result)
 
     def _download_weights(self) -> None:
         source = self.method_panel.missing.source
@@ -205,7 +238,7 @@ class PeriodicNoiseDock(Container[Widget]):
 
     def _show_preview(self, preview: np.ndarray) -> None:
         assert self._source is not None
-        arguments = layers.preview_arguments(self._source, preview)
+        arguments = layers.preview_arguments(self._source, preview, self._plane)
         shown = self._viewer.layers
         if self._preview is None:
             self._preview = Image(**arguments)
@@ -226,15 +259,15 @@ class PeriodicNoiseDock(Container[Widget]):
             self.method_panel.missing.take(path)
             self._ending = f"The weights are ready: {path}"
 
-    def _on_result(self, outcome: worker.Outcome) -> None:
+    def _on_result(self, outcome: Outcome) -> None:
         if self._is_stopped():
             return
         self._delivering = True
         self.run_button.enabled = False  # too late to cancel
         self._remove_preview()
         self.status.value = "Adding the layers…"
-        steps = layers.deliver(self._viewer.layers, self._source, *outcome)
-        self._take_turn(steps, outcome.estimate)
+        steps = layers.deliver(self._viewer.layers, self._source, outcome)
+        self._take_turn(steps, outcome)
 
     def _on_error(self, error: Exception) -> None:
         if self._is_stopped():
@@ -253,21 +286,21 @@ class PeriodicNoiseDock(Container[Widget]):
         if not self._delivering:
             self._show_end()
 
-    def _take_turn(self, steps: Generator[None, None, None], estimate: "NoiseEstimate") -> None:
-        QTimer.singleShot(_TURN, lambda: self._deliver_step(steps, estimate))
+    def _take_turn(self, steps: Generator[None, None, None], outcome: Outcome) -> None:
+        QTimer.singleShot(_TURN, lambda: self._deliver_step(steps, outcome))
 
-    def _deliver_step(self, steps: Generator[None, None, None], estimate: "NoiseEstimate") -> None:
+    def _deliver_step(self, steps: Generator[None, None, None], outcome: Outcome) -> None:
         try:
             if self._is_stopped():
                 steps.close()
             else:
                 with worker.short_collections():
                     next(steps)
-                self._take_turn(steps, estimate)
+                self._take_turn(steps, outcome)
                 return
         except StopIteration:
-            self._ending = estimate.summary
-            self.found.value = _in_words(estimate)
+            self._ending = outcome.summary
+            self.found.value = _in_words(outcome)
         except Exception as error:
             self._on_error(error)
         self._delivering = False
@@ -299,7 +332,7 @@ class PeriodicNoiseDock(Container[Widget]):
             self.status.value = self._ending
 
     def _show_running(self, running: bool) -> None:
-        for choices in (self._layer_row, self.method_panel):
+        for choices in (self._layer_row, self._planes_row, self.method_panel):
             choices.enabled = not running
         self.run_button.text = "Cancel" if running else "Run"
         self.run_button.enabled = True
@@ -309,8 +342,11 @@ class PeriodicNoiseDock(Container[Widget]):
         self.found.visible = bool(self.found.value) and not running
 
 
-def _in_words(estimate: "NoiseEstimate") -> str:
+def _in_words(outcome: Outcome) -> str:
+    estimate = outcome.estimate
     words = [in_words(estimate, layers.COLOURS), *estimate.warnings]
+    if "planes" in outcome.found:  # the summary is about all of them
+        words[0] = "\n".join(filter(None, [f"{outcome.plane}: {estimate.summary}", words[0]]))
     if estimate.gram:
         words.append("The Gram matrices are to the right of the image: zoom out to see them.")
     return "\n\n".join(filter(None, words))

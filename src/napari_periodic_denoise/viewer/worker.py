@@ -8,7 +8,7 @@ import gc
 import os
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -21,11 +21,20 @@ from napari.qt.threading import create_worker
 from superqt.utils import GeneratorWorker
 
 from napari_periodic_denoise.channels import leaving_alpha
-from napari_periodic_denoise.viewer.layers import COLOURS, symmetric_limits
+from napari_periodic_denoise.viewer.layers import COLOURS
+from napari_periodic_denoise.viewer.lazily import by_planes, compute, is_lazy
+from napari_periodic_denoise.viewer.outcome import (
+    Outcome,
+    outcome_of_lazy_planes,
+    outcome_of_plane,
+    outcome_of_planes,
+)
+from napari_periodic_denoise.viewer.planes import Plane
 
 if TYPE_CHECKING:
-    from napari_periodic_denoise import NoiseEstimate, Progress
+    from napari_periodic_denoise import Progress
     from napari_periodic_denoise.channels import Engine
+    from napari_periodic_denoise.stack import StackEstimate
     from napari_periodic_denoise.weights import Source
 
 T = TypeVar("T")
@@ -44,13 +53,6 @@ class Step(NamedTuple):
     done: int = 0
     total: int = 0
     preview: np.ndarray | None = None
-
-
-class Outcome(NamedTuple):
-    """What an estimate ends with, and contrast limits to look at its noise with."""
-
-    estimate: NoiseEstimate
-    limits: tuple[float, float]
 
 
 class CannotRunError(Exception):
@@ -125,16 +127,18 @@ def start(
 
 def denoise(
     data: Any,  # noqa: ANN401 - whatever array napari was given, maybe lazy
+    plane: Plane,
     *,
     rgb: bool,
     options: dict[str, Any],
 ) -> Generator[Step, None, Outcome]:
-    """Estimate the noise.
+    """Estimate the noise of one plane.
 
     Parameters
     ----------
     data : array-like
-        2-D pixels; computed here.
+    plane : Plane
+        Of the data; computed here.
     rgb : bool
         Whether there is a last axis of colours, and perhaps alpha, which stays as it is.
     options : dict
@@ -159,28 +163,88 @@ def denoise(
         with _no_collections():
             engine = load_engine()
         yield Step("reading the image")
-        image = _read(data)
-        steps = leaving_alpha(
-            engine,
-            image,
-            channel_axis=-1 if rgb else None,
-            alpha=image.shape[-1] - len(COLOURS) if rgb else 0,
+        image = _read(data, plane)
+        run = leaving_alpha(engine, image, **_channels(image, rgb), **options)
+        with _a_core_for_the_viewer():
+            return outcome_of_plane((yield from _steps_of(run)), plane)
+
+
+def denoise_planes(
+    data: Any,  # noqa: ANN401 - whatever array napari was given, maybe lazy, or a list of levels
+    plane: Plane,
+    *,
+    rgb: bool,
+    model: str,
+    options: dict[str, Any],
+) -> Generator[Step, None, Outcome]:
+    """Estimate the noise of all planes: of those in memory now, of others when they are shown.
+
+    Parameters
+    ----------
+    data : array-like, or list of such
+    plane : Plane
+        The one that is shown. Of lazy data it is computed in any case.
+    rgb, options
+        As for :func:`denoise`.
+    model : str
+        Of :func:`napari_periodic_denoise.clean_stack`.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    CannotRunError
+        As for :func:`denoise`.
+    """
+    with short_collections():
+        yield Step("starting torch")
+        with _no_collections():
+            load_engine()
+        from napari_periodic_denoise import iter_clean_stack
+
+        is_pyramid = isinstance(data, list)
+        levels = [by_planes(level, plane) for level in (data if is_pyramid else [data])]
+        run = iter_clean_stack(
+            levels if is_pyramid else levels[0],
+            plane_axes=plane.axes,
+            model=model,
+            **_channels(levels[0], rgb),
             **options,
         )
-        with _a_core_for_the_viewer(), closing(steps) as run:
-            progress: Progress | None = None
-            while True:
-                try:
-                    with _weights_explained():
-                        progress = next(run)
-                except StopIteration as end:
-                    estimate: NoiseEstimate = end.value
-                    return Outcome(estimate, symmetric_limits(estimate.noise))
-                except (TypeError, ValueError) as error:
-                    if progress is None or progress.done:
-                        raise  # a bug: of the image it complains in its first step
-                    raise _not_taken(error) from error
-                yield Step(progress.message, progress.done, progress.total, progress.preview)
+        with _a_core_for_the_viewer():
+            stack: StackEstimate = yield from _steps_of(run)
+            if is_lazy(stack.estimates):
+                yield Step(f"cleaning {plane}, which is shown")
+                with _weights_explained(), _image_explained():
+                    estimate, computed = compute(stack.estimates[plane.index])
+                return outcome_of_lazy_planes(stack, plane, model, estimate, computed)
+        return outcome_of_planes(stack, plane, model)
+
+
+def _steps_of(run: Generator[Progress, None, T]) -> Generator[Step, None, T]:
+    """Steps of the engine; what it has to say of the weights, or of an image, in words."""
+    reading = True  # when it complains of an image; later that is a bug
+    with closing(run):
+        while True:
+            try:
+                with _weights_explained(), _image_explained() if reading else nullcontext():
+                    progress = next(run)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            reading = "reading" in progress.message
+            yield Step(progress.message, progress.done, progress.total, progress.preview)
+
+
+def _channels(data: Any, rgb: bool) -> dict[str, Any]:  # noqa: ANN401
+    alpha = data.shape[-1] - len(COLOURS) if rgb else 0
+    return {"channel_axis": -1 if rgb else None, "alpha": alpha}
 
 
 def look_for_weights(network: str, path: Path | None) -> Generator[Step, None, None]:
@@ -288,6 +352,14 @@ def _weights_module() -> Generator[Step, None, Any]:
 
 
 @contextmanager
+def _image_explained() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, OSError) as error:
+        raise _not_taken(error) from error
+
+
+@contextmanager
 def _weights_explained() -> Iterator[None]:
     from napari_periodic_denoise.weights import WeightsError, WeightsNotFoundError
 
@@ -365,18 +437,18 @@ def _told(error: BaseException) -> BaseException:
     return told
 
 
-def _read(data: Any) -> Any:  # noqa: ANN401
+def _read(data: Any, plane: Plane) -> Any:  # noqa: ANN401
     # Only computed here: what is taken, the engine says. It knows tensors and masks as well.
     import torch
 
-    try:
-        return data if isinstance(data, torch.Tensor) else np.asanyarray(data)
-    except (TypeError, ValueError, OSError) as error:
-        raise _not_taken(error) from error
+    with _image_explained():
+        pixels = plane.of(data)
+        return pixels if isinstance(pixels, torch.Tensor) else np.asanyarray(pixels)
 
 
 def _not_taken(error: Exception) -> CannotRunError:
-    return CannotRunError(f"This layer can't be worked on: {error}")
+    words = " ".join([str(error), *getattr(error, "__notes__", [])])
+    return CannotRunError(f"This layer can't be worked on: {words}")
 
 
 def _shared(
