@@ -254,7 +254,8 @@ def independent_energy(features: torch.Tensor) -> float:
     window = 1.0
     for length in features.shape[1:]:
         window *= float(hann(length // _CONSENSUS_BLOCKS, features.device).square().sum())
-    return window * float(features.square().mean((1, 2)).sum())
+    flat = features.flatten()
+    return window * float(flat.dot(flat)) / math.prod(features.shape[1:])
 
 
 def _block_energy(features: torch.Tensor, frequencies: np.ndarray) -> torch.Tensor:

@@ -58,7 +58,7 @@ _WINDOW = 6  # planes side by side that share their frequencies, though these dr
 _PIXELS = 200_000  # of each plane, that tell whether there is a wave
 _JOINT_PIXELS = 1_000_000  # of all planes, that frequencies are fitted to
 # pixels of one plane, that all its waves together are fitted to; at least, and at first
-_PLANE_PIXELS, _LEAST, _FEW = 160_000, 60_000, 8_000
+_PLANE_PIXELS, _LEAST, _FEW = 100_000, 45_000, 8_000
 _EXAMPLES = 3  # planes, with the strongest waves, that tell whether these are constant
 _ROUNDS = 12
 _BATCH = 8
