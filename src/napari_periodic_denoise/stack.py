@@ -169,7 +169,7 @@ def iter_clean_stack(
     -------
     StackEstimate
     """
-    engine._check_choice("model", model, MODELS)
+    engine.check_choice("model", model, MODELS)
     is_pyramid = isinstance(data, Sequence)
     levels = [_as_array(level) for level in (data if is_pyramid else [data])]
     if not levels or len({level.ndim for level in levels}) > 1:

@@ -152,6 +152,15 @@ def test_planes_of_another_shape_are_told():
         estimate_plane(model, 0, specimen(0)[:, :100])
 
 
+def test_a_plane_that_can_not_be_taken_is_named():
+    def plane(i: int) -> np.ndarray:
+        return specimen(i) if i != 3 else np.full(SHAPE, np.nan)
+
+    with pytest.raises(ValueError, match="NaN or infinite") as told:
+        model_of(plane, 4)
+    assert told.value.__notes__ == ["This is about plane 3 of the stack."]
+
+
 def test_planes_that_are_alike_count_as_one():
     def sample(image: np.ndarray):
         return sample_gradient(torch.from_numpy(image.astype(np.float32)), 10**5, 0, 1e-5)

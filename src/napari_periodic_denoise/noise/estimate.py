@@ -261,19 +261,19 @@ def iter_estimate_noise(
     -------
     NoiseEstimate
     """
-    _check_choice("method", method, METHODS)
+    check_choice("method", method, METHODS)
     features = DEFAULT_FEATURES[method] if features is None else features
-    _check_choice("features", features, FEATURES if method == "aligned" else NETWORKS)
+    check_choice("features", features, FEATURES if method == "aligned" else NETWORKS)
     layer_weights = _layer_weights(layers, method, features)
-    _check_choice("weights", weights, WEIGHTS)
-    _check_choice("optimizer", optimizer, OPTIMIZERS)
+    check_choice("weights", weights, WEIGHTS)
+    check_choice("optimizer", optimizer, OPTIMIZERS)
     for name, count in (("steps", steps), ("max_size", max_size)):
         if name == "steps" and count is None:
             continue
         if not isinstance(count, numbers.Integral) or count < 1:
             raise ValueError(f"{name} must be a whole number above zero, not {count!r}")
-    _check_choice("noise_model", noise_model, NOISE_MODELS)
-    _check_choice("remainder", remainder, REMAINDERS)
+    check_choice("noise_model", noise_model, NOISE_MODELS)
+    check_choice("remainder", remainder, REMAINDERS)
     if not (channel_axis is None or isinstance(channel_axis, numbers.Integral)):
         raise ValueError(f"channel_axis must be a whole number or None, not {channel_axis!r}")
     if not isinstance(sensitivity, numbers.Real) or not 0 < sensitivity < math.inf:
@@ -558,7 +558,16 @@ def _check_layers(network: Network, method: str) -> None:
         )
 
 
-def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Raise a ValueError that lists the choices, if a value is none of them.
+
+    Parameters
+    ----------
+    name : str
+        Of the option.
+    value : object
+    choices : tuple
+    """
     if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name}={reprlib.repr(value)} is not one of the choices: {listed}")

@@ -174,7 +174,11 @@ def find_shared(
         chosen = np.arange(first, min(first + _WINDOW, count))
 
     def images_of(plane: int) -> list[Normalized]:
-        array = as_image(read(plane), channel_axis)
+        try:
+            array = as_image(read(plane), channel_axis)
+        except (TypeError, ValueError) as error:
+            error.add_note(f"This is about plane {plane} of the stack.")
+            raise
         channels = array[None] if channel_axis is None else array
         return [normalize(channel, where) for channel in channels]
 
