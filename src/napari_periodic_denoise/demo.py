@@ -119,7 +119,7 @@ def show_in_napari(results: Sequence[tuple[Sample, NoiseEstimate]]) -> None:
 
     from napari_periodic_denoise.viewer.layers import deliver
     from napari_periodic_denoise.viewer.outcome import outcome_of_plane
-    from napari_periodic_denoise.viewer.planes import Plane
+    from napari_periodic_denoise.viewer.plane_choice import Plane
 
     viewer = napari.Viewer(title="napari-periodic-denoise demo")
     for sample, estimate in results:

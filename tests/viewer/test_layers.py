@@ -12,7 +12,7 @@ from napari.layers import Image
 from napari_periodic_denoise import __version__, report
 from napari_periodic_denoise.viewer import layers
 from napari_periodic_denoise.viewer.outcome import outcome_of_plane
-from napari_periodic_denoise.viewer.planes import Plane
+from napari_periodic_denoise.viewer.plane_choice import Plane
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import zarr
 from napari.utils import resize_dask_cache
 
 from napari_periodic_denoise.viewer.lazily import by_planes, compute, is_lazy, remember
-from napari_periodic_denoise.viewer.planes import Plane
+from napari_periodic_denoise.viewer.plane_choice import Plane
 
 PLANE = Plane((1, 2), (0,))
 

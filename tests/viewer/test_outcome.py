@@ -9,7 +9,7 @@ from napari_periodic_denoise.noise.shared import SharedModel
 from napari_periodic_denoise.report import record
 from napari_periodic_denoise.stack import StackEstimate
 from napari_periodic_denoise.viewer import outcome
-from napari_periodic_denoise.viewer.planes import Plane
+from napari_periodic_denoise.viewer.plane_choice import Plane
 
 IMAGE = np.full((20, 30), 100, np.uint8)
 PLANE = Plane((1, 2), (1,))

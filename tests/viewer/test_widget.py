@@ -20,7 +20,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_periodic_denoise import lazy as lazy_module
 from napari_periodic_denoise.viewer import worker
-from napari_periodic_denoise.viewer.planes import Plane
+from napari_periodic_denoise.viewer.plane_choice import Plane
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
 
 

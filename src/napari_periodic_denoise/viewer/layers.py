@@ -13,7 +13,7 @@ from napari.utils.transforms import Affine
 
 from napari_periodic_denoise.viewer.lazily import is_in_memory, remember
 from napari_periodic_denoise.viewer.outcome import Outcome, symmetric_limits
-from napari_periodic_denoise.viewer.planes import Plane
+from napari_periodic_denoise.viewer.plane_choice import Plane
 
 #: Under this key of ``layer.metadata`` a result layer carries where it comes from.
 METADATA_KEY = "periodic_noise"

@@ -11,7 +11,7 @@ from dask.base import is_dask_collection
 from dask.local import get_sync
 from napari.utils import resize_dask_cache
 
-from napari_periodic_denoise.viewer.planes import Plane
+from napari_periodic_denoise.viewer.plane_choice import Plane
 
 Computed = Mapping[Any, Any]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_periodic_denoise.report import record
-from napari_periodic_denoise.viewer.planes import Plane
+from napari_periodic_denoise.viewer.plane_choice import Plane
 
 if TYPE_CHECKING:
     from napari_periodic_denoise import NoiseEstimate

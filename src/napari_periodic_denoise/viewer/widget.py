@@ -13,7 +13,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QComboBox
 
 from napari_periodic_denoise.report import in_words
-from napari_periodic_denoise.viewer import layers, planes, worker
+from napari_periodic_denoise.viewer import layers, plane_choice, worker
 from napari_periodic_denoise.viewer.method_panel import MethodPanel
 from napari_periodic_denoise.viewer.outcome import Outcome
 from napari_periodic_denoise.viewer.parts import row, wrapped_label
@@ -35,7 +35,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def __init__(self, napari_viewer: ViewerModel) -> None:
         self._viewer = napari_viewer
         self._source: Image | None = None  # of the run under way
-        self._plane = planes.Plane()  # of the source, shown when the run began
+        self._plane = plane_choice.Plane()  # of the source, shown when the run began
         self._run: worker.Run | None = None  # under way, until its layers are there
         self._preview: Image | None = None  # of the texture of the run
         self._delivering = False
@@ -56,7 +56,7 @@ class PeriodicNoiseDock(Container[Widget]):
         )
         self._layer_row = row("Image", self.layer)
         self.planes = ComboBox(
-            choices=planes.PLANES,
+            choices=plane_choice.PLANES,
             tooltip=(
                 "Which planes of a stack are cleaned, and what they share.\n"
                 "This plane: the one that is shown; its layers are seen at that plane alone.\n"
@@ -171,7 +171,9 @@ class PeriodicNoiseDock(Container[Widget]):
         if self.layer.value is not None:
             options = self.method_panel.engine_options()
             chosen = self.planes.value
-            reason = planes.why_not_taken(self.layer.value, self._viewer.dims, chosen, options)
+            reason = plane_choice.why_not_taken(
+                self.layer.value, self._viewer.dims, chosen, options
+            )
         if reason or not self.run_button.enabled:
             self.status.value = reason
         self.run_button.enabled = not reason
@@ -186,12 +188,12 @@ class PeriodicNoiseDock(Container[Widget]):
 
     def _start(self) -> None:
         source, chosen = self.layer.value, self.planes.value
-        plane = planes.shown(source, self._viewer.dims)
-        of_stack = source.ndim > 2 and chosen != planes.THIS
-        if not of_stack and not planes.is_inside(plane, source):
+        plane = plane_choice.shown(source, self._viewer.dims)
+        of_stack = source.ndim > 2 and chosen != plane_choice.THIS
+        if not of_stack and not plane_choice.is_inside(plane, source):
             self.status.value = "No plane of this layer is shown: move the sliders to one."
             return
-        self._source, self._plane = source, planes.nearest(plane, source)
+        self._source, self._plane = source, plane_choice.nearest(plane, source)
         self.method_panel.missing.look_for(None)  # the run itself will tell
         arguments = {"rgb": source.rgb, "options": self.method_panel.engine_options()}
         if of_stack:

@@ -29,7 +29,7 @@ from napari_periodic_denoise.viewer.outcome import (
     outcome_of_plane,
     outcome_of_planes,
 )
-from napari_periodic_denoise.viewer.planes import Plane
+from napari_periodic_denoise.viewer.plane_choice import Plane
 
 if TYPE_CHECKING:
     from napari_periodic_denoise import Progress

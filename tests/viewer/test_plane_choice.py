@@ -5,7 +5,7 @@ import pytest
 from napari.layers import Image
 
 from napari_periodic_denoise import stack
-from napari_periodic_denoise.viewer.planes import (
+from napari_periodic_denoise.viewer.plane_choice import (
     PLANES,
     THIS,
     Plane,
