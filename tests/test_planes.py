@@ -3,9 +3,11 @@ import pytest
 import torch
 
 from napari_periodic_denoise import estimate_noise, planes
+from napari_periodic_denoise import stack as stack_module
 from napari_periodic_denoise.noise import estimate as engine
 from napari_periodic_denoise.planes import clean_plane, iter_clean_plane
-from stacks import plane
+from napari_periodic_denoise.stack import Layout
+from stacks import plane, stack
 
 
 @pytest.fixture
@@ -45,6 +47,26 @@ def test_a_fault_injected_allocator_out_of_memory_on_the_cpu_is_an_error(monkeyp
     monkeypatch.setattr(engine, "iter_estimate_noise", exhausted)
     with pytest.raises(RuntimeError, match="can't allocate"):
         clean_plane(plane(1), device="cpu")
+
+
+def test_a_fault_injected_allocator_brings_the_search_for_a_model_to_the_cpu(monkeypatch):
+    devices = []
+
+    def search(read, count, *, device, **options):
+        devices.append(device)
+        if device != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 3 GiB")
+        return (yield from real(read, count, device=device, **options))
+
+    real = stack_module.find_shared
+    monkeypatch.setattr(stack_module, "find_shared", search)
+    monkeypatch.setattr(planes, "release_memory", lambda device: None)
+    monkeypatch.setattr(
+        planes, "resolve_device", lambda name: torch.device("cpu" if name == "cpu" else "cuda")
+    )
+    with pytest.warns(RuntimeWarning, match="for the model of a stack, which is computed on the"):
+        list(stack_module._found(stack(4), Layout.of(3, (-2, -1), None), "shared", {"alpha": 0}))
+    assert devices == ["auto", "cpu"]
 
 
 def test_memory_is_handed_back_after_a_run_that_was_stopped(gpu):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -25,6 +25,7 @@ from napari_periodic_denoise.pyramid import find_reduction
 if TYPE_CHECKING:
     from napari_periodic_denoise.channels import Engine
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _GPU = Lock()  # held for a plane: several at a time would need the memory of several
@@ -69,25 +70,60 @@ def iter_clean_plane(
         estimate = partial(iter_estimate_plane, model, number)
         options = {name: options[name] for name in ("device", "seed") if name in options}
 
-    def run(**options: Any) -> Generator[Progress, None, NoiseEstimate]:  # noqa: ANN401
-        return leaving_alpha(estimate, plane, channel_axis=channel_axis, alpha=alpha, **options)
+    device = options.pop("device", "auto")
 
-    device = resolve_device(options.get("device", "auto"))
+    def run(device: str) -> Generator[Progress, None, NoiseEstimate]:
+        given = {"channel_axis": channel_axis, "alpha": alpha, "device": device, **options}
+        return leaving_alpha(estimate, plane, **given)
+
+    return (yield from with_a_way_out(run, device, f"a plane of shape {np.shape(plane)}"))
+
+
+def with_a_way_out(
+    run: Callable[[str], Generator[S, None, T]], device: str, what: str
+) -> Generator[S, None, T]:
+    """Compute on a device, or on the CPU if the device's memory does not suffice.
+
+    The device's memory that is free at the end is handed back.
+
+    Parameters
+    ----------
+    run : function of str to generator
+        Begins the computation on the device of that name.
+    device : str
+        See `estimate_noise`.
+    what : str
+        What memory is needed for, in words.
+
+    Yields
+    ------
+    what the computation yields
+
+    Returns
+    -------
+    what the computation returns
+
+    Warns
+    -----
+    RuntimeWarning
+        If it is computed on the CPU instead.
+    """
+    where = resolve_device(device)
     try:
-        return (yield from run(**options))
+        return (yield from run(device))
     except (MemoryError, RuntimeError) as error:
-        if device.type == "cpu" or not is_out_of_memory(error):
+        if where.type == "cpu" or not is_out_of_memory(error):
             raise
         warnings.warn(
-            f"the memory of {device} does not suffice for a plane of shape {np.shape(plane)}, "
-            "which is computed on the CPU instead",
+            f"the memory of {where} does not suffice for {what}, which is computed on the CPU "
+            "instead",
             RuntimeWarning,
             stacklevel=2,
         )
     finally:
-        release_memory(device)
+        release_memory(where)
     # after the except clause: the error's traceback would keep what is on the GPU
-    return (yield from run(**{**options, "device": "cpu"}))
+    return (yield from run("cpu"))
 
 
 def clean_plane(plane: Any, number: int = 0, **options: Any) -> NoiseEstimate:  # noqa: ANN401

@@ -19,7 +19,13 @@ from napari_periodic_denoise.noise.images import as_image
 from napari_periodic_denoise.noise.look import MAPS
 from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
 from napari_periodic_denoise.noise.shared import SharedModel, find_shared
-from napari_periodic_denoise.planes import clean_level, finish, iter_clean_plane, without_last
+from napari_periodic_denoise.planes import (
+    clean_level,
+    finish,
+    iter_clean_plane,
+    with_a_way_out,
+    without_last,
+)
 
 MODELS = ("per_plane", "shared", "drifting")
 
@@ -336,7 +342,13 @@ def _found(
 
     given = {name: value for name, value in options.items() if name in _SHARED_OPTIONS}
     given["features"] = given.get("features") or "edges"
-    steps = find_shared(read, total, drifting=model == "drifting", **given)
+    device = given.pop("device", "auto")
+
+    def run(device: str) -> Generator[tuple[str, str], None, SharedModel]:
+        drifting = model == "drifting"
+        return find_shared(read, total, drifting=drifting, device=device, **given)
+
+    steps = with_a_way_out(run, device, "the model of a stack")
     while True:
         try:
             stage, message = next(steps)
