@@ -317,19 +317,19 @@ def explained(channel: Channel) -> Steps:
         [np.outer(each, wave.frequency) for wave, each in zip(waves, multiples, strict=True)]
     )
     pixels, residual = channel.pixels, channel.residual()
-    energies = []
-    for maps, images in (
-        (edges, (pixels,)),
-        (edges, (residual, pixels)),
-        (gradient, (pixels,)),
-        (gradient, (residual,)),
-    ):
-        yield "detect", "looking what is left behind"
-        energies.append(local_energy(channel.counted(maps(*images)), frequencies))
     ends = np.cumsum([len(each) for each in multiples])[:-1]
-    clipped = _left(energies[0], energies[1], _GONE, ends)
-    # clipped, a specimen's strong repeats can look like a weak wave: then most of them stays
-    plain = _left(energies[2], energies[3], _STANDING, ends)
+    shares = []
+    # clipped, a specimen's strong repeats can look like a weak wave: plain, most of them stays
+    for maps, like, standing in ((edges, (pixels,), _GONE), (gradient, (), _STANDING)):
+        yield "detect", "looking what is left behind"
+        at, beside = after = local_energy(channel.counted(maps(residual, *like)), frequencies)
+        if (at <= standing * beside).all():
+            shares.append(np.zeros(len(waves)))
+            continue
+        yield "detect", "looking what was there before"
+        before = local_energy(channel.counted(maps(pixels)), frequencies)
+        shares.append(_left(before, after, standing, ends))
+    clipped, plain = shares
     drop = (clipped > _LEFT) | (plain > _MOSTLY_LEFT)
     left = np.maximum(clipped, plain)
     if not drop.any():
