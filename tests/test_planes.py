@@ -1,3 +1,6 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -27,15 +30,17 @@ def gpu(monkeypatch):
     monkeypatch.setattr(engine, "iter_estimate_noise", run)
     monkeypatch.setattr(planes, "resolve_device", lambda name: torch.device("cuda"))
     monkeypatch.setattr(planes, "release_memory", released.append)
-    return devices, released
+    monkeypatch.setattr(planes, "memory_of", lambda device: 10**9)
+    return devices, released, real
 
 
 def test_a_fault_injected_allocator_out_of_memory_brings_the_plane_to_the_cpu(gpu):
-    devices, released = gpu
+    devices, released, _ = gpu
     with pytest.warns(RuntimeWarning, match=r"cuda .* \(64, 80\), which is computed on the CPU"):
         estimate = clean_plane(plane(1))
-    assert devices == ["auto", "cpu"]
-    assert released == [torch.device("cuda")]
+    # among others, alone, and on the CPU
+    assert devices == ["auto", "auto", "cpu"]
+    assert released == [torch.device("cuda")] * 2
     np.testing.assert_array_equal(estimate.noise, estimate_noise(plane(1), device="cpu").noise)
 
 
@@ -74,3 +79,60 @@ def test_memory_is_handed_back_after_a_run_that_was_stopped(gpu):
     next(run)
     run.close()
     assert gpu[1] == [torch.device("cuda")]
+
+
+def test_a_fault_injected_allocator_with_room_for_one_takes_planes_alone(gpu, monkeypatch):
+    at_work, refused = [], []
+
+    def run(image, *, device, **options):
+        at_work.append(image)
+        try:
+            time.sleep(0.05)
+            if len(at_work) > 1:
+                refused.append(device)
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return (yield from real(image, device="cpu", **options))
+        finally:
+            at_work.pop()
+
+    real = gpu[2]
+    monkeypatch.setattr(engine, "iter_estimate_noise", run)
+    with ThreadPoolExecutor(4) as pool:
+        estimates = list(pool.map(clean_plane, stack(4)))
+    assert "auto" in refused
+    assert "cpu" not in refused
+    monkeypatch.setattr(engine, "iter_estimate_noise", real)
+    for image, estimate in zip(stack(4), estimates, strict=True):
+        np.testing.assert_array_equal(estimate.cleaned, estimate_noise(image).cleaned)
+
+
+def test_a_gpu_is_shared_as_far_as_its_memory_goes():
+    memory, inside, most = planes._Memory(), [], []
+
+    def use(need):
+        with memory.share(need, 100):
+            inside.append(need)
+            most.append(sum(inside))
+            time.sleep(0.01)
+            inside.remove(need)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(use, [40, 50, 30, 60, 20, 150, 40, 10]))
+    assert sorted(most)[-2] > 60
+    assert all(total <= 100 or total == 150 for total in most)
+
+
+def test_alone_is_without_any_other():
+    memory, inside, others = planes._Memory(), [], []
+
+    def use(alone):
+        with memory.alone() if alone else memory.share(1, 100):
+            inside.append(alone)
+            time.sleep(0.01)
+            if alone:
+                others.append(len(inside) - 1)
+            inside.remove(alone)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(use, [False, True, False, False, True, False]))
+    assert others == [0, 0]

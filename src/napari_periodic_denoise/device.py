@@ -61,6 +61,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def memory_of(device: torch.device) -> int:
+    """Bytes of memory that a GPU has.
+
+    Parameters
+    ----------
+    device : torch.device
+        Of CUDA or MPS.
+    """
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory())
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
 def release_memory(device: torch.device) -> None:
     """Hand back the memory that torch keeps on a device for later, which nothing uses now.
 

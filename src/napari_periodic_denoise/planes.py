@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
-from threading import Lock
+from threading import Condition
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -15,7 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.channels import leaving_alpha
-from napari_periodic_denoise.device import is_out_of_memory, release_memory, resolve_device
+from napari_periodic_denoise.device import (
+    is_out_of_memory,
+    memory_of,
+    release_memory,
+    resolve_device,
+)
 from napari_periodic_denoise.noise import estimate as engine
 from napari_periodic_denoise.noise.images import MIN_SIZE, subtract
 from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 T = TypeVar("T")
 
-_GPU = Lock()  # held for a plane: several at a time would need the memory of several
+_IMAGES = 12  # float32 images that a plane takes at most, measured by benchmarks.speed
 
 
 def iter_clean_plane(
@@ -38,6 +43,7 @@ def iter_clean_plane(
     model: SharedModel | None = None,
     channel_axis: int | None = None,
     alpha: int = 0,
+    device: str = "auto",
     **options: Any,  # noqa: ANN401
 ) -> Generator[Progress, None, NoiseEstimate]:
     """Estimate the noise of one plane: on the CPU, where a GPU's memory does not suffice.
@@ -49,7 +55,7 @@ def iter_clean_plane(
         Of the plane in its stack.
     model : SharedModel, optional
         What is known of the noise from the whole stack. Without it the plane is taken alone.
-    channel_axis, alpha, **options
+    channel_axis, alpha, device, **options
         As for `clean_stack`.
 
     Yields
@@ -65,18 +71,29 @@ def iter_clean_plane(
     RuntimeWarning
         If it is computed on the CPU instead.
     """
+    begin = partial(
+        _begin, plane, number, model=model, channel_axis=channel_axis, alpha=alpha, **options
+    )
+    return (yield from with_a_way_out(begin, device, f"a plane of shape {np.shape(plane)}"))
+
+
+def _begin(
+    plane: Any,  # noqa: ANN401
+    number: int,
+    device: str,
+    *,
+    model: SharedModel | None = None,
+    channel_axis: int | None = None,
+    alpha: int = 0,
+    **options: Any,  # noqa: ANN401
+) -> Generator[Progress, None, NoiseEstimate]:
+    """Begin the estimate of a plane, on a device and nowhere else."""
     estimate: Engine = engine.iter_estimate_noise
     if model is not None:
         estimate = partial(iter_estimate_plane, model, number)
-        options = {name: options[name] for name in ("device", "seed") if name in options}
-
-    device = options.pop("device", "auto")
-
-    def run(device: str) -> Generator[Progress, None, NoiseEstimate]:
-        given = {"channel_axis": channel_axis, "alpha": alpha, "device": device, **options}
-        return leaving_alpha(estimate, plane, **given)
-
-    return (yield from with_a_way_out(run, device, f"a plane of shape {np.shape(plane)}"))
+        options = {name: options[name] for name in ("seed",) if name in options}
+    given = {"channel_axis": channel_axis, "alpha": alpha, "device": device, **options}
+    return leaving_alpha(estimate, plane, **given)
 
 
 def with_a_way_out(
@@ -126,24 +143,69 @@ def with_a_way_out(
     return (yield from run("cpu"))
 
 
-def clean_plane(plane: Any, number: int = 0, **options: Any) -> NoiseEstimate:  # noqa: ANN401
+def clean_plane(
+    plane: Any,  # noqa: ANN401
+    number: int = 0,
+    *,
+    device: str = "auto",
+    **options: Any,  # noqa: ANN401
+) -> NoiseEstimate:
     """Estimate the noise of one plane, in a thread of several; see `iter_clean_plane`.
 
-    On a GPU one plane at a time. On the CPU with one of torch's threads: where planes are
-    computed side by side, those of one would wait for those of another.
+    On the CPU with one of torch's threads: where planes are computed side by side, those of one
+    would wait for those of another. On a GPU as many planes at a time as its memory is likely to
+    hold; one that runs out of memory is tried again alone, and then on the CPU.
 
     Parameters
     ----------
-    plane, number, **options
+    plane, number, device, **options
         As for `iter_clean_plane`.
 
     Returns
     -------
     NoiseEstimate
     """
-    on_cpu = resolve_device(options.get("device", "auto")).type == "cpu"
-    with _one_thread() if on_cpu else _GPU:
-        return finish(iter_clean_plane(plane, number, **options))
+    where = resolve_device(device)
+    if where.type == "cpu":
+        with _one_thread():
+            return finish(iter_clean_plane(plane, number, device=device, **options))
+    try:
+        with _gpu.share(_IMAGES * 4 * np.size(plane), memory_of(where)):
+            return finish(_begin(plane, number, device, **options))
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    release_memory(where)
+    with _gpu.alone():
+        return finish(iter_clean_plane(plane, number, device=device, **options))
+
+
+class _Memory:
+    """Who uses how much of a GPU's memory, among threads."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._used = 0
+
+    @contextmanager
+    def share(self, need: int, most: int) -> Iterator[None]:
+        """Wait until so many bytes of so many are left, or nobody else uses any."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._used or self._used + need <= most)
+            self._used += need
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= need
+                self._changed.notify_all()
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Wait until nobody else uses any."""
+        return self.share(1 << 62, 0)
+
+
+_gpu = _Memory()
 
 
 @contextmanager
