@@ -42,7 +42,7 @@ bench: $(READY)
 	$(VENV)/bin/python -m benchmarks.rejection --check --seeds $(SEEDS)
 	$(VENV)/bin/python -m benchmarks.speed --check --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.networks --check --margin $(MARGIN)
-	$(VENV)/bin/python -m benchmarks.stacks --check --planes $(PLANES)
+	$(VENV)/bin/python -m benchmarks.stacks --check --planes $(PLANES) --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.shared --check --margin $(MARGIN)
 
 lint: $(READY)
