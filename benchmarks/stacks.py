@@ -20,7 +20,7 @@ import zarr
 MOST_MEGABYTES = 600
 MOST_GROWTH = 0.1  # of the memory for a stack four times as long
 LONGER = 4
-RUNS = 3
+RUNS = 2
 
 
 def write_stack(path: Path, planes: int, size: int) -> None:
