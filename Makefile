@@ -1,6 +1,7 @@
 # make demo   clean the sample images; opens napari on them where there is a display
 # make test   the whole test suite, in real windows on a virtual screen
 # make bench  what the README says was measured; fails where it falls short of the bounds
+# make peers  the environment of other methods, .venv-peers, for python -m benchmarks.peers
 #
 # Each does its own set-up: system libraries (as root on Debian and Ubuntu), .venv, packages.
 
@@ -16,6 +17,7 @@ SEEDS ?= 2
 
 VENV := .venv
 READY := $(VENV)/.ready
+PEERS := .venv-peers
 SCREEN := $(if $(filter Linux,$(shell uname)),xvfb-run -a -s "-screen 0 1400x1000x24")
 
 # What Qt's wheels link to, or load when a window opens, and do not bring along.
@@ -24,7 +26,7 @@ QT_PACKAGES := libdbus-1-3 libegl1 libfontconfig1 libgl1 libglib2.0-0 libx11-xcb
 	libxcb-render-util0 libxcb-shape0 libxcb-shm0 libxcb-sync1 libxcb-xfixes0 libxcb-xkb1 \
 	libxkbcommon-x11-0
 
-.PHONY: demo test bench lint package clean
+.PHONY: demo test bench peers lint package clean
 
 demo: $(READY)
 ifneq ($(DISPLAY)$(WAYLAND_DISPLAY),)
@@ -43,6 +45,14 @@ bench: $(READY)
 	$(VENV)/bin/python -m benchmarks.stacks --check
 	$(VENV)/bin/python -m benchmarks.shared --check --margin $(MARGIN)
 
+peers: benchmarks/requirements-peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(PEERS)/bin/python -m pip install --quiet $(TORCH)
+	$(PEERS)/bin/python -m pip install --quiet --editable .
+	@grep -v '^#' $< | while read -r peer; do \
+		$(PEERS)/bin/python -m pip install --quiet $$peer || echo "not installed: $$peer"; done
+
 lint: $(READY)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -55,7 +65,7 @@ package: $(READY)
 	$(VENV)/bin/python scripts/check_wheel.py dist/*.whl
 
 clean:
-	rm -rf $(VENV) build dist demo-output
+	rm -rf $(VENV) $(PEERS) build dist demo-output
 
 # Written last, so that an interrupted set-up is taken up again.
 $(READY): pyproject.toml Makefile

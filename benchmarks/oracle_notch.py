@@ -1,0 +1,42 @@
+"""The best that masking a spectrum by hand can do: a notch filter told where the noise is.
+
+Bins of the Fourier transform are masked, the noise's strongest first, until they hold a share of
+the true noise's power; of a few shares, the one with which most of the noise is removed is taken,
+image by image. Nobody's hand knows that much.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.fft
+
+from benchmarks.families import Array, rejection
+
+SHARES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
+
+
+def oracle_notch(image: np.ndarray, noise: Array | None) -> Array:
+    """Estimate noise as what the image has where the noise's spectrum is strongest.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W)
+        Any real dtype.
+    noise : ndarray of float64, shape (H, W), or None
+        The true noise; none in a clean image, in which nothing is masked.
+
+    Returns
+    -------
+    ndarray of float64, shape (H, W)
+        The noise, in the image's intensity units.
+    """
+    if noise is None:
+        return np.zeros(image.shape)
+    power = np.abs(scipy.fft.fft2(noise - noise.mean())) ** 2
+    spectrum = scipy.fft.fft2(image.astype(float))
+    spectrum[0, 0] = 0
+    strongest = np.sort(power, axis=None)[::-1]
+    held = np.cumsum(strongest) / strongest.sum()
+    thresholds = strongest[np.searchsorted(held, SHARES)]
+    estimates = (scipy.fft.ifft2(spectrum * (power >= least)).real for least in thresholds)
+    return max(estimates, key=lambda estimate: rejection(estimate, noise))

@@ -1,0 +1,333 @@
+"""How this package does beside others, on the same arrays.
+
+Measured are noise rejection, damage to clean images, seconds, and memory.
+
+``python -m benchmarks.peers [families] [clean] [memory] [sweeps]`` in the environment that
+``make peers`` makes; writes ``benchmarks/results/peers.json``, all parts or those named.
+``python -m benchmarks.peers --quick`` needs no more than the package, writes nothing, and fails
+if a kind of noise is not removed better than by the baselines that are written here.
+
+Each method has a process of its own, so that one that crashes takes no other along, and is timed
+there in seconds of the processor: one process at a time, all its threads added up. What can be
+set is set by the true result: for a kind of noise as is best on average over all its images, for
+a point of a sweep as is best in the middle of its first image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import math
+import multiprocessing
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.families import (
+    BUNDLED,
+    CLEAN_ONLY,
+    FAMILIES,
+    cases,
+    clean_image,
+    rejection,
+)
+from benchmarks.field import METHODS, ORACLE, OURS, OWN
+from benchmarks.speed import memory_above
+from benchmarks.sweeps import IMAGES as SWEEP_IMAGES
+from benchmarks.sweeps import SIZE, SIZES, SWEEPS, Case
+from benchmarks.told import VERTICAL_STRIPES, told
+
+RESULTS = Path(__file__).parent / "results" / "peers.json"
+IMAGES = ("camera", "cell", "retina", "brick", "coins", "immunohistochemistry", "page", "moon")
+QUICK_IMAGES = ("camera", "coins")
+SEEDS = 1
+SIGMAS = (0.0, 0.02)
+STRIPES = "hard vertical stripes"
+PATIENCE = 20  # seconds, that a case of a sweep may take
+PARTS = ("families", "clean", "memory", "sweeps")
+LARGE = 1024  # pixels a side, of the image of which memory is measured
+
+Row = dict[str, Any]
+
+
+class Worker:
+    """A process in which one method is measured."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._pool: ProcessPoolExecutor | None = None
+
+    def call(self, function: Any, *arguments: Any) -> Any:  # noqa: ANN401
+        """Call a function of the method's name and of arguments there."""
+        if self._pool is None:
+            spawn = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=spawn)
+        try:
+            return self._pool.submit(function, self.name, *arguments).result()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the process."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._pool = None
+
+
+def one_case(name: str, setting: object, case: Case) -> tuple[float, float]:
+    """Rejection of a case's noise by a method, and the seconds that it took."""
+    image, truth, counts = case
+    hints = told(truth)
+    begun = time.process_time()
+    noise = METHODS[name].noise(image, hints, setting)
+    seconds = time.process_time() - begun
+    return rejection(noise[counts], truth[counts]), seconds
+
+
+def one_clean(name: str, setting: object, image: np.ndarray) -> float | None:
+    """PSNR in dB of a cleaned clean image: none where nothing is changed."""
+    noise = METHODS[name].noise(image, VERTICAL_STRIPES, setting)
+    error = float(np.mean((noise - noise.mean()) ** 2))
+    return None if error == 0 else 10 * math.log10(255**2 / error)
+
+
+def one_memory(name: str, setting: object, case: Case) -> float:
+    """Most memory that a method held above what it held before, in images of float32."""
+    image, truth, _ = case
+    part = np.s_[:256, :256]
+    METHODS[name].noise(image[part], told(truth[part]), setting)  # libraries are loaded
+    hints = told(truth)
+    held = memory_above(lambda: METHODS[name].noise(image, hints, setting))
+    return held / (4 * image.size)
+
+
+def best(worker: Worker, settings: Iterable[Any], data: Sequence[Case]) -> Row:
+    """Measure a method with each setting, and return the row of the best by the true result."""
+    rows = []
+    for setting in settings:
+        results = [worker.call(one_case, setting, case) for case in data]
+        values, seconds = zip(*results, strict=True)
+        rows.append(
+            {
+                "setting": setting,
+                "rejection": [round(value, 2) for value in values],
+                "seconds": [round(value, 3) for value in seconds],
+            }
+        )
+    return max(rows, key=lambda row: float(np.mean(row["rejection"])))
+
+
+def attempt(function: Any, *arguments: Any) -> Row:  # noqa: ANN401
+    """Return a row, or one that says why there is none."""
+    try:
+        return function(*arguments)  # type: ignore[no-any-return]
+    except Exception as error:  # whatever a peer raises is its result
+        return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+
+
+def families(workers: dict[str, Worker], images: tuple[str, ...], sigmas: Sequence[float]) -> Row:
+    """Noise rejection of each kind of noise; settings are what is best without Gaussian noise."""
+    rows: dict[str, dict[str, dict[str, Row]]] = {str(sigma): {} for sigma in sigmas}
+    for family in FAMILIES:
+        chosen: dict[str, Iterable[Any]] = {name: METHODS[name].settings for name in workers}
+        for sigma in sigmas:
+            data = [
+                (image, truth, np.ones(image.shape, dtype=bool))
+                for _, _, image, truth in cases(family, images, SEEDS, sigma)
+            ]
+            found = {
+                name: attempt(best, worker, chosen[name], data) for name, worker in workers.items()
+            }
+            chosen = {name: [row.get("setting")] for name, row in found.items()}
+            rows[str(sigma)][family] = found
+            say(f"{family}, σ = {sigma}", found)
+    return {"images": images, "seeds": SEEDS, "rows": rows}
+
+
+def clean(workers: dict[str, Worker], settings: dict[str, Any]) -> Row:
+    """Damage done to clean images, by settings that are best for stripes."""
+    names = (*BUNDLED, *CLEAN_ONLY)
+    data = [np.rint(255 * clean_image(name)).astype(np.uint8) for name in names]
+
+    def row(worker: Worker) -> Row:
+        values = [worker.call(one_clean, settings[worker.name], image) for image in data]
+        return {"setting": settings[worker.name], "psnr": values}
+
+    found = {name: attempt(row, worker) for name, worker in workers.items() if name != ORACLE}
+    return {"images": names, "rows": found}
+
+
+def memory(workers: dict[str, Worker], settings: dict[str, Any]) -> Row:
+    """Memory that four waves in a large image take."""
+    case = SIZES.case(LARGE, "camera", 3, np.random.default_rng(0))
+
+    def row(worker: Worker) -> Row:
+        worker.close()  # what it has held before may be used again unseen
+        held = worker.call(one_memory, settings[worker.name], case)
+        return {"setting": settings[worker.name], "images": round(held, 1)}
+
+    return {
+        "size": LARGE,
+        "rows": {name: attempt(row, worker) for name, worker in workers.items()},
+    }
+
+
+def middle(case: Case) -> Case:
+    """The middle of a case."""
+    image, truth, counts = (
+        array[tuple(slice(max(0, (n - SIZE) // 2), (n + SIZE) // 2) for n in array.shape)]
+        for array in case
+    )
+    return image, truth, counts
+
+
+def sweeps(workers: dict[str, Worker]) -> Row:
+    """Noise rejection where one thing changes, point by point."""
+    rows: dict[str, Row] = {}
+    for title, sweep in SWEEPS.items():
+        rows[title] = {}
+        left_out: dict[str, Row] = {}
+        for point, following in zip(sweep.points, (*sweep.points[1:], None), strict=True):
+            data = list(sweep.cases(point))
+            found = {
+                name: left_out.get(name) or attempt(at_point, worker, data)
+                for name, worker in workers.items()
+            }
+            if sweep is SIZES and following:
+                growth = (following / point) ** 2
+                left_out |= {
+                    name: {"failed": f"left out: over {PATIENCE} s"}
+                    for name, row in found.items()
+                    if growth * max(row.get("seconds", [0])) > PATIENCE and name != OURS
+                }
+            rows[title][f"{point:g}"] = found
+            say(f"{title}: {point:g} {sweep.unit}", found)
+    units = {title: sweep.unit for title, sweep in SWEEPS.items()}
+    return {"images": SWEEP_IMAGES, "units": units, "rows": rows}
+
+
+def at_point(worker: Worker, data: list[Case]) -> Row:
+    """Row of a point of a sweep."""
+    settings = METHODS[worker.name].settings
+    if len(settings) > 1:
+        settings = (best(worker, settings, [middle(data[0])])["setting"],)
+    return best(worker, settings, data)
+
+
+def say(what: str, rows: dict[str, Row]) -> None:
+    """Print mean rejection, or why there is none, and seconds of each method."""
+    print(what)
+    for name, row in rows.items():
+        if "failed" in row:
+            print(f"  {name}: {row['failed']}")
+        else:
+            mean, least = np.mean(row["rejection"]), min(row["rejection"])
+            seconds, setting = np.median(row["seconds"]), row["setting"]
+            print(f"  {name}: {mean:.1f} / {least:.1f} dB, {seconds:.2f} s, setting {setting}")
+    sys.stdout.flush()
+
+
+def machine() -> str:
+    """What the figures are measured on, in words."""
+    import torch
+
+    cores = os.cpu_count()
+    gpu = "a GPU that is not used" if torch.cuda.is_available() else "no GPU"
+    return f"{cores} cores of a {platform.machine()} computer with {platform.system()}, {gpu}"
+
+
+def versions() -> dict[str, str]:
+    """What was measured, and what it stands on."""
+    packages = {method.package for method in METHODS.values()} | {"numpy", "scipy", "torch"}
+    found = {"python": platform.python_version()}
+    for package in sorted(filter(None, packages)):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def written(tree: Row, indent: str = "") -> str:
+    """JSON text with a line per row."""
+    if not any(isinstance(value, dict) for value in tree.values()):
+        return json.dumps(tree, ensure_ascii=False)
+    lines = (
+        f"{indent} {json.dumps(key, ensure_ascii=False)}: "
+        + (
+            written(value, indent + " ")
+            if isinstance(value, dict)
+            else json.dumps(value, ensure_ascii=False)
+        )
+        for key, value in tree.items()
+    )
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+
+
+def quick(workers: dict[str, Worker]) -> bool:
+    """Tell whether, on a few images, all kinds of noise are removed better than by the others."""
+    rows = families(workers, QUICK_IMAGES, SIGMAS[:1])["rows"][str(SIGMAS[0])]
+    met = True
+    for family, found in rows.items():
+        means = {name: np.mean(row.get("rejection", [np.nan])) for name, row in found.items()}
+        if not means[OURS] > max(mean for name, mean in means.items() if name != OURS):
+            print(f"{family}: not ahead")
+            met = False
+    return met
+
+
+def main() -> int:
+    """Measure, and write what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="by default all")
+    parser.add_argument("--quick", action="store_true", help="see above")
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started
+    workers = {name: Worker(name) for name in (OWN if options.quick else METHODS)}
+    try:
+        if options.quick:
+            return int(not quick(workers))
+        measure(workers, options.parts or PARTS)
+    finally:
+        for worker in workers.values():
+            worker.close()
+    return 0
+
+
+def measure(workers: dict[str, Worker], parts: Iterable[str]) -> None:
+    """Measure parts, and write each when it is done."""
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for part in parts:
+        if part == "families":
+            found = families(workers, IMAGES, SIGMAS)
+        elif part == "sweeps":
+            found = sweeps(workers)
+        else:
+            stripes = results["families"]["rows"][str(SIGMAS[0])][STRIPES]
+            settings = {name: row.get("setting") for name, row in stripes.items()}
+            found = {"clean": clean, "memory": memory}[part](workers, settings)
+        date = datetime.datetime.now(datetime.UTC).date().isoformat()
+        results |= {
+            "machine": machine(),
+            "versions": versions(),
+            "methods": {
+                name: {"told": method.told, "setting": method.setting}
+                for name, method in METHODS.items()
+            },
+            part: {"date": date, **found},
+        }
+        RESULTS.write_text(written(results) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Noisy images in which one thing changes: strength, frequency, number of waves..."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage
+
+from benchmarks.families import Array, bundled, corrupt, sinusoids
+
+IMAGES = ("camera", "cell", "immunohistochemistry", "moon")
+SIZE = 512
+RANGE = 0.2  # of the specimen's intensities: of all waves together, where it is not what changes
+LOWEST, HIGHEST = 0.02, 0.35  # cycles/pixel
+
+# image, the true noise in its grey levels, and the pixels that count
+Case = tuple[np.ndarray, Array, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What changes, how, and the images that it makes.
+
+    Attributes
+    ----------
+    unit : str
+        Of the points, in words.
+    points : tuple of float
+    case : callable
+        From a point, the name of an image, a number of waves and random numbers to the case.
+    long : float
+        Beyond which point only two images are measured, as they take long.
+    """
+
+    unit: str
+    points: tuple[float, ...]
+    case: Callable[[float, str, int, np.random.Generator], Case]
+    long: float = math.inf
+
+    def cases(self, point: float) -> Iterator[Case]:
+        """Yield a case of each image: of one wave, two or three, drawn alike at all points."""
+        for number, name in enumerate(IMAGES if point <= self.long else IMAGES[:2]):
+            yield self.case(point, name, 1 + number % 3, np.random.default_rng(number))
+
+
+def waves(rng: np.random.Generator, size: int, count: int, amplitude: float = RANGE) -> Array:
+    """Waves of random frequency and direction, of an amplitude together."""
+    return sinusoids(
+        rng,
+        (size, size),
+        count=count,
+        amplitude=amplitude / count,
+        lowest=LOWEST,
+        highest=HIGHEST,
+    )
+
+
+def noisy(clean: Array, noise: Array, rng: np.random.Generator, sigma: float = 0.0) -> Case:
+    """Add noise as the families do."""
+    image = corrupt(clean, noise, rng, sigma)
+    return image, 255 * 0.6 * noise, np.ones(image.shape, dtype=bool)
+
+
+def of_amplitude(point: float, name: str, count: int, rng: np.random.Generator) -> Case:
+    """Waves of an amplitude together."""
+    return noisy(bundled(name, SIZE), waves(rng, SIZE, count, point), rng)
+
+
+def of_number(point: float, name: str, _count: int, rng: np.random.Generator) -> Case:
+    """A number of waves."""
+    return noisy(bundled(name, SIZE), waves(rng, SIZE, int(point)), rng)
+
+
+def of_frequency(cycles: float, name: str, _count: int, rng: np.random.Generator) -> Case:
+    """A wave of so many cycles along one axis, fewer along the other: all whole, or none."""
+    least = cycles % 1
+    other = least + rng.integers(0, max(1, int(cycles / 2)))
+    along = [cycles, other if cycles < SIZE / 2 else 0]
+    if rng.random() < 0.5:
+        along.reverse()
+    y, x = np.ogrid[:SIZE, :SIZE] / np.float64(SIZE)
+    wave = np.cos(2 * np.pi * (along[0] * y + along[1] * x + rng.uniform()))
+    return noisy(bundled(name, SIZE), RANGE * np.sqrt(0.5) * wave / wave.std(), rng)
+
+
+def under_gaussian(sigma: float, name: str, count: int, rng: np.random.Generator) -> Case:
+    """Waves and Gaussian noise."""
+    return noisy(bundled(name, SIZE), waves(rng, SIZE, count), rng, sigma)
+
+
+def under_poisson(photons: float, name: str, count: int, rng: np.random.Generator) -> Case:
+    """Waves and the noise of counting photons, so many where it is white."""
+    noise = waves(rng, SIZE, count)
+    expected = photons * (0.6 * bundled(name, SIZE) + 0.2 + 0.6 * noise)
+    image = np.rint(255 * rng.poisson(expected) / photons).clip(0, 255).astype(np.uint8)
+    return image, 255 * 0.6 * noise, np.ones(image.shape, dtype=bool)
+
+
+def of_size(size: float, name: str, count: int, rng: np.random.Generator) -> Case:
+    """The middle of an image, or the image enlarged."""
+    size = int(size)
+    clean = bundled(name, min(size, SIZE))
+    if size > SIZE:
+        clean = np.clip(scipy.ndimage.zoom(clean, size / SIZE, order=1), 0, 1)
+    return noisy(clean, waves(rng, size, count), rng)
+
+
+def saturated(share: float, name: str, count: int, rng: np.random.Generator) -> Case:
+    """Waves in an image exposed until a share of its pixels is white; these don't count."""
+    noise = waves(rng, SIZE, count)
+    exposed = 0.6 * bundled(name, SIZE) + 0.2 + 0.6 * noise
+    gain = 255 / np.quantile(exposed, 1 - share)
+    image = np.rint(gain * exposed).clip(0, 255).astype(np.uint8)
+    return image, gain * 0.6 * noise, image < 255
+
+
+SIZES = Sweep("pixels a side", (128, 256, 512, 1024, 2048, 4096), of_size, SIZE)
+SWEEPS = {
+    "amplitude": Sweep(
+        "amplitude, of the range", (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3), of_amplitude
+    ),
+    "frequency off the grid": Sweep(
+        "cycles in 512 pixels", (1.5, 2.5, 5.5, 15.5, 50.5, 150.5, 255.5), of_frequency
+    ),
+    "frequency on the grid": Sweep("cycles in 512 pixels", (2, 5, 15, 50, 150, 256), of_frequency),
+    "number of waves": Sweep("waves", (1, 2, 4, 8, 12), of_number),
+    "Gaussian noise": Sweep("σ, of the range", (0.0, 0.02, 0.05, 0.1), under_gaussian),
+    "Poisson noise": Sweep("photons where white", (10000, 1000, 300, 100), under_poisson),
+    "saturation": Sweep("share of pixels", (0.0, 0.02, 0.05, 0.1, 0.2), saturated),
+    "size": SIZES,
+}

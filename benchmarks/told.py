@@ -1,0 +1,64 @@
+"""What methods that can't find noise by themselves are told about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+
+from benchmarks.families import Array
+
+MOST_DIRECTIONS = 4
+SHARE = 0.1  # of the strongest peak's power, from which on a peak's direction is told
+REACH = 4  # cycles across the image, within which a peak is the same
+SAME = 5.0  # degrees, within which a direction is the same
+
+
+@dataclass(frozen=True)
+class Told:
+    """The truth about an image's noise.
+
+    Attributes
+    ----------
+    directions : tuple of float
+        Across the stripes, in degrees from the x axis to the y axis; the strongest first.
+    noise : ndarray or None
+        The noise itself, for an oracle; none in a clean image.
+    """
+
+    directions: tuple[float, ...]
+    noise: Array | None = None
+
+
+VERTICAL_STRIPES = Told((0.0,))
+
+
+def told(noise: Array) -> Told:
+    """Look up in the true noise what a method may be told."""
+    return Told(directions(noise), noise)
+
+
+def directions(noise: Array) -> tuple[float, ...]:
+    """Directions of the strongest peaks of the noise's spectrum, refined off its grid."""
+    height, width = noise.shape
+    taper = np.outer(np.hanning(height), np.hanning(width))
+    power = np.abs(scipy.fft.fft2((noise - noise.mean()) * taper)) ** 2
+    least, near, wide = SHARE * power.max(), np.arange(-1, 2), np.arange(-REACH, REACH + 1)
+    found: list[float] = []
+    while len(found) < MOST_DIRECTIONS:
+        row, column = np.unravel_index(power.argmax(), power.shape)
+        if power[row, column] < least:
+            break
+        peak = power[np.ix_((row + near) % height, (column + near) % width)]
+        fy, fx = (
+            (at + peak.sum(axis) @ near / peak.sum()) / n
+            for at, axis, n in ((row, 1, height), (column, 0, width))
+        )
+        angle = float(np.degrees(np.arctan2(fy - np.rint(fy), fx - np.rint(fx))))
+        if all(abs((angle - other + 90) % 180 - 90) > SAME for other in found):
+            found.append(angle)
+        for sign in (1, -1):
+            rows, columns = (sign * row + wide) % height, (sign * column + wide) % width
+            power[np.ix_(rows, columns)] = 0
+    return tuple(found)
