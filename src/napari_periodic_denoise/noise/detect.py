@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from napari_periodic_denoise.noise.gram import hann, spectral_power
+from napari_periodic_denoise.noise.gram import hann, is_fast, spectral_power
 from napari_periodic_denoise.noise.waves import Frequency, phasors
 
 _WINDOW = 1024
@@ -17,10 +18,11 @@ _REACH = 5
 _EULER_GAMMA = 0.5772156649
 _CAP = 3.0
 _HIGHEST = 100.0  # log power, above which chance is nil
-_MIN_CYCLES = 1.5
+MIN_CYCLES = 1.5
 _CONSENSUS_BLOCKS = 4
 _PRESENT = 0.25
 _MOST = 0.6
+_TOLD = 0.25  # of a part, below which it is not asked
 _AT_ONCE = 40  # frequencies, which bounds the memory
 _BESIDE = 3  # cycles per part, at which two frequencies don't disturb each other
 
@@ -120,12 +122,11 @@ def find_peaks(
     list of Candidate
         Most significant first.
     """
-    power, (h, w) = spectrum.power, spectrum.window
-    log_power = power.clamp_min(torch.finfo(power.dtype).tiny).log_()
-    excess = log_power - background(log_power)
-    fy = torch.fft.fftfreq(h, device=power.device)[:, None]
-    fx = torch.fft.rfftfreq(w, device=power.device)
-    excess[torch.hypot(fy * h, fx * w) < _MIN_CYCLES] = -math.inf
+    h, w = spectrum.window
+    log_power, excess = whitened(spectrum)
+    fy = torch.fft.fftfreq(h, device=excess.device)[:, None]
+    fx = torch.fft.rfftfreq(w, device=excess.device)
+    excess[torch.hypot(fy * h, fx * w) < MIN_CYCLES] = -math.inf
     excess[h // 2 + 1 :, 0] = -math.inf  # conjugates of the first half of the column
     tests = h * w / 2
     threshold = math.log(_power_of(sensitivity / tests, looks))
@@ -136,11 +137,62 @@ def find_peaks(
     order = heights.argsort(descending=True, stable=True)[:most]
     return [
         Candidate(
-            _off_grid(log_power, int(row), int(column), (h, w)),
-            tests * _chance(math.exp(min(float(height), _HIGHEST)), looks),
+            off_grid(log_power, int(row), int(column), (h, w)),
+            _false_alarms(float(height), (h, w), looks),
         )
         for (row, column), height in zip(peaks[order].tolist(), heights[order], strict=True)
     ]
+
+
+def at_frequencies(
+    spectrum: Spectrum, frequencies: Sequence[Frequency], *, looks: int = 1
+) -> list[Candidate]:
+    """Candidates at frequencies that somebody proposes, whether they are peaks or not.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    frequencies : sequence of tuple of float
+        ``(fy, fx)`` in cycles/pixel.
+    looks : int
+        As for `find_peaks`.
+
+    Returns
+    -------
+    list of Candidate
+        In the order of the frequencies.
+    """
+    if not frequencies:
+        return []
+    h, w = spectrum.window
+    _, excess = whitened(spectrum)
+    found = []
+    for fy, fx in frequencies:
+        y, x = round(fy * h) % h, round(fx * w) % w
+        if x > w // 2:  # the half plane that is not stored
+            y, x = -y % h, w - x
+        found.append(Candidate((fy, fx), _false_alarms(float(excess[y, x]), (h, w), looks)))
+    return found
+
+
+def whitened(spectrum: Spectrum) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log of a spectrum's power, and how far it lies above that around each frequency.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+
+    Returns
+    -------
+    log_power, excess : Tensor of float32, shape (h, w // 2 + 1)
+    """
+    log_power = spectrum.power.clamp_min(torch.finfo(spectrum.power.dtype).tiny).log_()
+    return log_power, log_power - background(log_power)
+
+
+def _false_alarms(excess: float, window: tuple[int, int], looks: int) -> float:
+    """Frequencies expected to reach a height by chance."""
+    return window[0] * window[1] / 2 * _chance(math.exp(min(excess, _HIGHEST)), looks)
 
 
 def _chance(power: float, looks: int) -> float:
@@ -175,13 +227,17 @@ def background(log_power: torch.Tensor) -> torch.Tensor:
     return level.add_(_EULER_GAMMA)
 
 
-def present_in_most(features: torch.Tensor, candidates: list[Candidate]) -> list[Candidate]:
+def present_in_most(
+    features: torch.Tensor, candidates: list[Candidate], untold: torch.Tensor | None = None
+) -> list[Candidate]:
     """Keep the candidates that most parts of the image show.
 
     Parameters
     ----------
     features : Tensor of float32, shape (C, H, W)
     candidates : list of Candidate
+    untold : Tensor of bool, shape at least (H, W), optional
+        Pixels that tell nothing; parts that are mostly of these are not asked.
 
     Returns
     -------
@@ -190,6 +246,11 @@ def present_in_most(features: torch.Tensor, candidates: list[Candidate]) -> list
     if not candidates:
         return []
     energy = _block_energy(features, np.array([c.frequency for c in candidates]))
+    if untold is not None:
+        told = 1 - _share_in_parts(untold, features.shape)
+        energy = (energy / told.square())[:, told > _TOLD]
+    if not energy.shape[1]:
+        return candidates
     share = (energy > _PRESENT * energy.mean(1, keepdim=True)).float().mean(1).cpu()
     return [c for c, s in zip(candidates, share.tolist(), strict=True) if s >= _MOST]
 
@@ -278,6 +339,14 @@ def _block_energy(features: torch.Tensor, frequencies: np.ndarray) -> torch.Tens
     return (real.square() + imag.square()).sum(0).flatten(1)
 
 
+def _share_in_parts(mask: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Share of each of 4×4 parts of an image that a mask covers, shape (16,)."""
+    blocks = _CONSENSUS_BLOCKS
+    h, w = shape[1] // blocks, shape[2] // blocks
+    parts = mask[: blocks * h, : blocks * w].float().reshape(blocks, h, blocks, w)
+    return parts.mean((1, 3)).flatten()
+
+
 def _local_maxima(values: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """Those of the positions, shape (n, 2), where no value within two bins is larger."""
     reach = torch.arange(-2, 3, device=values.device)
@@ -304,20 +373,27 @@ def _local_mean(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-def _fast_length(length: int) -> int:
-    """Return the largest length not above the one given that has no prime factor above 5."""
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length -= 1
+def _fast_length(longest: int) -> int:
+    """Return the largest length not above the one given that is fast to transform."""
+    return next(length for length in range(longest, 0, -1) if is_fast(length))
 
 
-def _off_grid(log_power: torch.Tensor, row: int, column: int, size: tuple[int, int]) -> Frequency:
-    """Vertex of the parabolas through a peak and its neighbours along each axis."""
+def off_grid(log_power: torch.Tensor, row: int, column: int, size: tuple[int, int]) -> Frequency:
+    """Vertex of the parabolas through a peak and its neighbours along each axis.
+
+    Parameters
+    ----------
+    log_power : Tensor of float32, shape (h, w // 2 + 1)
+    row, column : int
+        The peak.
+    size : tuple of int
+        ``(h, w)``.
+
+    Returns
+    -------
+    tuple of float
+        ``(fy, fx)`` in cycles/pixel.
+    """
     h, w = size
     last = log_power.shape[1] - 1
 
