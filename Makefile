@@ -44,6 +44,7 @@ bench: $(READY)
 	$(VENV)/bin/python -m benchmarks.networks --check --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.stacks --check
 	$(VENV)/bin/python -m benchmarks.shared --check --margin $(MARGIN)
+	$(VENV)/bin/python -m benchmarks.peers --quick
 
 peers: benchmarks/requirements-peers.txt
 	$(PYTHON) -m venv $(PEERS)
@@ -58,6 +59,7 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/npe2 validate --imports napari-periodic-denoise
+	$(VENV)/bin/python -m benchmarks.readme --check
 
 package: $(READY)
 	rm -rf dist

@@ -67,15 +67,6 @@ def algotom_wavelet_fft(image: np.ndarray, told: Told, size: int) -> Array:
     )
 
 
-def algotom_normalization(image: np.ndarray, told: Told, sigma: int) -> Array:
-    """Algotom's smoothing of column means (Rivers 1998); a larger sigma removes more."""
-    from algotom.prep.removal import remove_stripe_based_normalization
-
-    return in_each_direction(
-        image, told, lambda x: remove_stripe_based_normalization(x, sigma=sigma)
-    )
-
-
 def pystripe_wavelet_fft(image: np.ndarray, told: Told, sigma: int) -> Array:
     """Pystripe's wavelet-FFT filter of logarithms; a larger sigma removes more.
 
@@ -94,9 +85,11 @@ def pystripe_wavelet_fft(image: np.ndarray, told: Told, sigma: int) -> Array:
 def itk_ring_artifact(image: np.ndarray, told: Told, sigma: float) -> Array:
     """ITK's Fourier stripe filter; a larger sigma removes more.
 
-    Its notch starts at 0.05 of the spectrum: from 0.01 on, it crashed.
+    With several threads it removes less, and with a notch from 0.01 on, it crashed.
     """
     import itk
+
+    itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(1)
 
     def remove(upright: Array) -> Array:
         # its transform takes sizes of small prime factors only

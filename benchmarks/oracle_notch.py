@@ -15,23 +15,21 @@ from benchmarks.families import Array, rejection
 SHARES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
 
 
-def oracle_notch(image: np.ndarray, noise: Array | None) -> Array:
+def oracle_notch(image: np.ndarray, noise: Array) -> Array:
     """Estimate noise as what the image has where the noise's spectrum is strongest.
 
     Parameters
     ----------
     image : ndarray, shape (H, W)
         Any real dtype.
-    noise : ndarray of float64, shape (H, W), or None
-        The true noise; none in a clean image, in which nothing is masked.
+    noise : ndarray of float64, shape (H, W)
+        The true noise.
 
     Returns
     -------
     ndarray of float64, shape (H, W)
         The noise, in the image's intensity units.
     """
-    if noise is None:
-        return np.zeros(image.shape)
     power = np.abs(scipy.fft.fft2(noise - noise.mean())) ** 2
     spectrum = scipy.fft.fft2(image.astype(float))
     spectrum[0, 0] = 0

@@ -2,14 +2,14 @@
 
 Measured are noise rejection, damage to clean images, seconds, and memory.
 
-``python -m benchmarks.peers [families] [clean] [memory] [sweeps]`` in the environment that
-``make peers`` makes; writes ``benchmarks/results/peers.json``, all parts or those named.
+``python -m benchmarks.peers [PART...]`` in the environment that ``make peers`` makes; writes
+``benchmarks/results/peers.json``, all parts or those named.
 ``python -m benchmarks.peers --quick`` needs no more than the package, writes nothing, and fails
 if a kind of noise is not removed better than by the baselines that are written here.
 
 Each method has a process of its own, so that one that crashes takes no other along, and is timed
 there in seconds of the processor: one process at a time, all its threads added up. What can be
-set is set by the true result: for a kind of noise as is best on average over all its images, for
+set is set by the true result: for a kind of noise as is best on every other of its images, for
 a point of a sweep as is best in the middle of its first image.
 """
 
@@ -43,18 +43,19 @@ from benchmarks.families import (
 from benchmarks.field import METHODS, ORACLE, OURS, OWN
 from benchmarks.speed import memory_above
 from benchmarks.sweeps import IMAGES as SWEEP_IMAGES
-from benchmarks.sweeps import SIZE, SIZES, SWEEPS, Case
-from benchmarks.told import VERTICAL_STRIPES, told
+from benchmarks.sweeps import SIZE, SIZES, SWEEPS
+from benchmarks.told import Case, Told, told
 
 RESULTS = Path(__file__).parent / "results" / "peers.json"
 IMAGES = ("camera", "cell", "retina", "brick", "coins", "immunohistochemistry", "page", "moon")
+GAUSSIAN_IMAGES = IMAGES[::2]
 QUICK_IMAGES = ("camera", "coins")
 SEEDS = 1
-SIGMAS = (0.0, 0.02)
+SIGMA = 0.02  # of Gaussian noise
 STRIPES = "hard vertical stripes"
 PATIENCE = 20  # seconds, that a case of a sweep may take
-PARTS = ("families", "clean", "memory", "sweeps")
-LARGE = 1024  # pixels a side, of the image of which memory is measured
+PARTS = ("families", "gaussian", "clean", "memory", "sweeps")
+BIG = 1024  # pixels a side, of the image of which memory is measured
 
 Row = dict[str, Any]
 
@@ -86,36 +87,46 @@ class Worker:
 
 def one_case(name: str, setting: object, case: Case) -> tuple[float, float]:
     """Rejection of a case's noise by a method, and the seconds that it took."""
-    image, truth, counts = case
-    hints = told(truth)
     begun = time.process_time()
-    noise = METHODS[name].noise(image, hints, setting)
+    noise = METHODS[name].noise(case.image, case.told, setting)
     seconds = time.process_time() - begun
-    return rejection(noise[counts], truth[counts]), seconds
+    return rejection(noise[case.counts], case.told.noise[case.counts]), seconds
 
 
 def one_clean(name: str, setting: object, image: np.ndarray) -> float | None:
     """PSNR in dB of a cleaned clean image: none where nothing is changed."""
-    noise = METHODS[name].noise(image, VERTICAL_STRIPES, setting)
+    upright = Told((0.0,), np.zeros(image.shape))
+    noise = METHODS[name].noise(image, upright, setting)
     error = float(np.mean((noise - noise.mean()) ** 2))
     return None if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def one_memory(name: str, setting: object, case: Case) -> float:
     """Most memory that a method held above what it held before, in images of float32."""
-    image, truth, _ = case
-    part = np.s_[:256, :256]
-    METHODS[name].noise(image[part], told(truth[part]), setting)  # libraries are loaded
-    hints = told(truth)
-    held = memory_above(lambda: METHODS[name].noise(image, hints, setting))
-    return held / (4 * image.size)
+    METHODS[name].noise(middle(case).image, middle(case).told, setting)  # libraries are loaded
+    held = memory_above(lambda: METHODS[name].noise(case.image, case.told, setting))
+    return held / (4 * case.image.size)
+
+
+def middle(case: Case) -> Case:
+    """Cut out the middle of a case."""
+    part = tuple(slice(max(0, (n - SIZE) // 2), (n + SIZE) // 2) for n in case.image.shape)
+    counts = case.counts[part] if isinstance(case.counts, np.ndarray) else case.counts
+    return Case(case.image[part], Told(case.told.directions, case.told.noise[part]), counts)
 
 
 def best(worker: Worker, settings: Iterable[Any], data: Sequence[Case]) -> Row:
-    """Measure a method with each setting, and return the row of the best by the true result."""
-    rows = []
+    """Measure a method with each setting, and return the row of the best by the true result.
+
+    A setting with which it fails is left out, unless it fails with all.
+    """
+    rows, failure = [], None
     for setting in settings:
-        results = [worker.call(one_case, setting, case) for case in data]
+        try:
+            results = [worker.call(one_case, setting, case) for case in data]
+        except Exception as error:  # whatever a peer raises is its result
+            failure = error
+            continue
         values, seconds = zip(*results, strict=True)
         rows.append(
             {
@@ -124,34 +135,57 @@ def best(worker: Worker, settings: Iterable[Any], data: Sequence[Case]) -> Row:
                 "seconds": [round(value, 3) for value in seconds],
             }
         )
+    if failure and not rows:
+        raise failure
     return max(rows, key=lambda row: float(np.mean(row["rejection"])))
+
+
+def tuned(worker: Worker, examples: Sequence[Case], data: Sequence[Case]) -> Row:
+    """Measure a method with the setting that does best on examples."""
+    settings = METHODS[worker.name].settings
+    if len(settings) > 1:
+        settings = (best(worker, settings, examples)["setting"],)
+    return best(worker, settings, data)
 
 
 def attempt(function: Any, *arguments: Any) -> Row:  # noqa: ANN401
     """Return a row, or one that says why there is none."""
     try:
         return function(*arguments)  # type: ignore[no-any-return]
-    except Exception as error:  # whatever a peer raises is its result
+    except Exception as error:
         return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
 
 
-def families(workers: dict[str, Worker], images: tuple[str, ...], sigmas: Sequence[float]) -> Row:
-    """Noise rejection of each kind of noise; settings are what is best without Gaussian noise."""
-    rows: dict[str, dict[str, dict[str, Row]]] = {str(sigma): {} for sigma in sigmas}
+def families(workers: dict[str, Worker], images: tuple[str, ...]) -> Row:
+    """Noise rejection of each kind of noise, with settings that do best on every other image."""
+    rows = {}
     for family in FAMILIES:
-        chosen: dict[str, Iterable[Any]] = {name: METHODS[name].settings for name in workers}
-        for sigma in sigmas:
-            data = [
-                (image, truth, np.ones(image.shape, dtype=bool))
-                for _, _, image, truth in cases(family, images, SEEDS, sigma)
-            ]
-            found = {
-                name: attempt(best, worker, chosen[name], data) for name, worker in workers.items()
-            }
-            chosen = {name: [row.get("setting")] for name, row in found.items()}
-            rows[str(sigma)][family] = found
-            say(f"{family}, σ = {sigma}", found)
+        data = noisy_images(family, images, 0.0)
+        rows[family] = {
+            name: attempt(tuned, worker, data[::2], data) for name, worker in workers.items()
+        }
+        say(family, rows[family])
     return {"images": images, "seeds": SEEDS, "rows": rows}
+
+
+def gaussian(workers: dict[str, Worker], families: dict[str, Row]) -> Row:
+    """Noise rejection of each kind of noise under Gaussian noise, with the settings as without."""
+    rows = {}
+    for family, plain in families.items():
+        data = noisy_images(family, GAUSSIAN_IMAGES, SIGMA)
+        rows[family] = {
+            name: attempt(best, worker, [plain[name]["setting"]], data)
+            if "setting" in plain[name]
+            else plain[name]
+            for name, worker in workers.items()
+        }
+        say(f"{family}, σ = {SIGMA}", rows[family])
+    return {"images": GAUSSIAN_IMAGES, "seeds": SEEDS, "rows": rows}
+
+
+def noisy_images(family: str, images: tuple[str, ...], sigma: float) -> list[Case]:
+    """Images with a kind of noise."""
+    return [Case(image, told(truth)) for _, _, image, truth in cases(family, images, SEEDS, sigma)]
 
 
 def clean(workers: dict[str, Worker], settings: dict[str, Any]) -> Row:
@@ -169,7 +203,7 @@ def clean(workers: dict[str, Worker], settings: dict[str, Any]) -> Row:
 
 def memory(workers: dict[str, Worker], settings: dict[str, Any]) -> Row:
     """Memory that four waves in a large image take."""
-    case = SIZES.case(LARGE, "camera", 3, np.random.default_rng(0))
+    case = SIZES.case(BIG, "camera", 3, np.random.default_rng(0))
 
     def row(worker: Worker) -> Row:
         worker.close()  # what it has held before may be used again unseen
@@ -177,18 +211,9 @@ def memory(workers: dict[str, Worker], settings: dict[str, Any]) -> Row:
         return {"setting": settings[worker.name], "images": round(held, 1)}
 
     return {
-        "size": LARGE,
+        "size": BIG,
         "rows": {name: attempt(row, worker) for name, worker in workers.items()},
     }
-
-
-def middle(case: Case) -> Case:
-    """The middle of a case."""
-    image, truth, counts = (
-        array[tuple(slice(max(0, (n - SIZE) // 2), (n + SIZE) // 2) for n in array.shape)]
-        for array in case
-    )
-    return image, truth, counts
 
 
 def sweeps(workers: dict[str, Worker]) -> Row:
@@ -200,7 +225,7 @@ def sweeps(workers: dict[str, Worker]) -> Row:
         for point, following in zip(sweep.points, (*sweep.points[1:], None), strict=True):
             data = list(sweep.cases(point))
             found = {
-                name: left_out.get(name) or attempt(at_point, worker, data)
+                name: left_out.get(name) or attempt(tuned, worker, [middle(data[0])], data)
                 for name, worker in workers.items()
             }
             if sweep is SIZES and following:
@@ -214,14 +239,6 @@ def sweeps(workers: dict[str, Worker]) -> Row:
             say(f"{title}: {point:g} {sweep.unit}", found)
     units = {title: sweep.unit for title, sweep in SWEEPS.items()}
     return {"images": SWEEP_IMAGES, "units": units, "rows": rows}
-
-
-def at_point(worker: Worker, data: list[Case]) -> Row:
-    """Row of a point of a sweep."""
-    settings = METHODS[worker.name].settings
-    if len(settings) > 1:
-        settings = (best(worker, settings, [middle(data[0])])["setting"],)
-    return best(worker, settings, data)
 
 
 def say(what: str, rows: dict[str, Row]) -> None:
@@ -243,7 +260,7 @@ def machine() -> str:
 
     cores = os.cpu_count()
     gpu = "a GPU that is not used" if torch.cuda.is_available() else "no GPU"
-    return f"{cores} cores of a {platform.machine()} computer with {platform.system()}, {gpu}"
+    return f"{cores} cores of an {platform.machine()} computer with {platform.system()}, {gpu}"
 
 
 def versions() -> dict[str, str]:
@@ -276,9 +293,8 @@ def written(tree: Row, indent: str = "") -> str:
 
 def quick(workers: dict[str, Worker]) -> bool:
     """Tell whether, on a few images, all kinds of noise are removed better than by the others."""
-    rows = families(workers, QUICK_IMAGES, SIGMAS[:1])["rows"][str(SIGMAS[0])]
     met = True
-    for family, found in rows.items():
+    for family, found in families(workers, QUICK_IMAGES)["rows"].items():
         means = {name: np.mean(row.get("rejection", [np.nan])) for name, row in found.items()}
         if not means[OURS] > max(mean for name, mean in means.items() if name != OURS):
             print(f"{family}: not ahead")
@@ -304,24 +320,34 @@ def main() -> int:
     return 0
 
 
+def load() -> Row:
+    """Read what was measured."""
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+
+
 def measure(workers: dict[str, Worker], parts: Iterable[str]) -> None:
     """Measure parts, and write each when it is done."""
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for part in parts:
         if part == "families":
-            found = families(workers, IMAGES, SIGMAS)
+            found = families(workers, IMAGES)
+        elif part == "gaussian":
+            found = gaussian(workers, load()["families"]["rows"])
         elif part == "sweeps":
             found = sweeps(workers)
         else:
-            stripes = results["families"]["rows"][str(SIGMAS[0])][STRIPES]
+            stripes = load()["families"]["rows"][STRIPES]
             settings = {name: row.get("setting") for name, row in stripes.items()}
             found = {"clean": clean, "memory": memory}[part](workers, settings)
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
-        results |= {
+        results = load() | {
             "machine": machine(),
             "versions": versions(),
             "methods": {
-                name: {"told": method.told, "setting": method.setting}
+                name: {
+                    "package": method.package,
+                    "told": method.told,
+                    "setting": method.setting,
+                }
                 for name, method in METHODS.items()
             },
             part: {"date": date, **found},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import EllipsisType
 
 import numpy as np
 import scipy.fft
@@ -23,15 +24,21 @@ class Told:
     ----------
     directions : tuple of float
         Across the stripes, in degrees from the x axis to the y axis; the strongest first.
-    noise : ndarray or None
-        The noise itself, for an oracle; none in a clean image.
+    noise : ndarray
+        The noise itself, in the image's grey levels: for an oracle, and to measure.
     """
 
     directions: tuple[float, ...]
-    noise: Array | None = None
+    noise: Array
 
 
-VERTICAL_STRIPES = Told((0.0,))
+@dataclass(frozen=True)
+class Case:
+    """A noisy image, the truth about its noise, and the pixels that count: by default all."""
+
+    image: np.ndarray
+    told: Told
+    counts: np.ndarray | EllipsisType = ...
 
 
 def told(noise: Array) -> Told:
