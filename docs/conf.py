@@ -8,7 +8,8 @@ from pathlib import Path
 
 from napari_periodic_denoise import __version__
 
-GENERATED = Path(__file__).parent / "_generated"
+HERE = Path(__file__).parent
+GENERATED = HERE / "_generated"
 
 project = "napari-periodic-denoise"
 author = "napari-periodic-denoise developers"
@@ -16,7 +17,7 @@ project_copyright = author
 release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_generated/licences.md"]
 default_role = "obj"
 myst_heading_anchors = 3  # as on GitHub
 
@@ -27,12 +28,13 @@ napoleon_google_docstring = False
 html_theme = "furo"
 html_title = project
 
-# The command's page is what it says about itself.
+# What the package says about itself, at the time of making.
 GENERATED.mkdir(exist_ok=True)
-subprocess.run(
-    (sys.executable, "-m", "typer", "napari_periodic_denoise.cli", "utils", "docs")
-    + ("--name", project, "--title", "Command line reference")
-    + ("--output", GENERATED / "command-line.md"),
-    check=True,
-    stdout=subprocess.DEVNULL,
-)
+TYPER = ("typer", "napari_periodic_denoise.cli", "utils", "docs", "--name", project)
+COMMANDS = {
+    "command-line.md": ("-m", *TYPER, "--title", "Command line reference"),
+    "licences.md": (str(HERE.parent / "scripts/licences.py"),),
+}
+for page, command in COMMANDS.items():
+    with (GENERATED / page).open("w", encoding="utf-8") as file:
+        subprocess.run([sys.executable, *command], check=True, stdout=file)

@@ -8,68 +8,60 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, distribution
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PACKAGE = "napari-periodic-denoise"
 EXTRAS = ("zarr", "distributed")  # `all` asks for a Qt binding, which is the user's own choice
-REFUSED = re.compile(r"AGPL|Affero|(?<!L)GPL|General Public|Non-?Commercial|Proprietary", re.I)
-LESSER = re.compile(r"LGPL|Lesser General Public|Library General Public", re.I)
+OF_CUDA = ("cuda-", "nvidia-")  # what PyTorch's builds for NVIDIA's cards bring; others don't
+REFUSED = re.compile(r"GPL|Affero|General Public|Non-?Commercial|Proprietary|^unknown", re.I)
+LESSER = re.compile(r"LGPL|(Lesser|Library) General Public", re.I)
 
 
-def needed(name: str, extras: tuple[str, ...], seen: set[tuple[str, str]]) -> Iterator[str]:
-    """Names of all distributions that one of them needs here, itself included."""
-    for extra in ("", *extras):
-        if (name, extra) in seen:
-            continue
-        seen.add((name, extra))
-        yield name
-        for line in distribution(name).requires or ():
-            requirement = Requirement(line)
-            applies = requirement.marker is None or requirement.marker.evaluate({"extra": extra})
-            if applies:
-                key = requirement.name.lower().replace("_", "-").replace(".", "-")
-                yield from needed(key, tuple(sorted(requirement.extras)), seen)
+def needed(name: str, extra: str, seen: set[tuple[str, str]]) -> Iterator[str]:
+    """Names of all distributions that one needs in this environment, itself included."""
+    if (name, extra) in seen or name.startswith(OF_CUDA):
+        return
+    seen.add((name, extra))
+    yield name
+    for line in distribution(name).requires or ():
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+            for its in ("", *requirement.extras):
+                yield from needed(canonicalize_name(requirement.name), its, seen)
 
 
 def licence(of: Distribution) -> str:
     """What a distribution says of its licence, in one line."""
-    said = of.metadata.get("License-Expression")
-    if said:
+    if said := of.metadata.get("License-Expression"):
         return str(said)
-    prefix = "License :: "
     classified = [
         line.split(" :: ")[-1]
         for line in of.metadata.get_all("Classifier") or ()
-        if line.startswith(prefix) and not line.endswith("OSI Approved")
+        if line.startswith("License :: ") and not line.endswith("OSI Approved")
     ]
-    short = (of.metadata.get("License") or "unknown").strip().splitlines()[0]
-    return ", ".join(classified) or short
+    words = (of.metadata.get("License") or "unknown").strip().splitlines()
+    return ", ".join(classified) or words[0]
 
 
 def is_refused(said: str) -> bool:
-    """Whether every choice that a licence leaves is one to refuse."""
-    return all(
-        REFUSED.search(LESSER.sub("", choice)) or choice == "unknown"
-        for choice in re.split(r"\bOR\b", said)
-    )
+    """Whether each licence that there is to choose from is one to refuse."""
+    return all(REFUSED.search(LESSER.sub("", choice)) for choice in re.split(r"\bOR\b", said))
 
 
 def main() -> None:
     """Print the table; exit non-zero with those that are refused."""
-    try:
-        names = sorted(set(needed(PACKAGE, EXTRAS, set())) - {PACKAGE})
-    except PackageNotFoundError as error:
-        sys.exit(f"not installed: {error}")
+    seen: set[tuple[str, str]] = set()
+    names = {name for extra in ("", *EXTRAS) for name in needed(PACKAGE, extra, seen)}
     refused = []
     print("| package | version | licence |\n|---|---|---|")
-    for name in names:
-        of = distribution(name)
+    for of in map(distribution, sorted(names - {PACKAGE})):
         said = licence(of)
         print(f"| {of.metadata['Name']} | {of.version} | {said} |")
         if is_refused(said):
-            refused.append(f"{name}: {said}")
+            refused.append(f"{of.metadata['Name']}: {said}")
     if refused:
         sys.exit("\n".join(refused))
 
