@@ -133,7 +133,7 @@ def tutorial() -> None:
 
     def shoot_page(page: QWidget, name: str) -> None:
         dock.tabs.setCurrentWidget(page)
-        pause(2)  # a spectrum is taken when it is first seen
+        pause(5)  # a spectrum is taken when it is first seen
         docked.grab().save(str(IMAGES / name))
 
     viewer.open_sample(PLUGIN, "cell")
