@@ -11,7 +11,7 @@ import numpy as np
 from napari.layers import Image, Layer
 from napari.utils.transforms import Affine
 
-from napari_periodic_denoise.viewer.lazily import is_in_memory, remember
+from napari_periodic_denoise.viewer.lazily import is_in_memory, is_lazy, remember
 from napari_periodic_denoise.viewer.outcome import Outcome, symmetric_limits
 from napari_periodic_denoise.viewer.plane_choice import Plane
 
@@ -217,7 +217,13 @@ def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
             arguments["data"] = _as_of_stack(arguments["data"], source)
             arguments["multiscale"] = source.multiscale
     results |= gram_arguments(source, outcome.estimate.gram, outcome.plane)
-    found = {"source": source.name, "source_id": str(source.unique_id), **outcome.found}
+    found = {
+        "source": source.name,
+        "source_id": str(source.unique_id),
+        "input": _input(source, outcome),
+        "made_of": outcome.made_of,
+        **outcome.found,
+    }
     return [
         {
             **placement(source),
@@ -232,6 +238,21 @@ def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
         }
         for result, arguments in results.items()
     ]
+
+
+def _input(source: Image, outcome: Outcome) -> dict[str, Any]:
+    """What a run was on, as plain values."""
+    shape = pixels(source).shape
+    return {
+        "path": source.source.path,
+        "shape": list(shape),
+        "plane_axes": list(outcome.plane.axes),
+        "plane": list(outcome.plane.index),
+        "rgb": source.rgb,
+        "alpha": shape[-1] - len(COLOURS) if source.rgb else 0,
+        "multiscale": source.multiscale,
+        "lazy": is_lazy(outcome.cleaned),
+    }
 
 
 def _as_of_stack(data: Any, source: Image) -> Any:  # noqa: ANN401

@@ -40,6 +40,8 @@ class Outcome:
         In one line, for a person.
     computed : mapping
         What of lazy arrays is computed already, for `lazily.remember`.
+    made_of : dict or None
+        What else decides about the result, see `replay.made_of`; None where it is not known.
     """
 
     estimate: NoiseEstimate
@@ -52,9 +54,12 @@ class Outcome:
     found: dict[str, Any]
     summary: str
     computed: Mapping[Any, Any] = field(default_factory=dict)
+    made_of: dict[str, Any] | None = None
 
 
-def outcome_of_plane(estimate: NoiseEstimate, plane: Plane) -> Outcome:
+def outcome_of_plane(
+    estimate: NoiseEstimate, plane: Plane, made_of: dict[str, Any] | None = None
+) -> Outcome:
     """Return what a run on one plane ends with.
 
     Of a stack, the layers have all the source's axes, and are one plane thick: as 2-D layers
@@ -64,6 +69,8 @@ def outcome_of_plane(estimate: NoiseEstimate, plane: Plane) -> Outcome:
     ----------
     estimate : NoiseEstimate
     plane : Plane
+    made_of : dict, optional
+        See `Outcome`.
 
     Returns
     -------
@@ -84,10 +91,13 @@ def outcome_of_plane(estimate: NoiseEstimate, plane: Plane) -> Outcome:
         reach=limits,
         found=found,
         summary=summary,
+        made_of=made_of,
     )
 
 
-def outcome_of_planes(stack: StackEstimate, plane: Plane, model: str) -> Outcome:
+def outcome_of_planes(
+    stack: StackEstimate, plane: Plane, model: str, made_of: dict[str, Any] | None = None
+) -> Outcome:
     """Return what a run on all planes ends with, when all are computed.
 
     Parameters
@@ -97,6 +107,8 @@ def outcome_of_planes(stack: StackEstimate, plane: Plane, model: str) -> Outcome
         The one that was shown.
     model : str
         Of `clean_stack`.
+    made_of : dict, optional
+        See `Outcome`.
 
     Returns
     -------
@@ -116,6 +128,7 @@ def outcome_of_planes(stack: StackEstimate, plane: Plane, model: str) -> Outcome
         reach=limits,
         found={"model": model, "planes": planes},
         summary=f"{_model_in_words(stack)}periodic noise in {noisy} of {len(planes)} planes",
+        made_of=made_of,
     )
 
 
@@ -125,12 +138,13 @@ def outcome_of_lazy_planes(
     model: str,
     estimate: NoiseEstimate,
     computed: Mapping[Any, Any],
+    made_of: dict[str, Any] | None = None,
 ) -> Outcome:
     """Return what a run on all planes ends with, when one is computed.
 
     Parameters
     ----------
-    stack, plane, model
+    stack, plane, model, made_of
         As for `outcome_of_planes`.
     estimate : NoiseEstimate
         Of that plane.
@@ -153,6 +167,7 @@ def outcome_of_lazy_planes(
         reach=(_REACH * low, _REACH * high),
         found={"model": model, "planes": [{"plane": list(plane.index), **record(estimate)}]},
         summary=_model_in_words(stack) + planes,
+        made_of=made_of,
         computed=computed,
     )
 

@@ -21,6 +21,7 @@ from napari.qt.threading import create_worker
 from superqt.utils import GeneratorWorker
 
 from napari_periodic_denoise.channels import leaving_alpha
+from napari_periodic_denoise.replay import made_of
 from napari_periodic_denoise.viewer.layers import COLOURS
 from napari_periodic_denoise.viewer.lazily import by_planes, compute, is_lazy
 from napari_periodic_denoise.viewer.outcome import (
@@ -166,7 +167,8 @@ def denoise(
         image = _read(data, plane)
         run = leaving_alpha(engine, image, **_channels(image, rgb), **options)
         with _a_core_for_the_viewer():
-            return outcome_of_plane((yield from _steps_of(run)), plane)
+            estimate = yield from _steps_of(run)
+            return outcome_of_plane(estimate, plane, made_of(image))
 
 
 def denoise_planes(
@@ -219,12 +221,13 @@ def denoise_planes(
         )
         with _a_core_for_the_viewer():
             stack: StackEstimate = yield from _steps_of(run)
+            origin = made_of(_read(data[0] if is_pyramid else data, plane))
             if is_lazy(stack.estimates):
                 yield Step(f"cleaning {plane}, which is shown")
                 with _weights_explained(), _image_explained():
                     estimate, computed = compute(stack.estimates[plane.index])
-                return outcome_of_lazy_planes(stack, plane, model, estimate, computed)
-        return outcome_of_planes(stack, plane, model)
+                return outcome_of_lazy_planes(stack, plane, model, estimate, computed, origin)
+        return outcome_of_planes(stack, plane, model, origin)
 
 
 def _steps_of(run: Generator[Progress, None, T]) -> Generator[Step, None, T]:
