@@ -82,7 +82,7 @@ def test_a_script_is_short_and_says_what_it_holds_for():
     estimate = estimate_noise(IMAGE, device="cpu")
     np.save("image.npy", IMAGE)
     told = recorded(IMAGE, estimate)
-    script = replay.script(told, replay.from_array(told, "image.npy"))
+    script = replay.script(told, replay.from_array(told, '"image.npy"'))
     assert 'estimate = estimate_noise(image, device="cpu")\n' in script
     for words in ("my cell", torch.__version__, np.__version__, "on cpu", "to the bit"):
         assert words in script.replace("\n# ", " ")
@@ -115,7 +115,7 @@ def test_options_are_replayed(options):
     estimate = estimate_noise(IMAGE, **options)
     np.save("image.npy", IMAGE)
     told = recorded(IMAGE, estimate)
-    script = replay.script(told, replay.from_array(told, "image.npy"))
+    script = replay.script(told, replay.from_array(told, '"image.npy"'))
     for name, value in options.items():
         assert f"{name}=" in script, name
         if isinstance(value, str):
@@ -132,7 +132,7 @@ def test_weights_of_a_file(tmp_path):
     estimate = estimate_noise(IMAGE, weights_path=path, **options)
     np.save("image.npy", IMAGE)
     told = recorded(IMAGE, estimate)
-    script = replay.script(told, replay.from_array(told, "image.npy"))
+    script = replay.script(told, replay.from_array(told, '"image.npy"'))
     same(run(script), estimate.noise, estimate.cleaned)
 
 
@@ -144,7 +144,7 @@ def test_colours(alpha):
     estimate = finish(leaving_alpha(engine.iter_estimate_noise, image, **options))
     np.save("image.npy", image)
     told = recorded(image, estimate, rgb=True, alpha=alpha)
-    script = replay.script(told, replay.from_array(told, "image.npy"))
+    script = replay.script(told, replay.from_array(told, '"image.npy"'))
     same(run(script), estimate.noise, estimate.cleaned)
 
 
@@ -186,7 +186,7 @@ def test_all_planes(model, lazy, tmp_path):
     tifffile.imwrite("movie.tif", STACK, photometric="minisblack")
     assert replay.is_in_file(told)
     np.save("movie.npy", STACK)
-    for load in (replay.from_file(told), replay.from_array(told, "movie.npy")):
+    for load in (replay.from_file(told), replay.from_array(told, '"movie.npy"')):
         script = replay.script(told, load)
         assert "sensitivity=0.01" in script
         assert ("model=" in script) == (model == "shared")
@@ -202,7 +202,7 @@ def test_axes_and_transparency_of_a_stack():
     told = stack_record(stack, result, "per_plane", rgb=True, alpha=1, plane_axes=[0, 2])
     np.save("movie.npy", stack)
     same(
-        run(replay.script(told, replay.from_array(told, "movie.npy"))),
+        run(replay.script(told, replay.from_array(told, '"movie.npy"'))),
         result.noise,
         result.cleaned,
     )
@@ -231,23 +231,26 @@ def test_a_digest_is_of_values_not_of_their_order_in_memory(dtype):
     assert replay.digest(pixels) != replay.digest(pixels.T)
 
 
-def test_what_the_console_is_to_save():
-    shape = (5, 64, 72)
-    of = {"plane": [3], "plane_axes": [1, 2], "multiscale": True}
-    record = {"source": 'a "cell"', "input": told(shape, **of)}
-    expression = replay.in_console(record)
-    assert expression == 'viewer.layers["a \\"cell\\""].data[0][3]'
-    assert f'np.save("cell.npy", {expression})' in replay.from_array(
-        record, "cell.npy", expression
-    )
-    assert replay.in_console(record | {"planes": []}).endswith(".data[0]")
+def test_the_console_is_told_to_save_the_very_plane():
+    stack = da.from_array(STACK)
+    of = {"plane": [2], "plane_axes": [1, 2], "multiscale": True}
+    record = {"source": "my cell, 2", "input": told(stack.shape, **of)}
+    lines = replay.from_array_to_be_saved(record, 'a "cell"')
+    saved = 'np.save("my_cell_2.npy", viewer.layers["a \\"cell\\""].data[0][2])'
+    assert lines.splitlines()[1] == f"# import numpy as np; {saved}"
+    assert lines.splitlines()[2] == 'image = np.load("my_cell_2.npy")'
+    np.testing.assert_array_equal(replay.plane_of(record, stack), STACK[2])
+    of_all = record | {"planes": []}
+    assert ".data[0])" in replay.from_array_to_be_saved(of_all, "cell")
+    assert replay.plane_of(of_all, stack).shape == STACK.shape
+    assert "viewer" not in replay.from_array_to_be_saved(record, None)
 
 
 def test_in_a_process_of_its_own(tmp_path):
     estimate = estimate_noise(IMAGE)
     np.save("image.npy", IMAGE)
     told = recorded(IMAGE, estimate)
-    script = replay.script(told, replay.from_array(told, "image.npy"))
+    script = replay.script(told, replay.from_array(told, '"image.npy"'))
     code = f'{script}\nnp.savez("made.npz", noise=noise, cleaned=cleaned)\n'
     child = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],

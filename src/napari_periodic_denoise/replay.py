@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from pprint import pformat
@@ -82,10 +83,29 @@ def made_of(pixels: Any) -> dict[str, Any]:  # noqa: ANN401 - any array
     }
 
 
-def is_in_file(record: Record) -> bool:
-    """Whether the package reads the pixels that a run was on from the file that they came from.
+def is_made_of(record: Record, pixels: Any) -> bool:  # noqa: ANN401 - any array
+    """Whether these are the pixels that a run was on; of a stack, one plane is looked at.
 
-    Of a stack, one plane is looked at.
+    Parameters
+    ----------
+    record : mapping
+        Of a result layer.
+    pixels : array-like
+        All of the image or stack.
+    """
+    source = record["input"]
+    if list(pixels.shape) != source["shape"]:
+        return False
+    stacked = _stacked(source)
+    where = [slice(None)] * len(pixels.shape)
+    for axis, i in stacked.items():
+        where[axis] = slice(i, i + 1)
+    plane = np.squeeze(np.asarray(pixels[tuple(where)]), tuple(stacked))
+    return bool(digest(plane) == record["made_of"]["pixels"])
+
+
+def is_in_file(record: Record) -> bool:
+    """Whether the package reads the pixels that a run was on from the file they came from.
 
     Parameters
     ----------
@@ -94,75 +114,82 @@ def is_in_file(record: Record) -> bool:
     """
     from napari_periodic_denoise.files import ImageFileError, read_image
 
-    source = record["input"]
-    if source["path"] is None:
-        return False
+    path = record["input"]["path"]
     try:
-        pixels = read_image(Path(source["path"])).pixels
+        return path is not None and is_made_of(record, read_image(Path(path)).pixels)
     except ImageFileError:
         return False
-    if list(pixels.shape) != source["shape"]:
-        return False
-    stacked = _stacked(source)
-    where = [slice(None)] * pixels.ndim
-    for axis, i in stacked.items():
-        where[axis] = slice(i, i + 1)
-    plane = np.squeeze(pixels[tuple(where)], tuple(stacked))
-    return bool(digest(plane) == record["made_of"]["pixels"])
 
 
-def from_file(record: Record) -> str:
-    """Return the lines of a script that read the image from the file it came from.
+def plane_of(record: Record, pixels: Any) -> Any:  # noqa: ANN401 - any array
+    """Return what of an image or stack a run was on: a plane, or all.
 
     Parameters
     ----------
     record : mapping
         Of a result layer.
+    pixels : array-like
+    """
+    stacked = {} if "planes" in record else _stacked(record["input"])
+    return pixels[tuple(stacked.get(axis, slice(None)) for axis in range(len(pixels.shape)))]
+
+
+def from_file(record: Record) -> str:
+    """Return the line of a script that reads the image from the file it came from.
+
+    Parameters
+    ----------
+    record : mapping
+        Of a result layer, see `is_in_file`.
     """
     source = record["input"]
     path = _quoted(str(Path(source["path"]).absolute()))
     pixels = f"read_image(Path({path})).pixels"
     if not source["lazy"] and len(source["shape"]) > 2 + source["rgb"]:
         pixels = f"np.asarray({pixels})"
-    if "planes" not in record:
-        pixels += _index(source)
-    return f"image = {pixels}"
+    return f"image = {pixels}{_index(record)}"
 
 
-def from_array(record: Record, name: str, expression: str = "") -> str:
-    """Return the lines of a script that read the image from a file of numpy's.
+def from_array(record: Record, path: str) -> str:
+    """Return the line of a script that reads the image from a file of numpy's.
 
     Parameters
     ----------
     record : mapping
         Of a result layer.
-    name : str
-        Of the file, to which the pixels that the run was on, and no others, are to be saved.
-    expression : str
-        What they are in napari's console, if they are still there.
+    path : str
+        Of the file with what `plane_of` returns, as Python.
     """
-    lazily = ', mmap_mode="r"' if record["input"]["lazy"] and "planes" in record else ""
-    lines = [f"image = np.load({_quoted(name)}{lazily})"]
-    if expression:
-        lines[:0] = [
-            "# To save the image for this, in napari's console:",
-            f"# import numpy as np; np.save({_quoted(name)}, {expression})",
-        ]
-    return "\n".join(lines)
+    lazily = ', mmap_mode="r"' if record["input"]["lazy"] else ""
+    return f"image = np.load({path}{lazily})"
 
 
-def in_console(record: Record) -> str:
-    """Return what a run was on, as an expression in napari's console.
+def from_array_to_be_saved(record: Record, layer: str | None) -> str:
+    """Return the lines of a script that read the image from a file, and say how it is made.
 
     Parameters
     ----------
     record : mapping
         Of a result layer.
+    layer : str or None
+        Name of the viewer's layer that has the pixels; None if they are gone.
     """
-    source = record["input"]
-    level = "[0]" if source["multiscale"] else ""
-    plane = "" if "planes" in record else _index(source)
-    return f"viewer.layers[{_quoted(record['source'])}].data{level}{plane}"
+    path = _quoted(array_name(record))
+    how = f"# {path} is the image as it was when its noise was found"
+    if layer is not None:
+        level = "[0]" if record["input"]["multiscale"] else ""
+        data = f"viewer.layers[{_quoted(layer)}].data{level}{_index(record)}"
+        how = (
+            "# To save the image for this, in napari's console:\n"
+            f"# import numpy as np; np.save({path}, {data})"
+        )
+    return f"{how}\n{from_array(record, path)}"
+
+
+def array_name(record: Record) -> str:
+    """Return a name for the file of numpy's that the image is in."""
+    name = re.sub(r"[^\w.-]+", "_", record["source"])
+    return f"{name}.npy"
 
 
 def script(record: Record, load: str) -> str:
@@ -173,8 +200,8 @@ def script(record: Record, load: str) -> str:
     record : mapping
         Of a result layer, see `is_replayable`.
     load : str
-        Lines of the script that assign the pixels to ``image``, as `from_file` and `from_array`
-        make them.
+        Lines of the script that assign the pixels to ``image``, as `from_file`, `from_array` and
+        `from_array_to_be_saved` make them.
 
     Returns
     -------
@@ -286,10 +313,10 @@ def _stacked(source: Mapping[str, Any]) -> dict[int, int]:
     return dict(zip(stacked, source["plane"], strict=True))
 
 
-def _index(source: Mapping[str, Any]) -> str:
-    """Return Python for where a plane is in a stack."""
-    stacked = _stacked(source)
-    if not stacked:
+def _index(record: Record) -> str:
+    """Return Python for where in a stack the plane is that a run was on, if it was on one."""
+    stacked = _stacked(record["input"])
+    if not stacked or "planes" in record:
         return ""
     parts = [str(stacked.get(axis, ":")) for axis in range(max(stacked) + 1)]
     return f"[{', '.join(parts)}]"

@@ -30,7 +30,13 @@ _USUAL = 0.95  # of a Gram matrix: elements within its contrast; the diagonal ou
 
 def is_result(layer: Layer) -> bool:
     """Whether a layer was made by this plugin."""
-    return bool(_record(layer))
+    return bool(record_of(layer))
+
+
+def record_of(layer: Layer) -> dict[str, Any]:
+    """Return what a result layer tells of where it comes from; nothing of other layers."""
+    record = layer.metadata.get(METADATA_KEY)
+    return record if isinstance(record, dict) else {}  # else it is somebody else's
 
 
 def pixels(layer: Image) -> Any:  # noqa: ANN401 - whatever array napari was given, maybe lazy
@@ -290,7 +296,7 @@ def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | 
         The first one, should the user have duplicated it.
     """
     for layer in layers:
-        record = _record(layer)
+        record = record_of(layer)
         if (record.get("source_id"), record.get("result")) == (str(source.unique_id), result):
             return layer
     return None
@@ -302,15 +308,10 @@ def _other_grams(layers: Iterable[Layer], source: Image, gram: Iterable[str]) ->
     return [
         layer
         for layer in layers
-        if (record := _record(layer)).get("source_id") == str(source.unique_id)
+        if (record := record_of(layer)).get("source_id") == str(source.unique_id)
         and record["result"].startswith("Gram ")
         and record["result"] not in known
     ]
-
-
-def _record(layer: Layer) -> dict[str, Any]:
-    record = layer.metadata.get(METADATA_KEY)
-    return record if isinstance(record, dict) else {}  # else it is somebody else's
 
 
 def update(layer: Image, arguments: dict[str, Any]) -> None:
