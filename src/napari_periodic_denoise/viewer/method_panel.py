@@ -204,7 +204,7 @@ class MethodPanel(Container[Widget]):
             labels=False,
         )
         self.margins = (0, 0, 0, 0)
-        self._choices = {
+        self._choices: dict[str, ComboBox | SpinBox | CheckBox] = {
             "method": self.method,
             "weights": self.weights,
             "noise_model": self.noise_model,

@@ -30,7 +30,7 @@ def kept_in() -> Path | None:
 
     None where napari keeps no settings.
     """
-    path = get_plugin_settings(PLUGIN).config_path
+    path: Path | None = get_plugin_settings(PLUGIN).config_path
     return path and path.with_suffix(".json")
 
 

@@ -17,6 +17,8 @@ from napari_periodic_denoise.viewer import layers, plane_choice, worker
 from napari_periodic_denoise.viewer.method_panel import MethodPanel
 from napari_periodic_denoise.viewer.outcome import Outcome
 from napari_periodic_denoise.viewer.parts import page, row, wrapped_label
+from napari_periodic_denoise.viewer.replay_panel import ReplayPanel
+from napari_periodic_denoise.viewer.settings_panel import SettingsPanel
 
 T = TypeVar("T")
 
@@ -69,6 +71,8 @@ class PeriodicNoiseDock(Container[Widget]):
         )
         self._planes_row = row("Planes", self.planes)
         self.method_panel = MethodPanel()
+        self.replay_panel = ReplayPanel(napari_viewer, self.layer)
+        self.settings_panel = SettingsPanel(self.method_panel, self.planes)
         self.run_button = PushButton(
             text="Run",
             tooltip=(
@@ -102,7 +106,9 @@ class PeriodicNoiseDock(Container[Widget]):
         self.margins = (4, 4, 4, 4)
         self.tabs = QTabWidget()  # magicgui has none
         self.tabs.setStyleSheet("QTabWidget::pane { border: 0 }")  # there is no room for a frame
-        self.method_page = page(self.method_panel.native)
+        self.method_page = page(
+            self.method_panel.native, self.replay_panel.native, self.settings_panel.native
+        )
         self.found_page = page(self.found.native)
         for shown, title, tooltip in (
             (self.method_page, "Method", "How the noise is found."),
@@ -336,6 +342,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def _stop_all(self) -> None:
         self.stop()
         self.method_panel.missing.stop_looking()
+        self.settings_panel.keep()
 
     def _show_end(self) -> None:
         self._remove_preview()
@@ -346,7 +353,8 @@ class PeriodicNoiseDock(Container[Widget]):
             self.status.value = self._ending
 
     def _show_running(self, running: bool) -> None:
-        for choices in (self._layer_row, self._planes_row, self.method_panel):
+        chosen = (self._layer_row, self._planes_row, self.method_panel, self.settings_panel)
+        for choices in chosen:
             choices.enabled = not running
         self.run_button.text = "Cancel" if running else "Run"
         self.run_button.enabled = True
