@@ -33,7 +33,7 @@ class SettingsPanel(Container[Widget]):
     def __init__(self, method_panel: MethodPanel, planes: ComboBox) -> None:
         self._method_panel, self._planes = method_panel, planes
         self.button = PushButton(
-            text="Settings ▾",
+            text="Settings",
             tooltip="Save or load what is chosen in this dock, or choose the usual again.",
         )
         super().__init__(widgets=[self.button], labels=False)
