@@ -11,7 +11,7 @@ import pytest
 import tifffile
 import torch
 
-from napari_periodic_denoise import clean_stack, estimate_noise, replay
+from napari_periodic_denoise import clean_stack, estimate_noise, replay, select_waves
 from napari_periodic_denoise.channels import leaving_alpha
 from napari_periodic_denoise.noise import estimate as engine
 from napari_periodic_denoise.noise import gram_aligned, networks, texture
@@ -206,6 +206,38 @@ def test_axes_and_transparency_of_a_stack():
         result.noise,
         result.cleaned,
     )
+
+
+def test_as_many_threads_are_taken_as_there_were(request):
+    request.addfinalizer(lambda: torch.set_num_threads(1))
+    torch.set_num_threads(2)
+    told = recorded(IMAGE, estimate_noise(IMAGE))
+    assert "\ntorch.set_num_threads(2)" in replay.script(told, "")
+
+
+def test_waves_that_are_switched_off_stay_off():
+    colours = np.stack([IMAGE, IMAGE // 2, IMAGE // 3, X.astype(np.uint8)], axis=-1)
+    for image, axis in ((IMAGE, {}), (colours, {"rgb": True, "alpha": 1})):
+        options = {"channel_axis": -1 if axis else None, "alpha": axis.get("alpha", 0)}
+        found = finish(leaving_alpha(engine.iter_estimate_noise, image, **options))
+        estimate = select_waves(image, found, [found.waves[0].frequency])
+        assert 0 < len(estimate.waves) < len(found.waves)
+        np.save("image.npy", image)
+        told = recorded(image, estimate, **axis)
+        script = replay.script(told, replay.from_array(told, '"image.npy"'))
+        same(run(script), estimate.noise, estimate.cleaned)
+
+
+def test_areas_and_proposals_are_replayed():
+    protect = np.hypot(Y - 30, X - 40) < 10
+    options = {"protect": protect, "protect_edge": 4, "proposed": [(0.11, 0.07), (0.3, 0.31)]}
+    estimate = estimate_noise(IMAGE, **options)
+    np.save("image.npy", IMAGE)
+    told = recorded(IMAGE, estimate)
+    script = replay.script(told, replay.from_array(told, '"image.npy"'))
+    assert "proposed=[(0.11, 0.07), (0.3, 0.31)]" in script
+    assert "protect_edge=4" in script
+    same(run(script), estimate.noise, estimate.cleaned)
 
 
 def test_only_the_very_pixels_are_taken_for_the_files(tmp_path):
