@@ -117,7 +117,6 @@ def show_in_napari(results: Sequence[tuple[Sample, NoiseEstimate]]) -> None:
     import napari
     from qtpy.QtWidgets import QApplication
 
-    from napari_periodic_denoise.replay import made_of
     from napari_periodic_denoise.viewer.layers import deliver
     from napari_periodic_denoise.viewer.outcome import outcome_of_plane
     from napari_periodic_denoise.viewer.plane_choice import Plane
@@ -125,8 +124,7 @@ def show_in_napari(results: Sequence[tuple[Sample, NoiseEstimate]]) -> None:
     viewer = napari.Viewer(title="napari-periodic-denoise demo")
     for sample, estimate in results:
         source = viewer.add_image(sample.image, name=sample.name)
-        outcome = outcome_of_plane(estimate, Plane(), made_of(sample.image))
-        for _ in deliver(viewer.layers, source, outcome):
+        for _ in deliver(viewer.layers, source, outcome_of_plane(sample.image, estimate, Plane())):
             pass  # its steps are for a dock that has to stay responsive
     viewer.canvas.grid.shape = (len(results), 3)
     viewer.canvas.grid.stride = 1

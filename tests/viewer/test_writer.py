@@ -11,7 +11,7 @@ from napari.plugins import _initialize_plugins
 
 from napari_periodic_denoise import estimate_noise
 from napari_periodic_denoise.files import read_image
-from napari_periodic_denoise.replay import is_replayable, made_of
+from napari_periodic_denoise.replay import is_replayable
 from napari_periodic_denoise.viewer.layers import deliver
 from napari_periodic_denoise.viewer.outcome import outcome_of_plane
 from napari_periodic_denoise.viewer.plane_choice import Plane
@@ -41,7 +41,7 @@ def test_a_result_is_saved_with_its_record(viewer, tmp_path):
     y, x = np.indices((64, 72))
     image = np.rint(100 + 12 * np.cos(0.6 * y + 0.4 * x)).astype(np.uint8)
     source = viewer.add_image(image, scale=(0.5, 0.25), units="um")
-    outcome = outcome_of_plane(estimate_noise(image), Plane(), made_of(image))
+    outcome = outcome_of_plane(image, estimate_noise(image), Plane())
     for _ in deliver(viewer.layers, source, outcome):
         pass
     _, noise, cleaned = viewer.layers

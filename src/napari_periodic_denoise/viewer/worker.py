@@ -6,7 +6,7 @@ import atexit
 import ctypes
 import gc
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from importlib.util import find_spec
@@ -21,7 +21,6 @@ from napari.qt.threading import create_worker
 from superqt.utils import GeneratorWorker
 
 from napari_periodic_denoise.channels import leaving_alpha
-from napari_periodic_denoise.replay import made_of
 from napari_periodic_denoise.viewer.layers import COLOURS
 from napari_periodic_denoise.viewer.lazily import by_planes, compute, is_lazy
 from napari_periodic_denoise.viewer.outcome import (
@@ -29,6 +28,7 @@ from napari_periodic_denoise.viewer.outcome import (
     outcome_of_lazy_planes,
     outcome_of_plane,
     outcome_of_planes,
+    outcome_of_selection,
 )
 from napari_periodic_denoise.viewer.plane_choice import Plane
 
@@ -167,8 +167,33 @@ def denoise(
         image = _read(data, plane)
         run = leaving_alpha(engine, image, **_channels(image, rgb), **options)
         with _a_core_for_the_viewer():
-            estimate = yield from _steps_of(run)
-            return outcome_of_plane(estimate, plane, made_of(image))
+            return outcome_of_plane(image, (yield from _steps_of(run)), plane)
+
+
+def select(outcome: Outcome, off: Sequence[tuple[float, float]]) -> Generator[Step, None, Outcome]:
+    """Leave waves of a result in the picture.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Of one plane, with all waves.
+    off : sequence of tuple of float
+        Of :func:`napari_periodic_denoise.select_waves`.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    Outcome
+    """
+    yield Step("switching waves")
+    from napari_periodic_denoise import select_waves
+
+    with short_collections(), _a_core_for_the_viewer():
+        estimate = select_waves(outcome.image, outcome.estimate, off)
+        return outcome_of_selection(outcome, estimate)
 
 
 def denoise_planes(
@@ -221,13 +246,13 @@ def denoise_planes(
         )
         with _a_core_for_the_viewer():
             stack: StackEstimate = yield from _steps_of(run)
-            origin = made_of(_read(data[0] if is_pyramid else data, plane))
+            shown = _read(data[0] if is_pyramid else data, plane)
             if is_lazy(stack.estimates):
                 yield Step(f"cleaning {plane}, which is shown")
                 with _weights_explained(), _image_explained():
                     estimate, computed = compute(stack.estimates[plane.index])
-                return outcome_of_lazy_planes(stack, plane, model, estimate, computed, origin)
-        return outcome_of_planes(stack, plane, model, origin)
+                return outcome_of_lazy_planes(shown, stack, plane, model, estimate, computed)
+            return outcome_of_planes(shown, stack, plane, model)
 
 
 def _steps_of(run: Generator[Progress, None, T]) -> Generator[Step, None, T]:
