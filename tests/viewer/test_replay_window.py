@@ -50,7 +50,7 @@ def arrays_of(script, folder):
     return made["noise"], made["cleaned"]
 
 
-@pytest.mark.parametrize("source", ["file", "array"])
+@pytest.mark.parametrize("source", ["file", "array", "array, and a wave is switched off"])
 def test_a_copied_script_gives_identical_arrays(viewer, qtbot, tmp_path, source):
     viewer.open_sample(PLUGIN, "cell")
     pixels = viewer.layers[0].data
@@ -63,7 +63,13 @@ def test_a_copied_script_gives_identical_arrays(viewer, qtbot, tmp_path, source)
     dock = open_dock(viewer)
     click(dock)
     qtbot.waitUntil(lambda: len(viewer.layers) == 3 and not dock.running, timeout=60_000)
+    if "switched off" in source:
+        before, wave = viewer.layers[1].data, dock._switching.outcome.estimate.waves[0]
+        dock.found.table.switch(wave.frequency, on=False)
+        qtbot.waitUntil(lambda: viewer.layers[1].data is not before)
+        qtbot.waitUntil(lambda: not dock._switching.is_busy)
     script = copy(dock, qtbot)
+    assert ("select_waves(" in script) == ("switched off" in source)
     assert ("read_image(" in script) == (source == "file")
     noise, cleaned = arrays_of(f"import numpy as np\n{script}", tmp_path)
     for made, layer in ((noise, viewer.layers[1]), (cleaned, viewer.layers[2])):
