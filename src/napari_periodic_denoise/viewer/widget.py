@@ -171,7 +171,7 @@ class PeriodicNoiseDock(Container[Widget]):
         if not self.running and isinstance(active, Image) and not layers.is_result(active):
             self.reset_choices()
             self.layer.value = active
-        if not self.running:
+        if not self.running and not self._destroyed:
             self._tell_found()
 
     def _on_layer(self) -> None:
