@@ -130,16 +130,16 @@ def test_shapes_of_a_stack_are_of_their_plane(viewer):
     found = mask_of(layer, source, shown(source, viewer.dims), viewer.dims)()
     np.testing.assert_array_equal(found, polygon2mask((30, 40), RECTANGLE))
     viewer.dims.set_point(0, 4)
-    with pytest.raises(NothingMarkedError, match="Nothing is marked by “Shapes”"):
+    with pytest.raises(NothingMarkedError, match="“Shapes” marks nothing"):
         mask_of(layer, source, shown(source, viewer.dims), viewer.dims)()
 
 
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (Labels(np.zeros((30, 40), np.uint8), name="painted"), "Nothing is marked by “painted”"),
+        (Labels(np.zeros((30, 40), np.uint8), name="painted"), "“painted” marks nothing"),
         (Labels(np.ones((30, 40), np.uint8), translate=(90, 0)), "outside of the image"),
-        (Shapes(name="drawn"), "Nothing is marked by “drawn”"),
+        (Shapes(name="drawn"), "“drawn” marks nothing"),
         (Shapes([np.add(RECTANGLE, 100)]), "outside of the image"),
     ],
 )

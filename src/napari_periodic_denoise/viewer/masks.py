@@ -41,8 +41,8 @@ def mask_of(layer: Layer, source: Image, plane: Plane, dims: Dims) -> Callable[[
     Returns
     -------
     callable
-        To be called in a worker, since it takes its time. Raises an NothingMarkedError if nothing is
-        marked there.
+        To be called in a worker, since it takes its time. Raises a NothingMarkedError if
+        nothing is marked there.
     """
     shape = _plane_shape(source, plane)
     matrix, offset = _to_area(layer, source, plane, dims)
@@ -104,7 +104,9 @@ def _sampled(
     where = np.rint(offset[~across]).astype(int)
     lengths = np.array(data.shape)
     if (where < 0).any() or (where >= lengths[~across]).any():
-        raise NothingMarkedError(f"“{name}” does not reach the plane that is shown: move the sliders.")
+        raise NothingMarkedError(
+            f"“{name}” does not reach the plane that is shown: move the sliders."
+        )
     index = iter(where.tolist())
     labels = np.asarray(data[tuple(slice(None) if a else next(index) for a in across)])
     if not labels.any():
@@ -159,7 +161,9 @@ def _drawn(
 
 
 def _nothing_marked(name: str) -> NothingMarkedError:
-    return NothingMarkedError(f"Nothing is marked by “{name}” in the plane that is shown: draw there.")
+    return NothingMarkedError(
+        f"Nothing is marked by “{name}” in the plane that is shown: draw there."
+    )
 
 
 def _not_outside(name: str, mask: Mask) -> Mask:

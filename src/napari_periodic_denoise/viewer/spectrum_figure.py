@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,17 +25,10 @@ _CONTRAST = (0.0, 2.0)  # log10 of the power: from the background's to a hundred
 _MOST = 512  # pixels of the image a side
 _BARE, _LABELLED = 0.12, 0.48  # inches beside the image
 _TICKS = (-0.4, -0.2, 0, 0.2, 0.4)
+_NAME: dict[str, Any] = {"fontsize": "small", "labelpad": 2}
 _MANY = 40  # marks, from which on they are drawn smaller
 _FEW_SIZE, _MANY_SIZE = 60.0, 20.0  # square points
 _ON, _OFF = "#ff7f0e", "#1e90ff"  # seen on black and on white
-
-
-class Colours(NamedTuple):
-    """What a figure is drawn in."""
-
-    background: str
-    text: str
-    dark: bool
 
 
 class SpectrumFigure:
@@ -60,11 +53,14 @@ class SpectrumFigure:
         self._on = self._axes.scatter([], [], marker="o", facecolors="none", edgecolors=_ON)
         self._off = self._axes.scatter([], [], marker="x", color=_OFF)
         self._current = self._axes.scatter([], [], marker="s", s=130, facecolors="none")
+        self._pixel: PixelSize | None = None
         self._in_units: list[Any] = []  # axes of cycles per unit
-        self._colours = Colours("black", "white", True)
-        _name(self._axes, "cycles/pixel")
+        self._text = "black"
         self._axes.set_xticks(_TICKS)
         self._axes.set_yticks(_TICKS)
+        self._axes.set_xlabel("cycles/pixel", **_NAME)
+        self._axes.set_ylabel("cycles/pixel", **_NAME)
+        self._style_axes()
 
     def show(self, spectrum: WhitenedSpectrum, pixel: PixelSize | None) -> None:
         """Show a spectrum.
@@ -78,18 +74,8 @@ class SpectrumFigure:
         self._excess = np.nan_to_num(spectrum.excess, neginf=_CONTRAST[0])
         (left, right), (top, bottom) = _limits(spectrum.fx), _limits(spectrum.fy)
         self._image.set_extent((left, right, bottom, top))
-        for axis in self._in_units:
-            axis.remove()
-        self._in_units = []
-        if pixel is not None:
-            self._in_units = [
-                self._axes.secondary_xaxis("top", functions=_per(pixel.x)),
-                self._axes.secondary_yaxis("right", functions=_per(pixel.y)),
-            ]
-            for axis in self._in_units:
-                _name(axis, f"cycles/{pixel.unit}")
-                axis.locator_params(nbins=5)
-        self.colour(self._colours)
+        if pixel != self._pixel:
+            self._count_in_units(pixel)
         self.fit()
 
     def fit(self) -> None:
@@ -98,9 +84,7 @@ class SpectrumFigure:
         far = _LABELLED if self._in_units else _BARE
         side = max(min(width, height) - _LABELLED - far, _BARE)
         left = (width - side - _LABELLED - far) / 2 + _LABELLED
-        self._axes.set_position(
-            (left / width, _LABELLED / height, side / width, side / height)
-        )
+        self._axes.set_position((left / width, _LABELLED / height, side / width, side / height))
         pixels = min(int(side * self.figure.dpi), _MOST)
         self._image.set_data(thinned(self._excess, pixels))
 
@@ -125,23 +109,41 @@ class SpectrumFigure:
             marks.set_sizes([size])
         self._current.set_offsets(_places([] if current is None else [current]))
 
-    def colour(self, colours: Colours) -> None:
+    def colour(self, background: str, text: str, *, is_dark: bool) -> None:
         """Draw in the colours of a theme.
 
         Parameters
         ----------
-        colours : Colours
+        background, text : str
+            In hexadecimal digits.
+        is_dark : bool
+            Whether the background is.
         """
-        self._colours = colours
-        self.figure.set_facecolor(colours.background)
-        self._image.set_cmap("gray" if colours.dark else "gray_r")
-        self._current.set_edgecolor(colours.text)
-        self._axes.spines[:].set_color(colours.text)
+        self._text = text
+        self.figure.set_facecolor(background)
+        self._image.set_cmap("gray" if is_dark else "gray_r")
+        self._current.set_edgecolor(text)
+        self._style_axes()
+
+    def _count_in_units(self, pixel: PixelSize | None) -> None:
+        for axes in self._in_units:
+            axes.remove()
+        self._pixel, self._in_units = pixel, []
+        if pixel is not None:
+            above = self._axes.secondary_xaxis("top", functions=_per(pixel.x))
+            above.set_xlabel(f"cycles/{pixel.unit}", **_NAME)
+            beside = self._axes.secondary_yaxis("right", functions=_per(pixel.y))
+            beside.set_ylabel(f"cycles/{pixel.unit}", **_NAME)
+            self._in_units = [above, beside]
+        self._style_axes()
+
+    def _style_axes(self) -> None:
         for axes in (self._axes, *self._in_units):
-            axes.tick_params(colors=colours.text)
-            axes.xaxis.label.set_color(colours.text)
-            axes.yaxis.label.set_color(colours.text)
-            axes.spines[:].set_color(colours.text)
+            axes.tick_params(colors=self._text, labelsize="x-small", pad=2)
+            axes.tick_params("y", labelrotation=90)  # where room is scarce
+            axes.spines[:].set_color(self._text)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.label.set_color(self._text)
 
     def at(self, x: float, y: float) -> Frequency | None:
         """Return the frequency at a place of the figure, None beside the image.
@@ -186,14 +188,6 @@ def warm_up() -> None:
     """Draw a figure that nobody sees: what the first one takes longer for is done then."""
     shown = SpectrumFigure()
     FigureCanvasAgg(shown.figure).draw()
-
-
-def _name(axes: Any, name: str) -> None:  # noqa: ANN401 - the axes' own, or of cycles per unit
-    """Name both axes, and turn the numbers along the vertical one, where room is scarce."""
-    axes.set_xlabel(name, fontsize="small", labelpad=2)
-    axes.set_ylabel(name, fontsize="small", labelpad=2)
-    axes.tick_params(labelsize="x-small", pad=2)
-    axes.tick_params("y", labelrotation=90)
 
 
 def _limits(frequencies: NDArray[np.float64]) -> tuple[float, float]:

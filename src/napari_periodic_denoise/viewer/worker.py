@@ -275,9 +275,7 @@ def look_at_spectrum(
         yield Step("taking the spectrum")
         colours = image[..., : len(COLOURS)] if rgb else image
         with _a_core_for_the_viewer(), _image_explained():
-            return whitened_spectrum(
-                colours, features=features, channel_axis=-1 if rgb else None
-            )
+            return whitened_spectrum(colours, features=features, channel_axis=-1 if rgb else None)
 
 
 def _made(masks: Mapping[str, Callable[[], Mask]]) -> dict[str, Mask]:
