@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from napari_periodic_denoise.noise.gram import hann, spectral_power
+from napari_periodic_denoise.noise.gram import hann, is_fast, spectral_power
 from napari_periodic_denoise.noise.waves import Frequency, phasors
 
 _WINDOW = 1024
@@ -22,6 +22,7 @@ MIN_CYCLES = 1.5
 _CONSENSUS_BLOCKS = 4
 _PRESENT = 0.25
 _MOST = 0.6
+_TOLD = 0.25  # of a part, below which it is not asked
 _AT_ONCE = 40  # frequencies, which bounds the memory
 _BESIDE = 3  # cycles per part, at which two frequencies don't disturb each other
 
@@ -226,13 +227,17 @@ def background(log_power: torch.Tensor) -> torch.Tensor:
     return level.add_(_EULER_GAMMA)
 
 
-def present_in_most(features: torch.Tensor, candidates: list[Candidate]) -> list[Candidate]:
+def present_in_most(
+    features: torch.Tensor, candidates: list[Candidate], untold: torch.Tensor | None = None
+) -> list[Candidate]:
     """Keep the candidates that most parts of the image show.
 
     Parameters
     ----------
     features : Tensor of float32, shape (C, H, W)
     candidates : list of Candidate
+    untold : Tensor of bool, shape at least (H, W), optional
+        Pixels that tell nothing; parts that are mostly of these are not asked.
 
     Returns
     -------
@@ -241,7 +246,11 @@ def present_in_most(features: torch.Tensor, candidates: list[Candidate]) -> list
     if not candidates:
         return []
     energy = _block_energy(features, np.array([c.frequency for c in candidates]))
-    energy = energy[:, energy.any(0)]  # parts that are protected or saturated tell nothing
+    if untold is not None:
+        told = 1 - _share_in_parts(untold, features.shape)
+        energy = (energy / told.square())[:, told > _TOLD]
+    if not energy.shape[1]:
+        return candidates
     share = (energy > _PRESENT * energy.mean(1, keepdim=True)).float().mean(1).cpu()
     return [c for c, s in zip(candidates, share.tolist(), strict=True) if s >= _MOST]
 
@@ -330,6 +339,14 @@ def _block_energy(features: torch.Tensor, frequencies: np.ndarray) -> torch.Tens
     return (real.square() + imag.square()).sum(0).flatten(1)
 
 
+def _share_in_parts(mask: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Share of each of 4×4 parts of an image that a mask covers, shape (16,)."""
+    blocks = _CONSENSUS_BLOCKS
+    h, w = shape[1] // blocks, shape[2] // blocks
+    parts = mask[: blocks * h, : blocks * w].float().reshape(blocks, h, blocks, w)
+    return parts.mean((1, 3)).flatten()
+
+
 def _local_maxima(values: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """Those of the positions, shape (n, 2), where no value within two bins is larger."""
     reach = torch.arange(-2, 3, device=values.device)
@@ -356,16 +373,9 @@ def _local_mean(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-def _fast_length(length: int) -> int:
-    """Return the largest length not above the one given that has no prime factor above 5."""
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length -= 1
+def _fast_length(longest: int) -> int:
+    """Return the largest length not above the one given that is fast to transform."""
+    return next(length for length in range(longest, 0, -1) if is_fast(length))
 
 
 def off_grid(log_power: torch.Tensor, row: int, column: int, size: tuple[int, int]) -> Frequency:
