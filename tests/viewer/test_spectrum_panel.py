@@ -27,6 +27,13 @@ def panel(viewer, qtbot):
     panel.stop()
 
 
+def heard(signal):
+    """What a signal says from now on."""
+    said = []
+    signal.connect(lambda *words: said.append(words))
+    return said
+
+
 @pytest.fixture
 def seen(viewer, panel, pixels, qtbot):
     """The panel, with the spectrum of an image."""
@@ -73,15 +80,22 @@ def test_a_wave_shines_where_its_frequency_is(seen):
     np.testing.assert_allclose(np.sign(fx) * np.array([fy, fx]), FOUND, atol=0.01)
 
 
-def test_a_click_on_a_mark_switches_its_wave(seen, qtbot):
+def test_a_click_on_a_mark_switches_its_wave(seen):
+    said = heard(seen.switched)
     seen.show_waves({FOUND: True, (0.3, 0.3): True})
-    with qtbot.waitSignal(seen.switched) as heard:
-        click(seen, FOUND)
-    assert heard.args == [FOUND, False]
+    click(seen, FOUND)
+    assert said == [(FOUND, False)]
     seen.show_waves({FOUND: False, (0.3, 0.3): True})
-    with qtbot.waitSignal(seen.switched) as heard:
-        click(seen, (-FOUND[0], -FOUND[1]))
-    assert heard.args == [FOUND, True]
+    click(seen, (-FOUND[0], -FOUND[1]))
+    assert said[1:] == [(FOUND, True)]
+
+
+def test_why_waves_can_not_be_switched_is_said(seen):
+    said = heard(seen.switched)
+    seen.show_waves({FOUND: True}, why_fixed="These are of an earlier run.")
+    click(seen, FOUND)
+    assert seen.answer.value == "These are of an earlier run."
+    assert not said
 
 
 def test_marks_tell_what_is_on_and_off(seen):
@@ -94,9 +108,10 @@ def test_marks_tell_what_is_on_and_off(seen):
     assert len(current) == 0
 
 
-def test_a_click_on_a_peak_proposes_it(seen, qtbot):
-    with qtbot.waitSignal(seen.proposed):
-        click(seen, FAINT)
+def test_a_click_on_a_peak_proposes_it(seen):
+    said = heard(seen.proposed)
+    click(seen, FAINT)
+    assert said == [()]
     ((fy, fx),) = seen.engine_options()["proposed"]
     assert min(abs(fy - FAINT[0]), abs(fy + FAINT[0])) < 0.5 / 256
     assert min(abs(fx - FAINT[1]), abs(fx + FAINT[1])) < 0.5 / 256
@@ -116,8 +131,9 @@ def test_what_was_taken_stays_proposed_until_it_is_taken_off(seen, pixels, viewe
     seen.look_at(layer)
     assert len(seen.engine_options()["proposed"]) == 1
     assert seen.take_off.native.isVisible()
-    with qtbot.waitSignal(seen.proposed):
-        QTest.mouseClick(seen.take_off.native, Qt.MouseButton.LeftButton)
+    said = heard(seen.proposed)
+    QTest.mouseClick(seen.take_off.native, Qt.MouseButton.LeftButton)
+    assert said == [()]
     assert seen.engine_options() == {}
     assert not seen.take_off.native.isVisible()
 
@@ -135,11 +151,10 @@ def test_what_is_too_slow_for_a_wave_is_not_asked_for(viewer, panel, pixels, qtb
     panel.look_at(viewer.add_image(pixels[:24, :24]))
     panel.show()
     wait_for_spectrum(panel, qtbot)
-    asked = []
-    panel.proposed.connect(lambda: asked.append(panel.engine_options()))
+    said = heard(panel.proposed)
     click(panel, (0.01, 0.01))
     assert panel.answer.value.startswith("Not taken: ")
-    assert not asked
+    assert not said
 
 
 def test_the_pointer_tells_frequency_period_and_angle(viewer, seen, qtbot):
@@ -157,13 +172,13 @@ def test_the_pointer_tells_frequency_period_and_angle(viewer, seen, qtbot):
     assert "cycles/µm" in labels
 
 
-def test_by_keyboard(seen, qtbot):
+def test_by_keyboard(seen):
+    said = heard(seen.switched)
     seen.show_waves({FOUND: True, (0.3, 0.3): True})
     for key in (Qt.Key.Key_Right, Qt.Key.Key_Right):
         QTest.keyClick(seen._canvas, key)
-    with qtbot.waitSignal(seen.switched) as heard:
-        QTest.keyClick(seen._canvas, Qt.Key.Key_Space)
-    assert heard.args == [(0.3, 0.3), False]
+    QTest.keyClick(seen._canvas, Qt.Key.Key_Space)
+    assert said == [((0.3, 0.3), False)]
 
 
 def test_a_changed_picture_has_another_spectrum(viewer, seen, pixels, qtbot):

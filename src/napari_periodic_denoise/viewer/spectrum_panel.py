@@ -12,7 +12,8 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import notification_manager
 from napari.utils.theme import get_theme
-from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]  # qtpy's own doing
+from psygnal import Signal
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
@@ -58,7 +59,7 @@ class SpectrumPanel(QWidget):
         What is proposed has changed: the plane is to be estimated again.
     """
 
-    switched = Signal(object, bool)
+    switched = Signal(tuple, bool)
     proposed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
@@ -74,10 +75,11 @@ class SpectrumPanel(QWidget):
         self._figure: SpectrumFigure | None = None
         self._canvas: FigureCanvasQTAgg | None = None
         self._waves: dict[Frequency, bool] = {}  # and whether they are on
+        self._why_fixed = ""
         self._current: int | None = None  # the wave where the keyboard is
         self._proposed: WeakKeyDictionary[Image, list[Frequency]] = WeakKeyDictionary()
         self._asked: Frequency | None = None  # proposed, and not answered yet
-        self._pause = QTimer(self)
+        self._pause = QTimer()  # no child, which would go before this is told to stop
         self._pause.setSingleShot(True)
         self._pause.setInterval(_SETTLE)
         self._pause.timeout.connect(self._take)
@@ -124,7 +126,6 @@ class SpectrumPanel(QWidget):
                 event.connect(self._outdate)
         self.withdraw()
         self.answer.value = ""
-        self.show_waves({})
         self._offer_proposals()
         self._outdate()
 
@@ -139,17 +140,19 @@ class SpectrumPanel(QWidget):
         self._features = features if features == "cosines" else "edges"
         self._outdate()
 
-    def show_waves(self, waves: Mapping[Frequency, bool]) -> None:
+    def show_waves(self, waves: Mapping[Frequency, bool], *, why_fixed: str = "") -> None:
         """Mark waves.
 
         Parameters
         ----------
         waves : mapping of tuple of float to bool
             Their frequencies, and whether they are on.
+        why_fixed : str
+            Why they can't be switched, where they can't.
         """
         if waves.keys() != self._waves.keys():
             self._current = None
-        self._waves = dict(waves)
+        self._waves, self._why_fixed = dict(waves), why_fixed
         self._draw_marks()
 
     def engine_options(self) -> dict[str, Any]:
@@ -366,7 +369,10 @@ class SpectrumPanel(QWidget):
             self._switch(list(self._waves)[self._current])
 
     def _switch(self, wave: Frequency) -> None:
-        self.switched.emit(wave, not self._waves[wave])
+        if self._why_fixed:
+            self.answer.value = self._why_fixed
+        else:
+            self.switched.emit(wave, not self._waves[wave])
 
     def _pointed_at(self, event: MouseEvent) -> Frequency | None:
         """Frequency under the pointer; none beside the image, and in its very middle."""

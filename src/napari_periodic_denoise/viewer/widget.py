@@ -10,13 +10,16 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QComboBox, QTabWidget
+from qtpy.QtWidgets import QTabWidget
 
 from napari_periodic_denoise.report import in_words
 from napari_periodic_denoise.viewer import layers, plane_choice, worker
+from napari_periodic_denoise.viewer.areas_panel import AreasPanel
+from napari_periodic_denoise.viewer.layer_choice import LayerChoice
 from napari_periodic_denoise.viewer.method_panel import MethodPanel
 from napari_periodic_denoise.viewer.outcome import Outcome
 from napari_periodic_denoise.viewer.parts import page, row, wrapped_label
+from napari_periodic_denoise.viewer.spectrum_panel import SpectrumPanel
 
 T = TypeVar("T")
 
@@ -42,17 +45,14 @@ class PeriodicNoiseDock(Container[Widget]):
         self._ending = ""  # what to say about a run that was stopped
         self._docked = False
         self._destroyed = False
-        self.layer = ComboBox(
-            choices=self._image_layers,
+        self.layer = LayerChoice(
+            napari_viewer.layers,
+            (Image,),
             tooltip=(
                 "The layer to look for periodic noise in. It stays as it is: the noise and the\n"
                 "cleaned image arrive as new layers. It follows the layer list's selection,\n"
                 "except onto these results: choose one here to clean it once more."
             ),
-        )
-        # however long a layer's name is
-        self.layer.native.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self._layer_row = row("Image", self.layer)
         self.planes = ComboBox(
@@ -69,6 +69,8 @@ class PeriodicNoiseDock(Container[Widget]):
         )
         self._planes_row = row("Planes", self.planes)
         self.method_panel = MethodPanel()
+        self.areas = AreasPanel(napari_viewer)
+        self.spectrum = SpectrumPanel(napari_viewer)
         self.run_button = PushButton(
             text="Run",
             tooltip=(
@@ -102,11 +104,12 @@ class PeriodicNoiseDock(Container[Widget]):
         self.margins = (4, 4, 4, 4)
         self.tabs = QTabWidget()  # magicgui has none
         self.tabs.setStyleSheet("QTabWidget::pane { border: 0 }")  # there is no room for a frame
-        self.method_page = page(self.method_panel.native)
+        self.method_page = page(self.method_panel.native, self.areas.native)
         self.found_page = page(self.found.native)
         for shown, title, tooltip in (
             (self.method_page, "Method", "How the noise is found."),
             (self.found_page, "Found", "What the last run has found."),
+            (page(self.spectrum), "Spectrum", "What repeats in the plane that is shown."),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(shown, title), tooltip)
         self.native.layout().addWidget(self.tabs)
@@ -116,8 +119,18 @@ class PeriodicNoiseDock(Container[Widget]):
         self.run_button.changed.connect(self._run_or_cancel)
         self.layer.changed.connect(self._on_layer)
         panel = self.method_panel
-        for choice in (self.planes, panel.method, panel.features, panel.remainder, panel.gram):
+        for choice in (
+            self.planes,
+            panel.method,
+            panel.features,
+            panel.remainder,
+            panel.gram,
+            self.areas,
+        ):
             choice.changed.connect(self._show_whether_taken)
+        self.layer.changed.connect(self.spectrum.look_at)
+        panel.features.changed.connect(self.spectrum.take_features)
+        self.spectrum.proposed.connect(self._look_at_proposed)
         napari_viewer.dims.events.ndisplay.connect(self._show_whether_taken)
         self.native_parent_changed.connect(self._on_docked_or_closed)
         self.native.destroyed.connect(self._on_destroyed)
@@ -148,17 +161,8 @@ class PeriodicNoiseDock(Container[Widget]):
 
     def reset_choices(self, *_: Any) -> None:  # noqa: ANN401 - an event, of no interest
         """Offer the layers that the viewer has now; napari calls this when they change."""
-        chosen = self.layer.value
-        with self.layer.changed.blocked():
-            self.layer.reset_choices()
-            # magicgui goes by the name, but a renamed layer is still the same layer
-            if chosen in self.layer.choices:
-                self.layer.value = chosen
-        if self.layer.value is not chosen:
-            self._on_layer()
-
-    def _image_layers(self, _: Widget) -> list[tuple[str, Image]]:
-        return [(layer.name, layer) for layer in self._viewer.layers if isinstance(layer, Image)]
+        self.layer.reset_choices()
+        self.areas.reset_choices()
 
     def _follow_selection(self) -> None:
         active = self._viewer.layers.selection.active
@@ -182,7 +186,7 @@ class PeriodicNoiseDock(Container[Widget]):
             chosen = self.planes.value
             reason = plane_choice.why_not_taken(
                 self.layer.value, self._viewer.dims, chosen, options
-            )
+            ) or self.areas.why_not_taken(chosen)
         if reason or not self.run_button.enabled:
             self.status.value = reason
         self.run_button.enabled = not reason
@@ -195,6 +199,11 @@ class PeriodicNoiseDock(Container[Widget]):
         else:
             self._start()
 
+    def _look_at_proposed(self) -> None:
+        self.planes.value = plane_choice.THIS
+        if self.run_button.enabled:
+            self._start()
+
     def _start(self) -> None:
         source, chosen = self.layer.value, self.planes.value
         plane = plane_choice.shown(source, self._viewer.dims)
@@ -204,12 +213,20 @@ class PeriodicNoiseDock(Container[Widget]):
             return
         self._source, self._plane = source, plane_choice.nearest(plane, source)
         self.method_panel.missing.look_for(None)  # the run itself will tell
-        arguments = {"rgb": source.rgb, "options": self.method_panel.engine_options()}
+        options = self.method_panel.engine_options()
         if of_stack:
             data = list(source.data) if source.multiscale else source.data
-            run = worker.denoise_planes(data, self._plane, model=chosen, **arguments)
+            run = worker.denoise_planes(
+                data, self._plane, rgb=source.rgb, model=chosen, options=options
+            )
         else:
-            run = worker.denoise(layers.pixels(source), self._plane, **arguments)
+            run = worker.denoise(
+                layers.pixels(source),
+                self._plane,
+                rgb=source.rgb,
+                options=options | self.areas.engine_options() | self.spectrum.engine_options(),
+                masks=self.areas.masks(source, self._plane),
+            )
         self._begin(run, self._on_result)
 
     def _download_weights(self) -> None:
@@ -311,6 +328,7 @@ class PeriodicNoiseDock(Container[Widget]):
                 return
         except StopIteration:
             self._ending = outcome.summary
+            self.spectrum.tell(outcome.estimate)
             self.found.value = _in_words(outcome)
             # who looks at something else than the choices for the run goes on looking at it
             if self.tabs.currentWidget() is self.method_page:
@@ -336,18 +354,21 @@ class PeriodicNoiseDock(Container[Widget]):
     def _stop_all(self) -> None:
         self.stop()
         self.method_panel.missing.stop_looking()
+        self.spectrum.stop()
 
     def _show_end(self) -> None:
         self._remove_preview()
         self._run = self._source = None
         if not self._destroyed:
             self._show_running(False)
+            self.spectrum.withdraw()  # what the run, stopped, has not answered
             self._show_whether_taken()
             self.status.value = self._ending
 
     def _show_running(self, running: bool) -> None:
-        for choices in (self._layer_row, self._planes_row, self.method_panel):
+        for choices in (self._layer_row, self._planes_row, self.method_panel, self.areas):
             choices.enabled = not running
+        self.spectrum.setEnabled(not running)
         self.run_button.text = "Cancel" if running else "Run"
         self.run_button.enabled = True
         self.progress.visible = running
