@@ -106,10 +106,11 @@ class PeriodicNoiseDock(Container[Widget]):
         self.tabs.setStyleSheet("QTabWidget::pane { border: 0 }")  # there is no room for a frame
         self.method_page = page(self.method_panel.native, self.areas.native)
         self.found_page = page(self.found.native)
+        self.spectrum_page = page(self.spectrum)
         for shown, title, tooltip in (
             (self.method_page, "Method", "How the noise is found."),
             (self.found_page, "Found", "What the last run has found."),
-            (page(self.spectrum), "Spectrum", "What repeats in the plane that is shown."),
+            (self.spectrum_page, "Spectrum", "What repeats in the plane that is shown."),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(shown, title), tooltip)
         self.native.layout().addWidget(self.tabs)
@@ -128,7 +129,6 @@ class PeriodicNoiseDock(Container[Widget]):
             self.areas,
         ):
             choice.changed.connect(self._show_whether_taken)
-        self.layer.changed.connect(self.spectrum.look_at)
         panel.features.changed.connect(self.spectrum.take_features)
         self.spectrum.proposed.connect(self._look_at_proposed)
         napari_viewer.dims.events.ndisplay.connect(self._show_whether_taken)
@@ -173,6 +173,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def _on_layer(self) -> None:
         layer = self.layer.value
         self._planes_row.visible = layer is not None and layer.ndim > 2
+        self.spectrum.look_at(layer)
         if not self.running:
             self.status.value = ""
         self._show_whether_taken()
