@@ -32,7 +32,9 @@ def main(size):
         return stopwatch.lap()
 
     measured["first"] = looked(lambda: dock.tabs.setCurrentWidget(dock.spectrum_page))
-    measured["marks"] = looked(lambda: panel.show_waves({(0.02 * i, 0.1): True for i in range(20)}))
+    measured["marks"] = looked(
+        lambda: panel.show_waves({(0.02 * i, 0.1): True for i in range(20)})
+    )
     measured["another"] = looked(lambda: panel.take_features("cosines"))
     measured["theme"] = looked(lambda: panel._colour())
     print(json.dumps(measured))

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QPushButt
 from napari_periodic_denoise import lazy
 from napari_periodic_denoise.noise.texture import synthesize_texture
 from napari_periodic_denoise.samples import CELL_INTERFERENCE
+from napari_periodic_denoise.viewer.layers import COLOURS
 
 SYNTHESIS = synthesize_texture.__kwdefaults__
 PLUGIN, DOCK = "napari-periodic-denoise", "Periodic noise"
@@ -111,9 +112,11 @@ def test_colours(viewer, qtbot):
     assert not blue.data.any()
     assert cleaned.rgb
     np.testing.assert_array_equal(cleaned.data[..., 2:], pixels[..., 2:])
-    assert "(red)" in dock.found.value
-    assert "(green)" in dock.found.value
-    assert "(blue)" not in dock.found.value
+    for row in dock.found.table.model.rows:
+        heights = row.amplitude(COLOURS)
+        assert "(red)" in heights
+        assert "(green)" in heights
+        assert "(blue)" not in heights
     # as with a grey layer, what the canvas shows has lost its stripes in red and green alone
     shown = viewer.screenshot(flash=False)[..., :3].astype(float)
     for layer in (red, green, blue, cleaned):
@@ -133,7 +136,8 @@ def test_what_is_no_wave_is_removed_where_asked_for(viewer, qtbot, weave):
     qtbot.waitUntil(lambda: len(viewer.layers) == 3 and not dock.running, timeout=60_000)
     _, noise, cleaned = viewer.layers
     assert dock.status.value == "no periodic noise found"
-    assert dock.found.native.isHidden()
+    assert "No periodic noise was found" in dock.found.words.value
+    assert dock.found.table.isHidden()
     assert not noise.data.any()
     np.testing.assert_array_equal(cleaned.data, pixels)
 
@@ -150,8 +154,8 @@ def test_what_is_no_wave_is_removed_where_asked_for(viewer, qtbot, weave):
     assert len(viewer.layers) == 3
     assert 10 * np.log10(truth.var() / (noise.data - truth).var()) > 20
     assert dock.status.value.startswith("no waves, but quasi-periodic noise")
-    assert dock.found.value.startswith("quasi-periodic noise: ")
-    assert dock.found.native.isVisible()
+    assert dock.found.words.value.startswith("Quasi-periodic noise was taken away: ")
+    assert dock.found.table.isHidden()
     # the cleaned image, on top, is what the canvas shows
     shown = viewer.screenshot(flash=False)[..., 0].astype(float)
     cleaned.visible = noise.visible = False
@@ -210,7 +214,7 @@ def test_texture_with_preview_cancelled_and_run_again(viewer, qtbot, monkeypatch
     sizes = {"conv1_1": 64, "conv2_1": 128, "conv3_1": 256, "conv4_1": 512, "conv5_1": 512}
     assert [layer.name for layer in grams] == [f"{source.name} Gram {name}" for name in sizes]
     assert [layer.data.shape for layer in grams] == [(size, size) for size in sizes.values()]
-    assert "for comparison only" in dock.found.value
+    assert "for comparison only" in dock.found.words.value
 
 
 def test_the_window_stays_alive_while_a_texture_is_made(viewer, qtbot):
@@ -320,8 +324,8 @@ def test_nothing_is_cut_off_in_a_narrow_dock(viewer, qtbot, method, theme, heigh
     if method != "aligned":
         qtbot.waitUntil(panel.missing.native.isVisible, timeout=20_000)
     check(panel.unfold)
-    dock.status.value = dock.found.value = "Words of several lines, as a run ends with. " * 4
-    dock.found.visible = True
+    dock.status.value = "Words of several lines, as a run ends with. " * 4
+    dock.found.words.value = dock.status.value * 2
     docked = dock.native.parent()
     viewer.window._qt_window.resizeDocks([docked], [300], Qt.Orientation.Horizontal)
     qtbot.waitUntil(lambda: docked.width() <= 300)

@@ -6,7 +6,7 @@ import atexit
 import ctypes
 import gc
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from importlib.util import find_spec
@@ -29,6 +29,7 @@ from napari_periodic_denoise.viewer.outcome import (
     outcome_of_lazy_planes,
     outcome_of_plane,
     outcome_of_planes,
+    outcome_of_selection,
 )
 from napari_periodic_denoise.viewer.plane_choice import Plane
 
@@ -172,7 +173,33 @@ def denoise(
         options = {**options, **_made(masks or {})}
         run = leaving_alpha(engine, image, **_channels(image, rgb), **options)
         with _a_core_for_the_viewer():
-            return outcome_of_plane((yield from _steps_of(run)), plane)
+            return outcome_of_plane(image, (yield from _steps_of(run)), plane)
+
+
+def select(outcome: Outcome, off: Sequence[tuple[float, float]]) -> Generator[Step, None, Outcome]:
+    """Leave waves of a result in the picture.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Of one plane, with all waves.
+    off : sequence of tuple of float
+        Of :func:`napari_periodic_denoise.select_waves`.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    Outcome
+    """
+    yield Step("switching waves")
+    from napari_periodic_denoise import select_waves
+
+    with short_collections(), _a_core_for_the_viewer():
+        estimate = select_waves(outcome.image, outcome.estimate, off)
+        return outcome_of_selection(outcome, estimate)
 
 
 def denoise_planes(
