@@ -17,7 +17,7 @@ def main(size):
     y, x = np.indices((size, size), dtype=np.float32)
     grain = np.random.default_rng(0).normal(size=y.shape)
     pixels = (100 + 5 * grain + 20 * np.cos(0.31 * x + 0.12 * y)).astype(np.float32)
-    source = viewer.add_image(pixels, scale=(0.1, 0.1), units=("um", "um"))
+    viewer.add_image(pixels, scale=(0.1, 0.1), units=("um", "um"))
     _, dock = viewer.window.add_plugin_dock_widget("napari-periodic-denoise", "Periodic noise")
     panel = dock.spectrum
     wait(lambda: False, 1)

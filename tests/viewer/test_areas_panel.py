@@ -63,3 +63,25 @@ def test_only_what_applies_is_shown(viewer, panel):
     panel.protect.value = None
     assert not panel.keep.native.isVisible()
     assert not panel.edge.native.isVisible()
+
+
+@pytest.mark.parametrize(
+    ("corners", "words"),
+    [
+        (None, "“drawn” marks nothing in the plane that is shown"),
+        ([[[90, 90], [90, 99], [99, 99], [99, 90]]], "lies outside of the image"),
+        ([[[2, 2], [2, 9], [9, 9], [9, 2]]], "too small"),
+    ],
+)
+def test_what_can_not_serve_as_an_area_is_said(viewer, dock, wait, image, corners, words):
+    # by the real engine
+    viewer.add_image(image)
+    area = viewer.add_shapes(corners, name="drawn", ndim=2)
+    dock.areas.exemplar.value = area
+    dock.run_button.native.click()
+    wait()
+    assert words in dock.status.value
+    assert len(viewer.layers) == 2
+    viewer.layers.remove(area)
+    assert dock.areas.exemplar.value is None
+    assert dock.run_button.enabled

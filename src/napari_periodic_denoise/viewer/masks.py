@@ -161,9 +161,7 @@ def _drawn(
 
 
 def _nothing_marked(name: str) -> NothingMarkedError:
-    return NothingMarkedError(
-        f"Nothing is marked by “{name}” in the plane that is shown: draw there."
-    )
+    return NothingMarkedError(f"“{name}” marks nothing in the plane that is shown: draw there.")
 
 
 def _not_outside(name: str, mask: Mask) -> Mask:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -62,6 +63,12 @@ class SpectrumFigure:
         self._axes.set_ylabel("cycles/pixel", **_NAME)
         self._style_axes()
 
+    def in_qt(self) -> FigureCanvasQTAgg:
+        """Return a new widget that shows the figure."""
+        canvas = FigureCanvasQTAgg(self.figure)
+        canvas.mpl_connect("resize_event", lambda _: self.fit())
+        return canvas
+
     def show(self, spectrum: WhitenedSpectrum, pixel: PixelSize | None) -> None:
         """Show a spectrum.
 
@@ -71,7 +78,7 @@ class SpectrumFigure:
         pixel : PixelSize or None
             None: the axes count in cycles/pixel alone.
         """
-        self._excess = np.nan_to_num(spectrum.excess, neginf=_CONTRAST[0])
+        self._excess = spectrum.excess
         (left, right), (top, bottom) = _limits(spectrum.fx), _limits(spectrum.fy)
         self._image.set_extent((left, right, bottom, top))
         if pixel != self._pixel:

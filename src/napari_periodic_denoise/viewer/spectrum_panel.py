@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Frequency = tuple[float, float]  # fy, fx in cycles/pixel
 
 _SETTLE = 200  # milliseconds without a change, after which the spectrum is taken
+_TURN = 20  # milliseconds in which Qt draws and serves others, between two slow steps
 _HIGHEST = 600  # pixels of the figure
 _NEAR = 6.0  # points, within which a click means a mark or a peak
 _CYCLES = 3.0  # in a window, within which a wave is the one that was proposed
@@ -196,6 +197,7 @@ class SpectrumPanel(QWidget):
         for event in self._of_viewer():
             event.disconnect(self._on_dims)
         self._viewer.events.theme.disconnect(self._colour)
+        self._is_fresh = False
         self._pause.stop()
         self._stop_run()
 
@@ -263,10 +265,11 @@ class SpectrumPanel(QWidget):
     def _show(self, spectrum: WhitenedSpectrum) -> None:
         if not self._is_fresh:
             return
-        self._spectrum = spectrum
         if self._figure is None:
-            self._make_canvas()
-        assert self._figure is not None
+            self._make_canvas()  # and let Qt draw it, before there is more to draw
+            QTimer.singleShot(_TURN, lambda: self._show(spectrum))
+            return
+        self._spectrum = spectrum
         self._figure.show(spectrum, self._pixel)
         self._draw_marks()
         self.place.value = _HINT
@@ -280,12 +283,10 @@ class SpectrumPanel(QWidget):
             notification_manager.receive_error(type(error), error, error.__traceback__)
 
     def _make_canvas(self) -> None:
-        from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
-
         from napari_periodic_denoise.viewer.spectrum_figure import SpectrumFigure
 
-        figure = self._figure = SpectrumFigure()
-        canvas = self._canvas = FigureCanvasQTAgg(figure.figure)
+        self._figure = SpectrumFigure()
+        canvas = self._canvas = self._figure.in_qt()
         canvas.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         canvas.setToolTip(
             "What repeats in this plane, by frequency: the brighter (in a light theme the\n"
@@ -297,7 +298,6 @@ class SpectrumPanel(QWidget):
             "Click a peak without a mark to propose it: it is examined like any other, and you\n"
             "are told whether it is a wave."
         )
-        canvas.mpl_connect("resize_event", lambda _: figure.fit())
         canvas.mpl_connect("motion_notify_event", self._on_move)
         canvas.mpl_connect("figure_leave_event", self._on_leave)
         canvas.mpl_connect("button_press_event", self._on_click)
