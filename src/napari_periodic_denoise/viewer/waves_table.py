@@ -166,6 +166,8 @@ class WavesTable(QWidget):
         self._sorted.setSourceModel(self.model)
         self._sorted.setSortRole(Qt.ItemDataRole.UserRole)
         self.view = _View()
+        # a box without its tick is all but invisible in napari's dark theme
+        self.view.setStyleSheet("QTableView::indicator:unchecked { border: 1px solid gray }")
         self.view.setModel(self._sorted)
         self.view.setSortingEnabled(True)
         self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
