@@ -130,6 +130,35 @@ def test_a_proposal_that_is_cancelled_is_forgotten(viewer, qtbot, pixels):
     assert panel.engine_options() == {}
 
 
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_nothing_is_cut_off_in_a_narrow_dock(viewer, qtbot, pixels, theme):
+    viewer.window.resize(1100, 800)
+    viewer.theme = theme
+    source = viewer.add_image(pixels, scale=(0.1, 0.1), units=("um", "um"))
+    dock = open_dock(viewer)
+    docked = dock.native.parent()
+    viewer.window._qt_window.resizeDocks([docked], [300], Qt.Orientation.Horizontal)
+    panel = seen(dock, qtbot)
+    panel._proposed[source] = [FOUND, FAINT]  # as if they had been proposed
+    panel._offer_proposals()
+    panel.answer.value = "Not taken: parts of the image disagree: t = 5.8, not above 6.0."
+    QTest.mouseMove(panel._canvas, QPoint(100, 100))
+    qtbot.waitUntil(panel.take_off.native.isVisible)
+    qtbot.wait(300)
+    assert docked.width() <= 300
+    assert dock.spectrum_page.horizontalScrollBar().maximum() == 0
+    for label in (panel.place.native, panel.answer.native):
+        assert label.height() >= label.heightForWidth(label.width())
+    shown = panel._figure.figure
+    room = shown.get_window_extent()
+    for axes in (shown.axes[0], *shown.axes[0].child_axes):
+        around = axes.get_tightbbox()
+        assert room.x0 <= around.x0
+        assert around.x1 <= room.x1
+        assert room.y0 <= around.y0
+        assert around.y1 <= room.y1
+
+
 def test_closing_everything_while_a_spectrum_is_taken(viewer, qtbot, pixels, notifications):
     viewer.add_image(pixels)
     dock = open_dock(viewer)

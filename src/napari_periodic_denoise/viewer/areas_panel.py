@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from magicgui.widgets import CheckBox, Container, FloatSpinBox, Widget
+from magicgui.widgets import CheckBox, Container, SpinBox, Widget
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Shapes
 
@@ -12,7 +12,7 @@ from napari_periodic_denoise.viewer.masks import Mask, mask_of
 from napari_periodic_denoise.viewer.parts import row
 from napari_periodic_denoise.viewer.plane_choice import THIS, Plane
 
-_EDGE = 8.0  # pixels
+_EDGE = 8  # pixels
 
 
 class AreasPanel(Container[Widget]):
@@ -29,11 +29,12 @@ class AreasPanel(Container[Widget]):
         self.exemplar = LayerChoice(
             viewer.layers,
             (Shapes, Labels),
-            none="The whole picture",
+            none="Not marked",
             tooltip=(
-                "A Shapes or Labels layer that marks where only noise is seen: some periods of\n"
-                "it, and nothing of the specimen. What repeats there too is noise; what repeats\n"
-                "only elsewhere, such as a lattice of atoms, is the specimen's, and stays."
+                "A Shapes or Labels layer that marks where only noise is seen, the exemplar:\n"
+                "some periods of it, and nothing of the specimen. What repeats there too is\n"
+                "noise; what repeats only elsewhere, such as a lattice of atoms, is the\n"
+                "specimen's, and stays."
             ),
         )
         self.protect = LayerChoice(
@@ -50,11 +51,10 @@ class AreasPanel(Container[Widget]):
             text="Keep its pixels as they are",
             tooltip="Take nothing away there: not one pixel of what is left alone changes.",
         )
-        self.edge = FloatSpinBox(
+        self.edge = SpinBox(
             value=_EDGE,
             min=0,
             max=1000,
-            step=1,
             tooltip=(
                 "Pixels outside of what is left alone over which the noise fades in, so that no\n"
                 "border is seen; 0 is a sharp border."
@@ -63,7 +63,7 @@ class AreasPanel(Container[Widget]):
         self._edge_row = row("Edge (px)", self.edge)
         super().__init__(
             widgets=[
-                row("Only noise in", self.exemplar),
+                row("Only noise", self.exemplar),
                 row("Leave alone", self.protect),
                 self.keep,
                 self._edge_row,

@@ -391,7 +391,9 @@ class SpectrumPanel(QWidget):
 
     def _offer_proposals(self) -> None:
         proposed = [] if self._layer is None else self._proposed.get(self._layer, [])
-        self.proposals.choices = [(in_words(peak, None), peak) for peak in proposed]
+        self.proposals.choices = [
+            (in_words(peak, None).splitlines()[0], peak) for peak in proposed
+        ]
         self._proposals_row.visible = bool(proposed)
 
     def _take_off(self) -> None:
