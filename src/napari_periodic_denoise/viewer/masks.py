@@ -56,7 +56,8 @@ def mask_of(layer: Layer, source: Image, plane: Plane, dims: Dims) -> Callable[[
 
 def _plane_shape(source: Image, plane: Plane) -> tuple[int, int]:
     shape = (source.data[0] if source.multiscale else source.data).shape
-    return shape[plane.axes[0]], shape[plane.axes[1]]
+    height, width = plane.of(np.broadcast_to(False, shape)).shape[:2]
+    return height, width
 
 
 def _to_area(

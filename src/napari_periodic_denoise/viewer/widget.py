@@ -251,21 +251,25 @@ class PeriodicNoiseDock(Container[Widget]):
             return
         self._source, self._plane = source, plane_choice.nearest(plane, source)
         self.method_panel.missing.look_for(None)  # the run itself will tell
-        options = self.method_panel.engine_options()
         if of_stack:
             data = list(source.data) if source.multiscale else source.data
+            options = self.method_panel.engine_options()
             run = worker.denoise_planes(
-                data, self._plane, rgb=source.rgb, model=chosen, options=options
+                data, self._plane, model=chosen, rgb=source.rgb, options=options
             )
         else:
-            run = worker.denoise(
-                layers.pixels(source),
-                self._plane,
-                rgb=source.rgb,
-                options=options | self.areas.engine_options() | self.spectrum.engine_options(),
-                masks=self.areas.masks(source, self._plane),
-            )
+            arguments = self._arguments(source, self._plane)
+            run = worker.denoise(layers.pixels(source), self._plane, **arguments)
         self._begin(run, self._on_result)
+
+    def _arguments(self, source: Image, plane: plane_choice.Plane) -> dict[str, Any]:
+        """What the worker is to know of a plane, and how it is to be cleaned."""
+        options = self.method_panel.engine_options()
+        return {
+            "rgb": source.rgb,
+            "options": options | self.areas.engine_options() | self.spectrum.engine_options(),
+            "masks": self.areas.masks(source, plane),
+        }
 
     def _download_weights(self) -> None:
         source = self.method_panel.missing.source
