@@ -20,6 +20,8 @@ from napari_periodic_denoise.viewer.method_panel import MethodPanel
 from napari_periodic_denoise.viewer.outcome import Outcome
 from napari_periodic_denoise.viewer.parts import page, row, wrapped_label
 from napari_periodic_denoise.viewer.pixel_size import pixel_size
+from napari_periodic_denoise.viewer.replay_panel import ReplayPanel
+from napari_periodic_denoise.viewer.settings_panel import SettingsPanel
 from napari_periodic_denoise.viewer.spectrum_panel import SpectrumPanel
 from napari_periodic_denoise.viewer.switching import Switching
 
@@ -76,6 +78,8 @@ class PeriodicNoiseDock(Container[Widget]):
         self.method_panel = MethodPanel()
         self.areas = AreasPanel(napari_viewer)
         self.spectrum = SpectrumPanel(napari_viewer)
+        self.replay_panel = ReplayPanel(napari_viewer, self.layer)
+        self.settings_panel = SettingsPanel(self.method_panel, self.planes)
         self.run_button = PushButton(
             text="Run",
             tooltip=(
@@ -103,7 +107,12 @@ class PeriodicNoiseDock(Container[Widget]):
         self.margins = (4, 4, 4, 4)
         self.tabs = QTabWidget()  # magicgui has none
         self.tabs.setStyleSheet("QTabWidget::pane { border: 0 }")  # there is no room for a frame
-        self.method_page = page(self.method_panel.native, self.areas.native)
+        self.method_page = page(
+            self.method_panel.native,
+            self.areas.native,
+            self.replay_panel.native,
+            self.settings_panel.native,
+        )
         self.found_page = page(self.found)
         self.spectrum_page = page(self.spectrum)
         for shown, title, tooltip in (
@@ -173,7 +182,7 @@ class PeriodicNoiseDock(Container[Widget]):
         if not self.running and isinstance(active, Image) and not layers.is_result(active):
             self.reset_choices()
             self.layer.value = active
-        if not self.running:
+        if not self.running and not self._destroyed:
             self._tell_found()
 
     def _on_layer(self) -> None:
@@ -408,6 +417,7 @@ class PeriodicNoiseDock(Container[Widget]):
         self.stop()
         self._switching.forget()
         self.method_panel.missing.stop_looking()
+        self.settings_panel.keep()
         self.spectrum.stop()
 
     def _show_end(self) -> None:
@@ -421,7 +431,14 @@ class PeriodicNoiseDock(Container[Widget]):
             self.status.value = self._ending
 
     def _show_running(self, running: bool) -> None:
-        for choices in (self._layer_row, self._planes_row, self.method_panel, self.areas):
+        chosen = (
+            self._layer_row,
+            self._planes_row,
+            self.method_panel,
+            self.areas,
+            self.settings_panel,
+        )
+        for choices in chosen:
             choices.enabled = not running
         self.spectrum.setEnabled(not running)
         self.run_button.text = "Cancel" if running else "Run"
