@@ -10,16 +10,19 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QComboBox, QTabWidget
+from qtpy.QtWidgets import QTabWidget
 
 from napari_periodic_denoise.viewer import layers, plane_choice, worker
+from napari_periodic_denoise.viewer.areas_panel import AreasPanel
 from napari_periodic_denoise.viewer.found_panel import FoundPanel
+from napari_periodic_denoise.viewer.layer_choice import LayerChoice
 from napari_periodic_denoise.viewer.method_panel import MethodPanel
 from napari_periodic_denoise.viewer.outcome import Outcome
 from napari_periodic_denoise.viewer.parts import page, row, wrapped_label
 from napari_periodic_denoise.viewer.pixel_size import pixel_size
 from napari_periodic_denoise.viewer.replay_panel import ReplayPanel
 from napari_periodic_denoise.viewer.settings_panel import SettingsPanel
+from napari_periodic_denoise.viewer.spectrum_panel import SpectrumPanel
 from napari_periodic_denoise.viewer.switching import Switching
 
 T = TypeVar("T")
@@ -49,17 +52,14 @@ class PeriodicNoiseDock(Container[Widget]):
         self._ending = ""  # what to say about a run that was stopped
         self._docked = False
         self._destroyed = False
-        self.layer = ComboBox(
-            choices=self._image_layers,
+        self.layer = LayerChoice(
+            napari_viewer.layers,
+            (Image,),
             tooltip=(
                 "The layer to look for periodic noise in. It stays as it is: the noise and the\n"
                 "cleaned image arrive as new layers. It follows the layer list's selection,\n"
                 "except onto these results: choose one here to clean it once more."
             ),
-        )
-        # however long a layer's name is
-        self.layer.native.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self._layer_row = row("Image", self.layer)
         self.planes = ComboBox(
@@ -76,6 +76,8 @@ class PeriodicNoiseDock(Container[Widget]):
         )
         self._planes_row = row("Planes", self.planes)
         self.method_panel = MethodPanel()
+        self.areas = AreasPanel(napari_viewer)
+        self.spectrum = SpectrumPanel(napari_viewer)
         self.replay_panel = ReplayPanel(napari_viewer, self.layer)
         self.settings_panel = SettingsPanel(self.method_panel, self.planes)
         self.run_button = PushButton(
@@ -106,12 +108,17 @@ class PeriodicNoiseDock(Container[Widget]):
         self.tabs = QTabWidget()  # magicgui has none
         self.tabs.setStyleSheet("QTabWidget::pane { border: 0 }")  # there is no room for a frame
         self.method_page = page(
-            self.method_panel.native, self.replay_panel.native, self.settings_panel.native
+            self.method_panel.native,
+            self.areas.native,
+            self.replay_panel.native,
+            self.settings_panel.native,
         )
         self.found_page = page(self.found)
+        self.spectrum_page = page(self.spectrum)
         for shown, title, tooltip in (
             (self.method_page, "Method", "How the noise is found."),
             (self.found_page, "Found", "What the last run has found."),
+            (self.spectrum_page, "Spectrum", "What repeats in the plane that is shown."),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(shown, title), tooltip)
         self.native.layout().addWidget(self.tabs)
@@ -122,8 +129,21 @@ class PeriodicNoiseDock(Container[Widget]):
         self.found.table.switched.connect(self._switching.show)
         self.layer.changed.connect(self._on_layer)
         panel = self.method_panel
-        for choice in (self.planes, panel.method, panel.features, panel.remainder, panel.gram):
+        for choice in (
+            self.planes,
+            panel.method,
+            panel.features,
+            panel.remainder,
+            panel.gram,
+            self.areas,
+        ):
             choice.changed.connect(self._show_whether_taken)
+        panel.features.changed.connect(self.spectrum.take_features)
+        self.spectrum.proposed.connect(self._look_at_proposed)
+        waves = self.found.table.model
+        for changed in (waves.modelReset, waves.dataChanged):
+            changed.connect(self._mark_waves)
+        self.spectrum.switched.connect(self.found.table.switch)
         napari_viewer.dims.events.ndisplay.connect(self._show_whether_taken)
         self.native_parent_changed.connect(self._on_docked_or_closed)
         self.native.destroyed.connect(self._on_destroyed)
@@ -154,17 +174,8 @@ class PeriodicNoiseDock(Container[Widget]):
 
     def reset_choices(self, *_: Any) -> None:  # noqa: ANN401 - an event, of no interest
         """Offer the layers that the viewer has now; napari calls this when they change."""
-        chosen = self.layer.value
-        with self.layer.changed.blocked():
-            self.layer.reset_choices()
-            # magicgui goes by the name, but a renamed layer is still the same layer
-            if chosen in self.layer.choices:
-                self.layer.value = chosen
-        if self.layer.value is not chosen:
-            self._on_layer()
-
-    def _image_layers(self, _: Widget) -> list[tuple[str, Image]]:
-        return [(layer.name, layer) for layer in self._viewer.layers if isinstance(layer, Image)]
+        self.layer.reset_choices()
+        self.areas.reset_choices()
 
     def _follow_selection(self) -> None:
         active = self._viewer.layers.selection.active
@@ -177,6 +188,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def _on_layer(self) -> None:
         layer = self.layer.value
         self._planes_row.visible = layer is not None and layer.ndim > 2
+        self.spectrum.look_at(layer)
         if not self.running:
             self.status.value = ""
             self._tell_found()
@@ -204,6 +216,14 @@ class PeriodicNoiseDock(Container[Widget]):
             why_fixed=why_fixed,
         )
 
+    def _mark_waves(self) -> None:
+        """Mark in the spectrum what is in the table."""
+        waves = self.found.table.model
+        frequencies = [row.frequency for row in waves.rows]
+        self.spectrum.show_waves(
+            dict(zip(frequencies, waves.is_on, strict=True)), why_fixed=waves.why_fixed
+        )
+
     def _show_whether_taken(self) -> None:
         if self.running:
             return
@@ -213,7 +233,7 @@ class PeriodicNoiseDock(Container[Widget]):
             chosen = self.planes.value
             reason = plane_choice.why_not_taken(
                 self.layer.value, self._viewer.dims, chosen, options
-            )
+            ) or self.areas.why_not_taken(chosen)
         if reason or not self.run_button.enabled:
             self.status.value = reason
         self.run_button.enabled = not reason
@@ -226,6 +246,11 @@ class PeriodicNoiseDock(Container[Widget]):
         else:
             self._start()
 
+    def _look_at_proposed(self) -> None:
+        self.planes.value = plane_choice.THIS
+        if self.run_button.enabled:
+            self._start()
+
     def _start(self) -> None:
         source, chosen = self.layer.value, self.planes.value
         plane = plane_choice.shown(source, self._viewer.dims)
@@ -235,13 +260,25 @@ class PeriodicNoiseDock(Container[Widget]):
             return
         self._source, self._plane = source, plane_choice.nearest(plane, source)
         self.method_panel.missing.look_for(None)  # the run itself will tell
-        arguments = {"rgb": source.rgb, "options": self.method_panel.engine_options()}
         if of_stack:
             data = list(source.data) if source.multiscale else source.data
-            run = worker.denoise_planes(data, self._plane, model=chosen, **arguments)
+            options = self.method_panel.engine_options()
+            run = worker.denoise_planes(
+                data, self._plane, model=chosen, rgb=source.rgb, options=options
+            )
         else:
+            arguments = self._arguments(source, self._plane)
             run = worker.denoise(layers.pixels(source), self._plane, **arguments)
         self._begin(run, self._on_result)
+
+    def _arguments(self, source: Image, plane: plane_choice.Plane) -> dict[str, Any]:
+        """What the worker is to know of a plane, and how it is to be cleaned."""
+        options = self.method_panel.engine_options()
+        return {
+            "rgb": source.rgb,
+            "options": options | self.areas.engine_options() | self.spectrum.engine_options(),
+            "masks": self.areas.masks(source, plane),
+        }
 
     def _download_weights(self) -> None:
         source = self.method_panel.missing.source
@@ -339,6 +376,7 @@ class PeriodicNoiseDock(Container[Widget]):
                 return
         except StopIteration:
             self._ending = outcome.summary
+            self.spectrum.tell(outcome.estimate)
             assert self._source is not None
             self._switching.take(self._source, outcome)
             # who looks at something else than the choices for the run goes on looking at it
@@ -380,20 +418,29 @@ class PeriodicNoiseDock(Container[Widget]):
         self._switching.forget()
         self.method_panel.missing.stop_looking()
         self.settings_panel.keep()
+        self.spectrum.stop()
 
     def _show_end(self) -> None:
         self._remove_preview()
         self._run = self._source = None
         if not self._destroyed:
             self._show_running(False)
+            self.spectrum.withdraw()  # what the run, stopped, has not answered
             self._tell_found()
             self._show_whether_taken()
             self.status.value = self._ending
 
     def _show_running(self, running: bool) -> None:
-        chosen = (self._layer_row, self._planes_row, self.method_panel, self.settings_panel)
+        chosen = (
+            self._layer_row,
+            self._planes_row,
+            self.method_panel,
+            self.areas,
+            self.settings_panel,
+        )
         for choices in chosen:
             choices.enabled = not running
+        self.spectrum.setEnabled(not running)
         self.run_button.text = "Cancel" if running else "Run"
         self.run_button.enabled = True
         self.progress.visible = running

@@ -6,7 +6,7 @@ import atexit
 import ctypes
 import gc
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from importlib.util import find_spec
@@ -23,6 +23,7 @@ from superqt.utils import GeneratorWorker
 from napari_periodic_denoise.channels import leaving_alpha
 from napari_periodic_denoise.viewer.layers import COLOURS
 from napari_periodic_denoise.viewer.lazily import by_planes, compute, is_lazy
+from napari_periodic_denoise.viewer.masks import Mask, NothingMarkedError
 from napari_periodic_denoise.viewer.outcome import (
     Outcome,
     outcome_of_lazy_planes,
@@ -35,6 +36,7 @@ from napari_periodic_denoise.viewer.plane_choice import Plane
 if TYPE_CHECKING:
     from napari_periodic_denoise import Progress
     from napari_periodic_denoise.channels import Engine
+    from napari_periodic_denoise.noise.spectrum import WhitenedSpectrum
     from napari_periodic_denoise.stack import StackEstimate
     from napari_periodic_denoise.weights import Source
 
@@ -132,6 +134,7 @@ def denoise(
     *,
     rgb: bool,
     options: dict[str, Any],
+    masks: Mapping[str, Callable[[], Mask]] | None = None,
 ) -> Generator[Step, None, Outcome]:
     """Estimate the noise of one plane.
 
@@ -144,6 +147,8 @@ def denoise(
         Whether there is a last axis of colours, and perhaps alpha, which stays as it is.
     options : dict
         Of :func:`napari_periodic_denoise.estimate_noise`.
+    masks : mapping of str to callable, optional
+        More options, which are made here: areas of the plane.
 
     Yields
     ------
@@ -156,8 +161,8 @@ def denoise(
     Raises
     ------
     CannotRunError
-        If the image is not taken, the network's weights can't be used (MissingWeightsError: are
-        not there), or memory does not suffice.
+        If the image or an area is not taken, the network's weights can't be used
+        (MissingWeightsError: are not there), or memory does not suffice.
     """
     with short_collections():
         yield Step("starting torch")
@@ -165,6 +170,7 @@ def denoise(
             engine = load_engine()
         yield Step("reading the image")
         image = _read(data, plane)
+        options = {**options, **_made(masks or {})}
         run = leaving_alpha(engine, image, **_channels(image, rgb), **options)
         with _a_core_for_the_viewer():
             return outcome_of_plane(image, (yield from _steps_of(run)), plane)
@@ -253,6 +259,58 @@ def denoise_planes(
                     estimate, computed = compute(stack.estimates[plane.index])
                 return outcome_of_lazy_planes(shown, stack, plane, model, estimate, computed)
             return outcome_of_planes(shown, stack, plane, model)
+
+
+def look_at_spectrum(
+    data: Any,  # noqa: ANN401 - whatever array napari was given, maybe lazy
+    plane: Plane,
+    *,
+    rgb: bool,
+    features: str,
+) -> Generator[Step, None, WhitenedSpectrum]:
+    """Find out what the spectrum of one plane looks like, and make ready to draw it.
+
+    Parameters
+    ----------
+    data, plane, rgb
+        As for :func:`denoise`.
+    features : str
+        Of :func:`napari_periodic_denoise.noise.spectrum.whitened_spectrum`.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    WhitenedSpectrum
+
+    Raises
+    ------
+    CannotRunError
+        As for :func:`denoise`.
+    """
+    with short_collections():
+        yield Step("starting torch and matplotlib")
+        with _no_collections():
+            _load_torch_libraries()
+            from napari_periodic_denoise.noise.spectrum import whitened_spectrum
+            from napari_periodic_denoise.viewer.spectrum_figure import warm_up
+
+            warm_up()
+        yield Step("reading the image")
+        image = _read(data, plane)
+        yield Step("taking the spectrum")
+        colours = image[..., : len(COLOURS)] if rgb else image
+        with _a_core_for_the_viewer(), _image_explained():
+            return whitened_spectrum(colours, features=features, channel_axis=-1 if rgb else None)
+
+
+def _made(masks: Mapping[str, Callable[[], Mask]]) -> dict[str, Mask]:
+    try:
+        return {name: make() for name, make in masks.items()}
+    except NothingMarkedError as error:
+        raise CannotRunError(str(error)) from error
 
 
 def _steps_of(run: Generator[Progress, None, T]) -> Generator[Step, None, T]:
