@@ -32,7 +32,7 @@ from napari_periodic_denoise.viewer.outcome import (
 from napari_periodic_denoise.viewer.plane_choice import Plane
 
 if TYPE_CHECKING:
-    from napari_periodic_denoise import Progress
+    from napari_periodic_denoise import NoiseEstimate, Progress
     from napari_periodic_denoise.channels import Engine
     from napari_periodic_denoise.stack import StackEstimate
     from napari_periodic_denoise.weights import Source
@@ -53,6 +53,14 @@ class Step(NamedTuple):
     done: int = 0
     total: int = 0
     preview: np.ndarray | None = None
+
+
+class Cleaned(NamedTuple):
+    """What a preview shows: a plane as it is, and without noise; in words, what was found."""
+
+    original: np.ndarray
+    cleaned: np.ndarray
+    summary: str
 
 
 class CannotRunError(Exception):
@@ -158,6 +166,48 @@ def denoise(
         If the image is not taken, the network's weights can't be used (MissingWeightsError: are
         not there), or memory does not suffice.
     """
+    _, estimate = yield from _estimated(data, plane, rgb, options)
+    return outcome_of_plane(estimate, plane)
+
+
+def preview(
+    data: Any,  # noqa: ANN401 - whatever array napari was given, maybe lazy
+    plane: Plane,
+    *,
+    rgb: bool,
+    options: dict[str, Any],
+) -> Generator[Step, None, Cleaned]:
+    """Clean one plane, or a part of it, to be looked at.
+
+    Parameters
+    ----------
+    data, plane, rgb, options
+        As for :func:`denoise`.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    Cleaned
+
+    Raises
+    ------
+    CannotRunError
+        As for :func:`denoise`.
+    """
+    image, estimate = yield from _estimated(data, plane, rgb, options)
+    return Cleaned(np.asarray(image), estimate.cleaned, estimate.summary)
+
+
+def _estimated(
+    data: Any,  # noqa: ANN401
+    plane: Plane,
+    rgb: bool,
+    options: dict[str, Any],
+) -> Generator[Step, None, tuple[Any, NoiseEstimate]]:
+    """Return the pixels of a plane, and their noise."""
     with short_collections():
         yield Step("starting torch")
         with _no_collections():
@@ -166,7 +216,7 @@ def denoise(
         image = _read(data, plane)
         run = leaving_alpha(engine, image, **_channels(image, rgb), **options)
         with _a_core_for_the_viewer():
-            return outcome_of_plane((yield from _steps_of(run)), plane)
+            return image, (yield from _steps_of(run))
 
 
 def denoise_planes(
