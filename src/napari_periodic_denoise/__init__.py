@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from napari_periodic_denoise.noise.estimate import estimate_noise, iter_estimate_noise
     from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
+    from napari_periodic_denoise.noise.selection import select_waves
     from napari_periodic_denoise.noise.waves import Wave
     from napari_periodic_denoise.stack import StackEstimate, clean_stack, iter_clean_stack
 
@@ -23,6 +24,7 @@ _HOMES = {
     "estimate_noise": "noise.estimate",
     "iter_clean_stack": "stack",
     "iter_estimate_noise": "noise.estimate",
+    "select_waves": "noise.selection",
 }
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "estimate_noise",
     "iter_clean_stack",
     "iter_estimate_noise",
+    "select_waves",
 ]
 
 

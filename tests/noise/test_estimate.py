@@ -249,6 +249,14 @@ def test_torch_and_lists_are_taken_and_dask_is_computed_once():
         ("channel_axis", "x", "None"),
         ("channel_axis", 0, "three axes"),
         ("exemplar", np.ones((250, 256), bool), "rectangles"),
+        ("protect", np.ones((250, 256), bool), "must be a mask"),
+        ("protect", [(0, 0, 256, 256)], "leaves 0 pixels"),
+        ("protect_edge", -1, "number of pixels"),
+        ("protect_edge", math.nan, "number of pixels"),
+        ("proposed", [0.1, 0.2], r"list of frequencies"),
+        ("proposed", [(0.1, 0.6)], "beyond 0.5"),
+        ("proposed", [(0.1, math.nan)], "beyond 0.5"),
+        ("proposed", [(0.003, 0.003)], "fewer than 1.5 cycles"),
         ("device", "toaster", "'cpu'"),
     ],
 )
@@ -574,3 +582,73 @@ def test_atoms_stay_beside_an_exemplar(name):
     assert len(estimate.waves) == 1
     assert rejection(estimate.noise, noise) > 30
     assert estimate.warnings == ()
+
+
+def cell_with_wave() -> tuple[np.ndarray, np.ndarray]:
+    """A clean image of 256×256 pixels, and a wave of 0.11, 0.07 cycles/pixel."""
+    clean = 153.0 * bundled("cell", 256) + 51
+    y, x = np.indices(clean.shape)
+    return clean, 6 * np.cos(2 * np.pi * (0.11 * y + 0.07 * x))
+
+
+def test_a_protected_specimen_has_no_say():
+    image, noise = cell_with_wave()
+    y, x = np.indices(image.shape)
+    image[:, :128] += 20 * np.cos(2 * np.pi * (0.2 * y + 0.05 * x))[:, :128]
+    estimate = estimate_noise(np.rint(image + noise), protect=[(0, 0, 256, 130)])
+    assert len(estimate.waves) == 1
+    assert rejection(estimate.noise, noise) > 30
+    assert estimate.settings["protect"] == [[0, 0, 256, 130]]
+
+
+def test_a_small_free_area_is_enough():
+    image, noise = cell_with_wave()
+    inner = np.zeros(image.shape, bool)
+    inner[20:236, 20:236] = True
+    estimate = estimate_noise(np.rint(image + noise), protect=inner)
+    assert rejection(estimate.noise, noise) > 30
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_protected_pixels_stay_to_the_bit_where_asked(dtype):
+    image, noise = cell_with_wave()
+    y, x = np.indices(image.shape)
+    image = np.rint(image + noise).astype(dtype)
+    mask = np.hypot(y - 128, x - 100) < 40
+    kept = estimate_noise(image, protect=mask, protect_edge=10)
+    np.testing.assert_array_equal(kept.cleaned[mask], image[mask])
+    assert not kept.noise[mask].any()
+    far = np.hypot(y - 128, x - 100) > 40 + 10 * np.sqrt(2)
+    np.testing.assert_allclose(kept.noise[far], noise[far], atol=0.3)
+    # no new edge: the noise that is left fades
+    assert np.abs(np.diff(kept.noise, axis=0)).max() < 2 * np.abs(np.diff(noise, axis=0)).max()
+    everywhere = estimate_noise(image, protect=mask)
+    np.testing.assert_allclose(everywhere.noise, noise, atol=0.3)
+
+
+def test_a_proposed_wave_is_examined_like_any_other():
+    rng = np.random.default_rng(0)
+    y, x = np.indices((256, 256))
+    image = 100 + rng.normal(0, 10, y.shape)
+    noise = 1.2 * np.cos(2 * np.pi * (0.11 * y + 0.07 * x) + 1)
+    frequency = (0.11 + 0.3 / 256, 0.07 - 0.2 / 256)
+    options = {"sensitivity": 1e-9}
+    assert not estimate_noise(image + noise, **options).waves
+    estimate = estimate_noise(image + noise, proposed=[frequency], **options)
+    (wave,) = estimate.waves
+    assert np.abs(np.subtract(wave.frequency, (0.11, 0.07))).max() < 0.2 / 256
+    assert wave.false_alarms > options["sensitivity"]
+    assert estimate.settings["proposed"] == [list(frequency)]
+    refused = estimate_noise(image, proposed=[frequency], **options)
+    assert not refused.waves
+    assert not refused.noise.any()
+    (peak,) = refused.rejected
+    assert np.abs(np.subtract(peak.frequency, frequency)).max() < 2 / 256
+    assert peak.reason
+
+
+def test_what_was_found_anyway_may_be_proposed_too():
+    image = sum(cell_with_wave())
+    plain = estimate_noise(image)
+    proposed = estimate_noise(image, proposed=[(0.11, 0.07), (-0.11, -0.07)])
+    np.testing.assert_array_equal(plain.noise, proposed.noise)

@@ -25,7 +25,7 @@ class ChannelNoise:
     ----------
     waves : list of Wave
     rest : Tensor of float32, shape (H, W), or None
-        Noise that is no sum of few waves.
+        Noise that is no sum of few waves, as it is taken away.
     rejected : tuple of Rejected
     """
 
@@ -42,6 +42,7 @@ def assembled(
     channel_axis: int | None,
     settings: dict[str, Any],
     gram: Mapping[str, np.ndarray],
+    taken: torch.Tensor | None = None,
 ) -> NoiseEstimate:
     """Take the noise away from each channel.
 
@@ -57,6 +58,8 @@ def assembled(
         Where the estimate has its channels; None for an image without.
     settings, gram
         See `NoiseEstimate`.
+    taken : Tensor of float32, shape (H, W), optional
+        Share of the waves that is taken away, see `areas.fade`.
     """
     noise = np.zeros(channels.shape, dtype=np.float32)
     cleaned = channels.copy()
@@ -68,15 +71,21 @@ def assembled(
         if not own.waves and own.rest is None:
             continue
         pattern = noise_of(image.pixels, own.waves)
+        if taken is not None:
+            pattern.mul_(taken)
         if own.rest is not None:
             pattern.add_(own.rest)
             left += unit**2 * _variance(own.rest)
+        shares = _shares(own.waves, image.pixels, pattern)
         removed += _variance(pattern.mul_(unit))
         noise[i] = pattern.cpu().numpy()
         cleaned[i] = subtract(channel, noise[i])
         if image.limited is not None:
             settle_limited(cleaned[i], channel, noise[i], image.limited)
-        waves += (replace(in_units(wave, unit, image.centre), channel=i) for wave in own.waves)
+        waves += (
+            replace(in_units(wave, unit, image.centre), channel=i, share=share)
+            for wave, share in zip(own.waves, shares, strict=True)
+        )
     return NoiseEstimate(
         noise=in_place(noise, channel_axis),
         cleaned=in_place(cleaned, channel_axis),
@@ -102,6 +111,19 @@ def in_place(planes: np.ndarray, channel_axis: int | None) -> np.ndarray:
         first: np.ndarray = planes[0]
         return first
     return np.ascontiguousarray(np.moveaxis(planes, 0, channel_axis))
+
+
+def _shares(waves: Sequence[Wave], pixels: torch.Tensor, pattern: torch.Tensor) -> list[float]:
+    """Share of the noise's variance that each wave has."""
+    whole = max(_variance(pattern), torch.finfo(torch.float32).tiny)
+    light, shares = 0.0, []
+    for wave in waves:
+        variance = wave.amplitude**2 / 2
+        if wave.dark is not None:
+            light = light or float((pixels - pattern - wave.dark).square_().mean())
+            variance *= light
+        shares.append(min(1.0, variance / whole))
+    return shares
 
 
 def _variance(image: torch.Tensor) -> float:

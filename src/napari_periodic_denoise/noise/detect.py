@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ _REACH = 5
 _EULER_GAMMA = 0.5772156649
 _CAP = 3.0
 _HIGHEST = 100.0  # log power, above which chance is nil
-_MIN_CYCLES = 1.5
+MIN_CYCLES = 1.5
 _CONSENSUS_BLOCKS = 4
 _PRESENT = 0.25
 _MOST = 0.6
@@ -120,12 +121,11 @@ def find_peaks(
     list of Candidate
         Most significant first.
     """
-    power, (h, w) = spectrum.power, spectrum.window
-    log_power = power.clamp_min(torch.finfo(power.dtype).tiny).log_()
-    excess = log_power - background(log_power)
-    fy = torch.fft.fftfreq(h, device=power.device)[:, None]
-    fx = torch.fft.rfftfreq(w, device=power.device)
-    excess[torch.hypot(fy * h, fx * w) < _MIN_CYCLES] = -math.inf
+    h, w = spectrum.window
+    log_power, excess = whitened(spectrum)
+    fy = torch.fft.fftfreq(h, device=excess.device)[:, None]
+    fx = torch.fft.rfftfreq(w, device=excess.device)
+    excess[torch.hypot(fy * h, fx * w) < MIN_CYCLES] = -math.inf
     excess[h // 2 + 1 :, 0] = -math.inf  # conjugates of the first half of the column
     tests = h * w / 2
     threshold = math.log(_power_of(sensitivity / tests, looks))
@@ -136,11 +136,62 @@ def find_peaks(
     order = heights.argsort(descending=True, stable=True)[:most]
     return [
         Candidate(
-            _off_grid(log_power, int(row), int(column), (h, w)),
-            tests * _chance(math.exp(min(float(height), _HIGHEST)), looks),
+            off_grid(log_power, int(row), int(column), (h, w)),
+            _false_alarms(float(height), (h, w), looks),
         )
         for (row, column), height in zip(peaks[order].tolist(), heights[order], strict=True)
     ]
+
+
+def at_frequencies(
+    spectrum: Spectrum, frequencies: Sequence[Frequency], *, looks: int = 1
+) -> list[Candidate]:
+    """Candidates at frequencies that somebody proposes, whether they are peaks or not.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    frequencies : sequence of tuple of float
+        ``(fy, fx)`` in cycles/pixel.
+    looks : int
+        As for `find_peaks`.
+
+    Returns
+    -------
+    list of Candidate
+        In the order of the frequencies.
+    """
+    if not frequencies:
+        return []
+    h, w = spectrum.window
+    _, excess = whitened(spectrum)
+    found = []
+    for fy, fx in frequencies:
+        y, x = round(fy * h) % h, round(fx * w) % w
+        if x > w // 2:  # the half plane that is not stored
+            y, x = -y % h, w - x
+        found.append(Candidate((fy, fx), _false_alarms(float(excess[y, x]), (h, w), looks)))
+    return found
+
+
+def whitened(spectrum: Spectrum) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log of a spectrum's power, and how far it lies above that around each frequency.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+
+    Returns
+    -------
+    log_power, excess : Tensor of float32, shape (h, w // 2 + 1)
+    """
+    log_power = spectrum.power.clamp_min(torch.finfo(spectrum.power.dtype).tiny).log_()
+    return log_power, log_power - background(log_power)
+
+
+def _false_alarms(excess: float, window: tuple[int, int], looks: int) -> float:
+    """Frequencies expected to reach a height by chance."""
+    return window[0] * window[1] / 2 * _chance(math.exp(min(excess, _HIGHEST)), looks)
 
 
 def _chance(power: float, looks: int) -> float:
@@ -190,6 +241,7 @@ def present_in_most(features: torch.Tensor, candidates: list[Candidate]) -> list
     if not candidates:
         return []
     energy = _block_energy(features, np.array([c.frequency for c in candidates]))
+    energy = energy[:, energy.any(0)]  # parts that are protected or saturated tell nothing
     share = (energy > _PRESENT * energy.mean(1, keepdim=True)).float().mean(1).cpu()
     return [c for c, s in zip(candidates, share.tolist(), strict=True) if s >= _MOST]
 
@@ -316,8 +368,22 @@ def _fast_length(length: int) -> int:
         length -= 1
 
 
-def _off_grid(log_power: torch.Tensor, row: int, column: int, size: tuple[int, int]) -> Frequency:
-    """Vertex of the parabolas through a peak and its neighbours along each axis."""
+def off_grid(log_power: torch.Tensor, row: int, column: int, size: tuple[int, int]) -> Frequency:
+    """Vertex of the parabolas through a peak and its neighbours along each axis.
+
+    Parameters
+    ----------
+    log_power : Tensor of float32, shape (h, w // 2 + 1)
+    row, column : int
+        The peak.
+    size : tuple of int
+        ``(h, w)``.
+
+    Returns
+    -------
+    tuple of float
+        ``(fy, fx)`` in cycles/pixel.
+    """
     h, w = size
     last = log_power.shape[1] - 1
 

@@ -7,21 +7,24 @@ import numbers
 import os
 import reprlib
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from napari_periodic_denoise.device import resolve_device
-from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled, in_place
-from napari_periodic_denoise.noise.exemplar import (
+from napari_periodic_denoise.noise.areas import (
     LEAST_PIXELS,
     Mask,
-    as_mask,
+    as_exemplar,
+    as_protected,
     largest_rectangle,
     rectangles,
+    subtracted_share,
 )
+from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled, in_place
+from napari_periodic_denoise.noise.detect import MIN_CYCLES, window_size
 from napari_periodic_denoise.noise.gain import noise_of
 from napari_periodic_denoise.noise.gram import gram_matrix
 from napari_periodic_denoise.noise.gram_aligned import STEPS as REFINE_STEPS
@@ -46,7 +49,7 @@ from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
 from napari_periodic_denoise.noise.search import find_waves
 from napari_periodic_denoise.noise.texture import MAX_SIZE, OPTIMIZERS, synthesize_texture
 from napari_periodic_denoise.noise.texture import STEPS as TEXTURE_STEPS
-from napari_periodic_denoise.noise.waves import Wave
+from napari_periodic_denoise.noise.waves import Frequency, Wave
 from napari_periodic_denoise.vision import NETWORKS
 
 __all__ = ["NoiseEstimate", "Progress", "estimate_noise", "iter_estimate_noise"]
@@ -82,6 +85,9 @@ def estimate_noise(
     remainder: str = "none",
     channel_axis: int | None = None,
     exemplar: Any = None,  # noqa: ANN401
+    protect: Any = None,  # noqa: ANN401
+    protect_edge: float | None = None,
+    proposed: Sequence[Frequency] = (),
     sensitivity: float = DEFAULT_SENSITIVITY,
     gram: bool = False,
     device: str = "auto",
@@ -138,6 +144,17 @@ def estimate_noise(
         image; of noise that multiplies, it has to be half as bright as the rest. The refinement
         of ``"gram_aligned"`` takes its target from the largest rectangle in it. The texture
         and the remainder do without.
+    protect : array-like, optional
+        What the waves are not fitted to, given as an exemplar is: where the specimen is like
+        noise, or where there is none of it. The texture, the remainder and the refinement of
+        ``"gram_aligned"`` look at all of the image.
+    protect_edge : float, optional
+        Leaves the protected pixels as they are, to the bit: the noise is taken away less and
+        less over so many pixels around them, and not at all within. By default it is taken away
+        there too.
+    proposed : sequence of tuple of float
+        Frequencies ``(fy, fx)`` in cycles/pixel, off the grid, that are examined besides the
+        peaks of the spectrum, like these. Those that are refused are in ``rejected``.
     sensitivity : float
         How many false alarms to expect per image without periodic noise before the fit
         examines them; larger finds weaker noise.
@@ -159,7 +176,8 @@ def estimate_noise(
         If the pixels are not real numbers.
     ValueError
         If an option is not one of its choices, the image has not as many axes, is too small,
-        or holds NaN or infinite pixels, or the exemplar does not fit the image or is too small.
+        or holds NaN or infinite pixels, an area does not fit the image or marks too few pixels
+        or too many, or a proposed frequency is none that the image can have.
     WeightsError
         If the network's weights are not there or can't be used; an OSError.
     ImportError
@@ -211,6 +229,9 @@ def estimate_noise(
         remainder=remainder,
         channel_axis=channel_axis,
         exemplar=exemplar,
+        protect=protect,
+        protect_edge=protect_edge,
+        proposed=proposed,
         sensitivity=sensitivity,
         gram=gram,
         device=device,
@@ -239,6 +260,9 @@ def iter_estimate_noise(
     remainder: str = "none",
     channel_axis: int | None = None,
     exemplar: Any = None,  # noqa: ANN401
+    protect: Any = None,  # noqa: ANN401
+    protect_edge: float | None = None,
+    proposed: Sequence[Frequency] = (),
     sensitivity: float = DEFAULT_SENSITIVITY,
     gram: bool = False,
     device: str = "auto",
@@ -249,7 +273,8 @@ def iter_estimate_noise(
     Parameters
     ----------
     image, method, features, layers, weights, weights_path, optimizer, steps, max_size, \
-    noise_model, remainder, channel_axis, exemplar, sensitivity, gram, device, seed
+    noise_model, remainder, channel_axis, exemplar, protect, protect_edge, proposed, \
+    sensitivity, gram, device, seed
         As for `estimate_noise`.
 
     Yields
@@ -282,15 +307,23 @@ def iter_estimate_noise(
         )
     if not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
         raise ValueError(f"seed must be an integer from 0 to 2⁶³ − 1, not {seed!r}")
+    if protect_edge is not None and not (
+        isinstance(protect_edge, numbers.Real) and 0 <= protect_edge < math.inf
+    ):
+        raise ValueError(f"protect_edge must be a number of pixels or None, not {protect_edge!r}")
     where = resolve_device(device)
 
     total = _EXPECTED_STEPS
     yield Progress("detect", 0, total, "reading the image")
     array = as_image(image, channel_axis)
     channels = array[None] if channel_axis is None else array
-    mask = None if exemplar is None else as_mask(exemplar, (channels.shape[1], channels.shape[2]))
+    shape = channels.shape[1], channels.shape[2]
+    mask = None if exemplar is None else as_exemplar(exemplar, shape)
+    protected = None if protect is None else as_protected(protect, shape)
+    frequencies = _checked(proposed, shape)
     images = [normalize(channel, where) for channel in channels]
-    _check_shown(images, mask)
+    told = images if protected is None else [_left_out(image, protected) for image in images]
+    _check_shown(told, mask)
     network = None
     if features in NETWORKS:
         yield Progress("detect", 0, total, f"loading {features}")
@@ -316,7 +349,7 @@ def iter_estimate_noise(
             total += most * len(images)
             refine = _Refinement(network, layer_weights, most)
         run = _waves(
-            images,
+            told,
             look_at("edges" if refine else features, None if refine else network),
             refine,
             noise_model=noise_model,
@@ -324,6 +357,7 @@ def iter_estimate_noise(
             sensitivity=float(sensitivity),
             seed=int(seed),
             mask=mask,
+            proposed=frequencies,
         )
     done = 0
     while True:
@@ -337,6 +371,9 @@ def iter_estimate_noise(
         yield Progress(stage, done, total, message, preview)
 
     yield Progress("subtract", total - 1, total, "subtracting the noise")
+    taken = subtracted_share(protected, protect_edge, where)
+    if taken is not None:
+        found = [own if own.rest is None else replace(own, rest=own.rest * taken) for own in found]
     estimate = assembled(
         channels,
         images,
@@ -355,12 +392,16 @@ def iter_estimate_noise(
             "remainder": remainder,
             "channel_axis": None if channel_axis is None else int(channel_axis),
             "exemplar": None if mask is None else [list(r) for r in rectangles(mask)],
+            "protect": None if protected is None else [list(r) for r in rectangles(protected)],
+            "protect_edge": None if protect_edge is None else float(protect_edge),
+            "proposed": [list(frequency) for frequency in frequencies],
             "sensitivity": float(sensitivity),
             "gram": bool(gram),
             "device": str(where),
             "seed": int(seed),
         },
         gram=_grams(images, features, network) if gram else {},
+        taken=taken,
     )
     yield Progress("subtract", total, total, estimate.summary)
     return estimate
@@ -385,6 +426,7 @@ def _waves(
     sensitivity: float,
     seed: int,
     mask: Mask | None,
+    proposed: Sequence[Frequency],
 ) -> Generator[_Step, None, list[ChannelNoise]]:
     """Waves of each channel, and what is left of noise that is no sum of few."""
     area = None if mask is None else torch.from_numpy(mask).to(images[0].pixels.device)
@@ -395,6 +437,7 @@ def _waves(
         sensitivity=sensitivity,
         seed=seed,
         exemplar=area,
+        proposed=proposed,
     )
     channels = yield from _without_preview(search)
     found: list[ChannelNoise] = []
@@ -535,6 +578,36 @@ def _layer_weights(
     return {layer: LAYER_WEIGHTS.get(layer, 1.0) for layer in layers}
 
 
+def _checked(proposed: Sequence[Frequency], shape: tuple[int, int]) -> list[Frequency]:
+    """Proposed frequencies as plain numbers, or what is wrong with them."""
+    array = np.asarray(proposed, dtype=np.float64)
+    if not array.size:
+        return []
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ValueError(
+            f"proposed must be a list of frequencies (fy, fx) in cycles/pixel, not "
+            f"{reprlib.repr(proposed)}"
+        )
+    for frequency in array:
+        if not (np.abs(frequency) <= 0.5).all():
+            raise ValueError(
+                f"the proposed frequency {tuple(frequency.tolist())} is beyond 0.5 cycles/pixel "
+                "along an axis, which is the finest that pixels can show"
+            )
+        if np.hypot(*(frequency * window_size(*shape))) < MIN_CYCLES:
+            raise ValueError(
+                f"the proposed frequency {tuple(frequency.tolist())} has fewer than "
+                f"{MIN_CYCLES} cycles in the image, which is too few to tell a wave by"
+            )
+    return [(fy, fx) for fy, fx in array.tolist()]
+
+
+def _left_out(image: Normalized, protected: Mask) -> Normalized:
+    """Return the image with protected pixels as such that tell nothing."""
+    area = torch.from_numpy(protected).to(image.pixels.device)
+    return replace(image, limited=area if image.limited is None else area | image.limited)
+
+
 def _check_shown(images: list[Normalized], mask: Mask | None) -> None:
     """Whether the exemplar shows more than pixels at the image's limits."""
     for image in images:
@@ -544,7 +617,7 @@ def _check_shown(images: list[Normalized], mask: Mask | None) -> None:
         if told < LEAST_PIXELS:
             raise ValueError(
                 f"all but {told} pixels of the exemplar are at the limits of the image, black "
-                "or saturated, and show no noise: mark another area"
+                "or saturated, or protected, and show no noise: mark another area"
             )
 
 

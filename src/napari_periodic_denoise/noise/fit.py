@@ -381,17 +381,23 @@ def evidence(
         Above ``EVIDENCE_PER_LOG_PIXEL · ln(len(sample))`` a wave is worth keeping.
     consensus : ndarray of float64, shape (K,)
         Mean saving of 8×8 parts of the image, in units of its standard error. Each part is that
-        of all images.
+        of all images; parts of which nothing is counted are left out.
     """
-    saved = np.zeros((len(fits[0]), _BLOCKS**2))
+    saved, counted = np.zeros((len(fits[0]), _BLOCKS**2)), np.zeros(_BLOCKS**2)
     for sample, fit in zip(samples, fits, strict=True):
         saved += _saved_in_parts(sample, fit)
+        counted += _counted_in_parts(sample)
     if len(samples) > 1:
         rest = [subtracted(sample, fit) for sample, fit in zip(samples, fits, strict=True)]
         different = independent(rest)
         saved *= different / len(samples)
         saved -= _CHANCE * (different - 1) / _BLOCKS**2
-    error = saved.std(1, ddof=1) / _BLOCKS
+    # a part that is protected or saturated has no say
+    saved = saved[:, counted > 0]
+    parts = saved.shape[1]
+    if parts < 2:  # nothing to agree
+        return saved.sum(1), np.zeros(len(saved))
+    error = saved.std(1, ddof=1) / math.sqrt(parts)
     consensus = saved.mean(1) / np.maximum(error, np.finfo(np.float64).tiny)
     return saved.sum(1), consensus
 
@@ -437,6 +443,17 @@ def _saved_in_parts(sample: GradientSample, fit: Fit) -> np.ndarray:
     nats: np.ndarray = saved.flatten(1).cpu().double().numpy()
     nats /= max(mean, np.finfo(np.float32).tiny)
     return nats
+
+
+def _counted_in_parts(sample: GradientSample) -> np.ndarray:
+    """Differences that are counted in each of 8×8 parts of the image, shape (64,)."""
+    parts = (
+        _membership((lines - (length - 1) / 2) / length)
+        for lines, length in zip((sample.rows, sample.columns), sample.shape, strict=True)
+    )
+    y, x = parts
+    counted: np.ndarray = (y.T @ sample.counted.sum(0) @ x).flatten().cpu().double().numpy()
+    return counted
 
 
 def _step(

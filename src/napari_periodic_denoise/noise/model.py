@@ -137,7 +137,7 @@ class Channel:
     zero : float
         No light, in the unit of the pixels.
     limited : Tensor of bool, shape (H, W), or None
-        Pixels at the image's limits, see `images.Normalized`.
+        Pixels that tell nothing: at the image's limits, see `images.Normalized`, or protected.
     exemplar : GradientSample or None
         Of the pixels where only noise is seen, where such are known.
     found : Found

@@ -11,6 +11,7 @@ import torch
 from napari_periodic_denoise.noise.detect import (
     Candidate,
     Spectrum,
+    at_frequencies,
     find_peaks,
     present_in_most,
 )
@@ -47,6 +48,7 @@ from napari_periodic_denoise.noise.model import (
     outside,
     refitted,
 )
+from napari_periodic_denoise.noise.waves import Frequency
 
 _SEARCH_SIZE = 2048  # pixels a side around the centre, from which a fit is widened step by step
 _WIDEN = 4
@@ -69,6 +71,7 @@ def find_waves(
     seed: int,
     exemplar: torch.Tensor | None = None,
     known: Sequence[Candidate] = (),
+    proposed: Sequence[Frequency] = (),
 ) -> Generator[Progress, None, list[Channel]]:
     """Find all waves of an image that pay for themselves.
 
@@ -93,6 +96,8 @@ def find_waves(
         Pixels where only noise is seen: waves that they don't show are not the noise's.
     known : sequence of Candidate
         Waves that are there, as other images tell, and which the search goes on from.
+    proposed : sequence of tuple of float
+        Frequencies that are examined besides the peaks of the spectrum.
 
     Yields
     ------
@@ -110,7 +115,7 @@ def find_waves(
         if known and not round_:
             channels = [_with_known(channel, known) for channel in channels]
         else:
-            channels = yield from _grown(channels, look, sensitivity)
+            channels = yield from _grown(channels, look, sensitivity, proposed)
         if any(len(new.found) > len(old.found) for new, old in zip(channels, before, strict=True)):
             for i, channel in enumerate(channels):
                 if channel.found is before[i].found:
@@ -143,7 +148,7 @@ def _with_known(channel: Channel, known: Sequence[Candidate]) -> Channel:
 
 
 def _grown(
-    channels: list[Channel], look: Look, sensitivity: float
+    channels: list[Channel], look: Look, sensitivity: float, proposed: Sequence[Frequency]
 ) -> Generator[Progress, None, list[Channel]]:
     """Add some of the constant waves that the channels still hold, and fit all again."""
     shape = channels[0].shape
@@ -160,9 +165,10 @@ def _grown(
         spectrum = seen
     yield "detect", f"looking for waves ({count} found)"
     assert spectrum is not None
+    peaks = find_peaks(spectrum, sensitivity=sensitivity, looks=len(channels))
     candidates = [
         candidate
-        for candidate in find_peaks(spectrum, sensitivity=sensitivity, looks=len(channels))
+        for candidate in [*peaks, *at_frequencies(spectrum, proposed, looks=len(channels))]
         if any(all(outside(candidate.frequency, w, shape) for w in known) for known in waves)
     ]
     if not candidates:

@@ -50,6 +50,8 @@ class Wave:
         image times one plus the waves. Without, the wave is added.
     channel : int
         Of the image's channels, that which has the wave.
+    share : float
+        Of the variance of the noise in its channel, that which is the wave's, 0 to 1.
     """
 
     frequency: Frequency
@@ -61,6 +63,7 @@ class Wave:
     profile: tuple[tuple[float, float], ...] | None = None
     dark: float | None = None
     channel: int = 0
+    share: float = 0.0
 
     @property
     def period(self) -> float:

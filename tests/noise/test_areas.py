@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_periodic_denoise.noise.exemplar import as_mask, largest_rectangle, rectangles
+from napari_periodic_denoise.noise.areas import (
+    as_exemplar,
+    as_mask,
+    as_protected,
+    largest_rectangle,
+    rectangles,
+    subtracted_share,
+)
 
 SHAPE = (60, 80)
 
@@ -20,7 +28,7 @@ def disc(shape=SHAPE, centre=(30, 40), radius=20):
 
 
 @pytest.mark.parametrize(
-    "exemplar",
+    "area",
     [
         box(5, 10, 30, 50),
         3 * box(5, 10, 30, 50).astype(np.uint16),
@@ -30,8 +38,8 @@ def disc(shape=SHAPE, centre=(30, 40), radius=20):
         np.array([[5, 10, 30, 30], [5, 25, 30, 50]]),
     ],
 )
-def test_masks_labels_and_rectangles_say_the_same(exemplar):
-    np.testing.assert_array_equal(as_mask(exemplar, SHAPE), box(5, 10, 30, 50))
+def test_masks_labels_and_rectangles_say_the_same(area):
+    np.testing.assert_array_equal(as_mask(area, SHAPE, "area"), box(5, 10, 30, 50))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +62,42 @@ def test_masks_labels_and_rectangles_say_the_same(exemplar):
 )
 def test_what_is_no_exemplar_is_refused(exemplar, message):
     with pytest.raises(ValueError, match=message):
-        as_mask(exemplar, SHAPE)
+        as_exemplar(exemplar, SHAPE)
+
+
+def test_nothing_may_be_protected_but_not_all():
+    assert not as_protected(np.zeros(SHAPE, int), SHAPE).any()
+    assert not as_protected([], SHAPE).any()
+    with pytest.raises(ValueError, match="leaves 255 pixels"):
+        as_protected(~box(0, 0, 15, 17), SHAPE)
+
+
+def test_an_areas_error_names_it():
+    with pytest.raises(ValueError, match="protect must be a mask"):
+        as_protected(np.ones((3, 3), bool), SHAPE)
+
+
+@given(
+    st.integers(0, 40),
+    st.integers(0, 60),
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.integers(0, 30),
+)
+def test_the_noise_fades_from_all_to_none(y, x, height, width, edge):
+    area = box(y, x, y + height, x + width)
+    share = subtracted_share(area, edge, torch.device("cpu")).numpy()
+    assert (share[area] == 0).all()
+    rows, columns = np.indices(SHAPE)
+    distance = np.maximum(
+        np.maximum(y - rows, rows - (y + height - 1)),
+        np.maximum(x - columns, columns - (x + width - 1)),
+    )
+    assert (share[distance > edge] == 1).all()
+    assert share.min() == 0
+    assert share.max() <= 1
+    # monotonous along each way out
+    assert (np.diff(share[y, x + width - 1 :]) >= -1e-6).all()
 
 
 def test_a_rectangle_is_described_by_itself():

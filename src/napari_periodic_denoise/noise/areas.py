@@ -1,11 +1,14 @@
-"""Exemplars: areas of an image where only noise is seen."""
+"""Areas of an image: where only noise is seen, and where nothing is to be touched."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn.functional import avg_pool2d, max_pool2d
 
 Mask = NDArray[np.bool_]
 Rectangle = tuple[int, int, int, int]  # y0, x0, y1, x1; the last two excluded
@@ -13,16 +16,18 @@ Rectangle = tuple[int, int, int, int]  # y0, x0, y1, x1; the last two excluded
 LEAST_PIXELS = 256
 
 
-def as_mask(exemplar: Any, shape: tuple[int, int]) -> Mask:  # noqa: ANN401 - checked below
-    """Mask of an exemplar, however it is given, or why it can't be one.
+def as_mask(area: Any, shape: tuple[int, int], name: str) -> Mask:  # noqa: ANN401 - checked
+    """Mask of an area, however it is given, or why it can't be one.
 
     Parameters
     ----------
-    exemplar : array-like
+    area : array-like
         Mask of bool, or labels of integers that are not zero there, of the image's shape; or
         rectangles ``(y0, x0, y1, x1)`` in whole pixels, row y1 and column x1 excluded.
     shape : tuple of int
         ``(H, W)`` of the image.
+    name : str
+        What the area is called in errors.
 
     Returns
     -------
@@ -31,28 +36,44 @@ def as_mask(exemplar: Any, shape: tuple[int, int]) -> Mask:  # noqa: ANN401 - ch
     Raises
     ------
     ValueError
-        If it is neither, does not fit the image, or marks too few pixels to tell anything.
+        If it is neither, or does not fit the image.
     """
     try:
-        array = np.asarray(exemplar)
+        array = np.asarray(area)
     except ValueError:  # lists of different lengths
         array = np.asarray(None)
     if array.shape == shape and array.dtype.kind in "biu":
         mask: Mask = array != 0
-    elif array.ndim == 2 and array.shape[1] == 4 and array.dtype.kind in "iuf":
-        mask = _filled(array, shape)
-    elif array.size == 0:
-        mask = np.zeros(shape, dtype=bool)
-    else:
-        raise ValueError(
-            f"exemplar must be a mask or labels of the image's shape {shape}, or a list of "
-            f"rectangles (y0, x0, y1, x1), not "
-            + (
-                repr(exemplar)
-                if array.dtype == object
-                else f"{array.dtype} of shape {array.shape}"
-            )
-        )
+        return mask
+    if array.ndim == 2 and array.shape[1] == 4 and array.dtype.kind in "iuf":
+        return _filled(array, shape, name)
+    if array.size == 0:
+        return np.zeros(shape, dtype=bool)
+    raise ValueError(
+        f"{name} must be a mask or labels of the image's shape {shape}, or a list of "
+        f"rectangles (y0, x0, y1, x1), not "
+        + (repr(area) if array.dtype == object else f"{array.dtype} of shape {array.shape}")
+    )
+
+
+def as_exemplar(area: Any, shape: tuple[int, int]) -> Mask:  # noqa: ANN401 - checked
+    """Mask of an area where only noise is seen.
+
+    Parameters
+    ----------
+    area, shape
+        As for `as_mask`.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+
+    Raises
+    ------
+    ValueError
+        As for `as_mask`, and if it marks too few pixels to tell anything.
+    """
+    mask = as_mask(area, shape, "exemplar")
     marked = int(np.count_nonzero(mask))
     if not marked:
         raise ValueError("the exemplar is empty: no pixel is marked where only noise is seen")
@@ -62,6 +83,63 @@ def as_mask(exemplar: Any, shape: tuple[int, int]) -> Mask:  # noqa: ANN401 - ch
             f"least {LEAST_PIXELS}, such as 16×16, and better some periods of the noise"
         )
     return mask
+
+
+def as_protected(area: Any, shape: tuple[int, int]) -> Mask:  # noqa: ANN401 - checked
+    """Mask of an area that the fit leaves out.
+
+    Parameters
+    ----------
+    area, shape
+        As for `as_mask`.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+
+    Raises
+    ------
+    ValueError
+        As for `as_mask`, and if it leaves too few pixels to tell anything.
+    """
+    mask = as_mask(area, shape, "protect")
+    free = mask.size - int(np.count_nonzero(mask))
+    if free < LEAST_PIXELS:
+        raise ValueError(
+            f"protect leaves {free} pixels of the image to tell the noise by, of which there have "
+            f"to be {LEAST_PIXELS}: protect a smaller area"
+        )
+    return mask
+
+
+def subtracted_share(
+    protected: Mask | None, edge: float | None, device: torch.device
+) -> torch.Tensor | None:
+    """Share of the noise that is taken away from each pixel.
+
+    Parameters
+    ----------
+    protected : ndarray of bool, shape (H, W), or None
+    edge : float or None
+        Pixels around the area over which the share rises, at most. None takes all away
+        everywhere.
+    device : torch.device
+
+    Returns
+    -------
+    Tensor of float32, shape (H, W), or None
+        Zero within the area, one further from it than the edge, smooth between them. None for
+        one everywhere.
+    """
+    if protected is None or edge is None:
+        return None
+    # a mask grown by half of the edge, and averaged over as much: zero and one stay exact
+    reach = int(edge / 2)
+    covered = torch.from_numpy(protected.astype(np.float32)).to(device)[None, None]
+    for pool in (max_pool2d, partial(avg_pool2d, count_include_pad=False)):
+        for size, padding in (((2 * reach + 1, 1), (reach, 0)), ((1, 2 * reach + 1), (0, reach))):
+            covered = pool(covered, size, 1, padding)
+    return 1 - covered[0, 0]
 
 
 def rectangles(mask: Mask) -> list[Rectangle]:
@@ -123,15 +201,15 @@ def largest_rectangle(mask: Mask) -> Rectangle:
     return y0, x0, y1, x1
 
 
-def _filled(corners: NDArray[Any], shape: tuple[int, int]) -> Mask:
+def _filled(corners: NDArray[Any], shape: tuple[int, int], name: str) -> Mask:
     mask = np.zeros(shape, dtype=bool)
     for corner in corners.tolist():
         y0, x0, y1, x1 = map(round, corner)
         if [y0, x0, y1, x1] != corner:
-            raise ValueError(f"rectangle {tuple(corner)} of the exemplar is not in whole pixels")
+            raise ValueError(f"rectangle {tuple(corner)} of {name} is not in whole pixels")
         if not (0 <= y0 < y1 <= shape[0] and 0 <= x0 < x1 <= shape[1]):
             raise ValueError(
-                f"rectangle {(y0, x0, y1, x1)} of the exemplar is no (y0, x0, y1, x1) with "
+                f"rectangle {(y0, x0, y1, x1)} of {name} is no (y0, x0, y1, x1) with "
                 f"y0 < y1 and x0 < x1 inside the image of shape {shape}"
             )
         mask[y0:y1, x0:x1] = True

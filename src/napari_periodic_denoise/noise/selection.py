@@ -1,0 +1,117 @@
+"""Some of the waves of an estimate taken away, and the others left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_periodic_denoise.noise.areas import as_protected, subtracted_share
+from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled, in_place
+from napari_periodic_denoise.noise.families import distances
+from napari_periodic_denoise.noise.gain import noise_of
+from napari_periodic_denoise.noise.images import Normalized, as_image, normalize
+from napari_periodic_denoise.noise.model import APART
+from napari_periodic_denoise.noise.result import NoiseEstimate
+from napari_periodic_denoise.noise.waves import Frequency, Wave, in_units
+
+
+def select_waves(
+    image: Any,  # noqa: ANN401
+    estimate: NoiseEstimate,
+    off: Sequence[Frequency],
+) -> NoiseEstimate:
+    """Leave some of an estimate's waves in the image, without a new fit.
+
+    Parameters
+    ----------
+    image : array-like
+        Which the estimate is of; only read. Channels beyond those of the noise, as
+        transparency, stay as they are.
+    estimate : NoiseEstimate
+        With all its waves.
+    off : sequence of tuple of float
+        Frequencies ``(fy, fx)`` in cycles/pixel. Waves of any channel that are less than about
+        half a cycle across the image from one of them stay in the image; where none is,
+        nothing changes.
+
+    Returns
+    -------
+    NoiseEstimate
+        Of the waves that are left to take away. Its settings have ``off`` besides. The estimate
+        itself where no wave is switched off.
+
+    Raises
+    ------
+    ValueError
+        If the image is not of the estimate's shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_periodic_denoise import estimate_noise, select_waves
+    >>> y, x = np.mgrid[:128, :128]
+    >>> image = 100.0 * (np.hypot(y - 60, x - 70) < 30)
+    >>> image += 5 * np.cos(2 * np.pi * (0.11 * y + 0.07 * x)) + 4 * np.cos(2 * np.pi * 0.2 * x)
+    >>> estimate = estimate_noise(image)
+    >>> fewer = select_waves(image, estimate, off=[(0.0, 0.2)])
+    >>> [round(wave.amplitude, 2) for wave in fewer.waves]
+    [5.0]
+    """
+    settings = estimate.settings
+    axis = settings["channel_axis"]
+    array = as_image(image, axis)
+    noise = estimate.noise[None] if axis is None else np.moveaxis(estimate.noise, axis, 0)
+    channels, others = np.split(array[None] if axis is None else array, [len(noise)])
+    if channels.shape != noise.shape:
+        raise ValueError(
+            f"the image of shape {np.shape(image)} is not that of the estimate, whose noise is of "
+            f"shape {estimate.noise.shape}"
+        )
+    shape = channels.shape[1], channels.shape[2]
+    is_on = [not _is_among(wave.frequency, off, shape) for wave in estimate.waves]
+    if all(is_on):
+        return estimate
+    device = torch.device(settings["device"])
+    taken = None
+    if settings["protect"] is not None:
+        protected = as_protected(settings["protect"], shape)
+        taken = subtracted_share(protected, settings["protect_edge"], device)
+    images = [normalize(channel, device) for channel in channels]
+    found = []
+    for i, normalized in enumerate(images):
+        waves = [_in_pixels(w, normalized) for w in estimate.waves if w.channel == i]
+        rest = None
+        if estimate.remainder_variance:
+            pattern = noise_of(normalized.pixels, waves)
+            pattern = pattern if taken is None else pattern * taken
+            rest = torch.from_numpy(noise[i] / normalized.unit).to(device).sub_(pattern)
+        keep = [on for on, wave in zip(is_on, estimate.waves, strict=True) if wave.channel == i]
+        kept = [wave for on, wave in zip(keep, waves, strict=True) if on]
+        found.append(ChannelNoise(kept, rest))
+    selected = assembled(
+        channels,
+        images,
+        found,
+        channel_axis=axis,
+        settings={**settings, "off": [[float(fy), float(fx)] for fy, fx in off]},
+        gram=estimate.gram,
+        taken=taken,
+    )
+    cleaned = selected.cleaned
+    if len(others):
+        cleaned = in_place(np.concatenate([np.moveaxis(cleaned, axis, 0), others]), axis)
+    return replace(selected, cleaned=cleaned, rejected=estimate.rejected)
+
+
+def _in_pixels(wave: Wave, image: Normalized) -> Wave:
+    """Return the wave in the unit of the pixels."""
+    return in_units(wave, 1 / image.unit, -image.centre / image.unit)
+
+
+def _is_among(frequency: Frequency, others: Sequence[Frequency], shape: tuple[int, int]) -> bool:
+    places = np.array([frequency, *others], dtype=np.float64)
+    return bool((distances(places, shape)[0, 1:] < APART / 2).any())
