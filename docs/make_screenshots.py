@@ -40,13 +40,12 @@ def pause(seconds: float) -> None:
 
 
 def dock() -> None:
-    """Save the dock, unfolded, with source, noise and cleaned image side by side."""
+    """Save the dock with source, noise and cleaned image side by side."""
     viewer = napari.Viewer(show_welcome_screen=False)
     viewer.window.resize(1400, 600)
     viewer.open_sample(PLUGIN, "cell")
     _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
     dock.min_width = 350  # room for the whole title
-    dock.method_panel.unfold.value = True
     pause(1)
     QTest.mouseClick(dock.run_button.native, Qt.MouseButton.LeftButton)
     wait(lambda: len(viewer.layers) == 3 and not dock.running)
@@ -103,7 +102,8 @@ def texture() -> None:
     panel.method.value = "texture"
     wait(lambda: bool(panel.missing.visible))
     pause(1)
-    bottom = dock.run_button.native.mapTo(docked, dock.run_button.native.rect().bottomLeft()).y()
+    last = panel.unfold.native
+    bottom = last.mapTo(docked, last.rect().bottomLeft()).y()
     docked.grab(QRect(0, 0, docked.width(), bottom + 10)).save(str(IMAGES / "weights.png"))
     panel.features.value, panel.weights.value = "vgg16", "random"
     panel.optimizer.value, panel.texture_steps.value, panel.max_size.value = "lbfgs", 100, 256

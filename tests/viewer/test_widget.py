@@ -66,9 +66,10 @@ def test_everything_says_what_it_does_to_the_picture(dock):
         dock.run_button,
         dock.found,
     )
-    tooltips = {part.tooltip for part in parts}
+    tooltips = [part.tooltip for part in parts]
+    tooltips += [dock.tabs.tabToolTip(i) for i in range(dock.tabs.count())]
     assert all(tooltips)
-    assert len(tooltips) == len(parts)
+    assert len(set(tooltips)) == len(tooltips)
 
 
 def test_layer_choice_follows_the_selection(dock, viewer, image):
@@ -166,6 +167,30 @@ def test_what_was_found_is_told_until_the_next_run(dock, viewer, image, engine, 
     click(dock)
     wait()
     assert dock.found.native.isHidden()
+
+
+def test_a_run_turns_from_its_choices_to_what_it_has_found(
+    dock, viewer, image, engine, wait, qtbot
+):
+    viewer.add_image(image)
+    other = QWidget()
+    dock.tabs.addTab(other, "other")
+    engine.hold.set()
+    click(dock)
+    qtbot.waitUntil(lambda: bool(engine.images))
+    click(dock)
+    wait()
+    assert dock.tabs.currentWidget() is dock.method_page  # nothing is found: it was cancelled
+    engine.hold.clear()
+    for before, after in (
+        (dock.method_page, dock.found_page),
+        (dock.found_page, dock.found_page),
+        (other, other),
+    ):
+        dock.tabs.setCurrentWidget(before)
+        click(dock)
+        wait()
+        assert dock.tabs.currentWidget() is after
 
 
 @pytest.mark.parametrize("multiscale", [False, True])

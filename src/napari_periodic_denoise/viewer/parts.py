@@ -1,7 +1,7 @@
 """Small parts that the dock is put together from."""
 
 from magicgui.widgets import Container, Label, Widget
-from qtpy.QtWidgets import QSizePolicy
+from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 
 def row(label: str, choice: Widget) -> Container[Widget]:
@@ -21,6 +21,7 @@ def row(label: str, choice: Widget) -> Container[Widget]:
     words.min_width = 92
     labelled = Container[Widget](widgets=[words, choice], layout="horizontal", labels=False)
     labelled.margins = (0, 0, 0, 0)
+    labelled.native.layout().setSpacing(0)  # napari's labels have some
     return labelled
 
 
@@ -44,3 +45,27 @@ def wrapped_label(*, visible: bool = True, tooltip: str = "") -> Label:
     policy.setVerticalPolicy(QSizePolicy.Policy.Minimum)
     words.native.setSizePolicy(policy)
     return words
+
+
+def page(*panels: QWidget) -> QScrollArea:
+    """Put panels below each other on the page of a tab, which scrolls where it is too low.
+
+    Parameters
+    ----------
+    *panels : QWidget
+
+    Returns
+    -------
+    QScrollArea
+    """
+    content = QWidget()
+    column = QVBoxLayout(content)
+    column.setContentsMargins(0, 4, 0, 0)
+    for panel in panels:
+        column.addWidget(panel)
+    column.addStretch()
+    scrolled = QScrollArea()
+    scrolled.setWidgetResizable(True)
+    scrolled.setFrameShape(QFrame.Shape.NoFrame)
+    scrolled.setWidget(content)
+    return scrolled

@@ -206,6 +206,8 @@ class Preview(Container[Widget]):
             on_step=partial(self._on_step, job),
             on_result=partial(self._on_result, job),
             on_error=partial(self._on_error, job),
+            on_end=partial(self._on_end, job),
+            asked_for=False,
         )
 
     def _why_not(self, source: Image | None, options: dict[str, Any]) -> str:
@@ -247,6 +249,10 @@ class Preview(Container[Widget]):
         else:
             self.said.emit("No preview: an unexpected error, see the notification.")
             notification_manager.receive_error(type(error), error, error.__traceback__)
+
+    def _on_end(self, job: _Job) -> None:
+        if job is self._job:
+            self._run = None  # which holds this
 
     def _draw(self) -> None:
         if self._seen is not None:

@@ -9,13 +9,13 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QComboBox
+from qtpy.QtWidgets import QComboBox, QTabWidget
 
 from napari_periodic_denoise.report import in_words
 from napari_periodic_denoise.viewer import layers, plane_choice, worker
 from napari_periodic_denoise.viewer.method_panel import MethodPanel
 from napari_periodic_denoise.viewer.outcome import Outcome
-from napari_periodic_denoise.viewer.parts import row, wrapped_label
+from napari_periodic_denoise.viewer.parts import page, row, wrapped_label
 from napari_periodic_denoise.viewer.preview import Preview, PreviewLayer
 
 T = TypeVar("T")
@@ -98,15 +98,24 @@ class PeriodicNoiseDock(Container[Widget]):
             widgets=[
                 self._layer_row,
                 self._planes_row,
-                self.method_panel,
                 self.run_button,
                 self.preview,
                 self.progress,
                 self.status,
-                self.found,
             ],
             labels=False,
         )
+        self.margins = (4, 4, 4, 4)
+        self.tabs = QTabWidget()  # magicgui has none
+        self.tabs.setStyleSheet("QTabWidget::pane { border: 0 }")  # there is no room for a frame
+        self.method_page = page(self.method_panel.native)
+        self.found_page = page(self.found.native)
+        for shown, title, tooltip in (
+            (self.method_page, "Method", "How the noise is found."),
+            (self.found_page, "Found", "What the last run has found."),
+        ):
+            self.tabs.setTabToolTip(self.tabs.addTab(shown, title), tooltip)
+        self.native.layout().addWidget(self.tabs)
         missing = self.method_panel.missing
         missing.download.changed.connect(self._download_weights)
         missing.choose.changed.connect(self._choose_weights)
@@ -304,6 +313,9 @@ class PeriodicNoiseDock(Container[Widget]):
         except StopIteration:
             self._ending = outcome.summary
             self.found.value = _in_words(outcome)
+            # who looks at something else than the choices for the run goes on looking at it
+            if self.tabs.currentWidget() is self.method_page:
+                self.tabs.setCurrentWidget(self.found_page)
         except Exception as error:
             self._on_error(error)
         self._delivering = False

@@ -17,7 +17,8 @@ from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-from napari.qt.threading import create_worker
+import superqt.utils
+from napari.qt import threading
 from superqt.utils import GeneratorWorker
 
 from napari_periodic_denoise.channels import leaving_alpha
@@ -102,6 +103,7 @@ def start(
     on_step: Callable[[Step], None] | None = None,
     on_result: Callable[[T], None] | None = None,
     on_end: Callable[[], None] | None = None,
+    asked_for: bool = True,
 ) -> Run:
     """Start work; the callables are called in the thread of this call.
 
@@ -113,6 +115,9 @@ def start(
         Get the steps, and at the end what was returned or an error, or neither when stopped.
     on_end : callable
         Called last, in any case.
+    asked_for : bool
+        Whether napari knows of it: it asks before its window is closed meanwhile, and keeps
+        all runs until then.
 
     Returns
     -------
@@ -124,6 +129,9 @@ def start(
         "errored": on_error,
         "finished": on_end,
     }
+    create_worker: Callable[..., Any] = (
+        threading.create_worker if asked_for else superqt.utils.create_worker
+    )
     run: Run = create_worker(
         _aside,
         steps,
