@@ -114,6 +114,7 @@ class Preview(Container[Widget]):
     ) -> None:
         self._viewer = viewer
         self._source, self._options = source, options
+        self._wanted = False
         self._layer = PreviewLayer(viewer.layers)
         self._job: _Job | None = None  # the latest one, once begun
         self._run: worker.Run | None = None
@@ -157,23 +158,27 @@ class Preview(Container[Widget]):
 
     def restart(self, *_: Any) -> None:  # noqa: ANN401 - an event, of no interest
         """Make the preview anew, if it is on: something that it depends on has changed."""
-        if self.on.value:
+        if self._wanted:
             self._stop()
             self._pause.start()
 
     def close(self) -> None:
-        """Stop what is under way, and take the layer away."""
-        self._stop()
-        self._seen = None
-        self._layer.remove()
+        """End it; its widgets may be gone already."""
+        self._wanted = False
+        self._clear()
 
     def _switch(self, on: bool) -> None:
-        self.original.enabled = on
+        self._wanted = self.original.enabled = on
         self.said.emit("")
         if on:
             self.restart()
         else:
-            self.close()
+            self._clear()
+
+    def _clear(self) -> None:
+        self._stop()
+        self._seen = None
+        self._layer.remove()
 
     def _stop(self) -> None:
         self._pause.stop()
@@ -186,7 +191,7 @@ class Preview(Container[Widget]):
         source, options = self._source(), self._options()
         reason = self._why_not(source, options)
         if reason:
-            self.close()
+            self._clear()
             self.said.emit(reason)
             return
         assert source is not None
@@ -243,7 +248,7 @@ class Preview(Container[Widget]):
     def _on_error(self, job: _Job, error: Exception) -> None:
         if job is not self._job:
             return
-        self.close()
+        self._clear()
         if isinstance(error, worker.CannotRunError):
             self.said.emit(str(error))
         else:

@@ -126,7 +126,6 @@ class PeriodicNoiseDock(Container[Widget]):
             choice.changed.connect(self._show_whether_taken)
         napari_viewer.dims.events.ndisplay.connect(self._show_whether_taken)
         self.preview.said.connect(self._tell_preview)
-        self.layer.changed.connect(self.preview.restart)
         panel.changed.connect(self.preview.restart)
         self.native_parent_changed.connect(self._on_docked_or_closed)
         self.native.destroyed.connect(self._on_destroyed)
@@ -182,6 +181,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def _on_layer(self) -> None:
         layer = self.layer.value
         self._planes_row.visible = layer is not None and layer.ndim > 2
+        self.preview.restart()
         if not self.running:
             self.status.value = ""
         self._show_whether_taken()
