@@ -601,11 +601,13 @@ def test_a_protected_specimen_has_no_say():
     assert estimate.settings["protect"] == [[0, 0, 256, 130]]
 
 
-def test_a_small_free_area_is_enough():
+@pytest.mark.parametrize("radius", [60, 90, 110])
+def test_what_is_around_a_protected_specimen_is_enough(radius):
     image, noise = cell_with_wave()
-    inner = np.zeros(image.shape, bool)
-    inner[20:236, 20:236] = True
-    estimate = estimate_noise(np.rint(image + noise), protect=inner)
+    y, x = np.indices(image.shape)
+    specimen = np.hypot(y - 128, x - 128) < radius
+    image[specimen] = 50
+    estimate = estimate_noise(np.rint(image + noise), protect=specimen)
     assert rejection(estimate.noise, noise) > 30
 
 

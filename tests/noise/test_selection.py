@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from napari_periodic_denoise import estimate_noise, select_waves
+from napari_periodic_denoise import clean_stack, estimate_noise, select_waves
 
 Y, X = np.mgrid[:256, :256]
 FREQUENCIES = [(0.11, 0.07), (0.03, -0.2), (0.0, 0.31)]
@@ -109,6 +109,12 @@ def test_protected_pixels_stay_with_fewer_waves_too(image):
     fewer = select_waves(image, estimate, off=[FREQUENCIES[0]])
     assert not fewer.noise[60:120, 60:120].any()
     assert correlation(fewer.noise[140:], (WAVES[1] + WAVES[2])[140:]) > 0.99
+
+
+def test_waves_of_a_shared_model(image):
+    result = clean_stack(np.stack([image, image[::-1]]), model="shared")
+    fewer = select_waves(image, result.estimates[0], off=FREQUENCIES[1:])
+    assert correlation(fewer.noise, WAVES[0]) > 0.99
 
 
 def test_another_images_estimate_is_refused(image, estimate):

@@ -22,6 +22,7 @@ MIN_CYCLES = 1.5
 _CONSENSUS_BLOCKS = 4
 _PRESENT = 0.25
 _MOST = 0.6
+_TOLD = 0.25  # of a part, below which it is not asked
 _AT_ONCE = 40  # frequencies, which bounds the memory
 _BESIDE = 3  # cycles per part, at which two frequencies don't disturb each other
 
@@ -226,13 +227,17 @@ def background(log_power: torch.Tensor) -> torch.Tensor:
     return level.add_(_EULER_GAMMA)
 
 
-def present_in_most(features: torch.Tensor, candidates: list[Candidate]) -> list[Candidate]:
+def present_in_most(
+    features: torch.Tensor, candidates: list[Candidate], untold: torch.Tensor | None = None
+) -> list[Candidate]:
     """Keep the candidates that most parts of the image show.
 
     Parameters
     ----------
     features : Tensor of float32, shape (C, H, W)
     candidates : list of Candidate
+    untold : Tensor of bool, shape at least (H, W), optional
+        Pixels that tell nothing; parts that are mostly of these are not asked.
 
     Returns
     -------
@@ -241,7 +246,11 @@ def present_in_most(features: torch.Tensor, candidates: list[Candidate]) -> list
     if not candidates:
         return []
     energy = _block_energy(features, np.array([c.frequency for c in candidates]))
-    energy = energy[:, energy.any(0)]  # parts that are protected or saturated tell nothing
+    if untold is not None:
+        told = 1 - _share_in_parts(untold, features.shape)
+        energy = (energy / told.square())[:, told > _TOLD]
+    if not energy.shape[1]:
+        return candidates
     share = (energy > _PRESENT * energy.mean(1, keepdim=True)).float().mean(1).cpu()
     return [c for c, s in zip(candidates, share.tolist(), strict=True) if s >= _MOST]
 
@@ -328,6 +337,14 @@ def _block_energy(features: torch.Tensor, frequencies: np.ndarray) -> torch.Tens
         "ckaby,ky->ckab", im, rows[0]
     )
     return (real.square() + imag.square()).sum(0).flatten(1)
+
+
+def _share_in_parts(mask: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Share of each of 4×4 parts of an image that a mask covers, shape (16,)."""
+    blocks = _CONSENSUS_BLOCKS
+    h, w = shape[1] // blocks, shape[2] // blocks
+    parts = mask[: blocks * h, : blocks * w].float().reshape(blocks, h, blocks, w)
+    return parts.mean((1, 3)).flatten()
 
 
 def _local_maxima(values: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,7 @@ from napari_periodic_denoise.device import resolve_device
 from napari_periodic_denoise.noise.areas import (
     LEAST_PIXELS,
     Mask,
+    Rectangle,
     as_exemplar,
     as_protected,
     largest_rectangle,
@@ -30,6 +31,7 @@ from napari_periodic_denoise.noise.gram import gram_matrix
 from napari_periodic_denoise.noise.gram_aligned import STEPS as REFINE_STEPS
 from napari_periodic_denoise.noise.gram_aligned import refine_channel
 from napari_periodic_denoise.noise.images import (
+    MIN_SIZE,
     Normalized,
     as_image,
     normalize,
@@ -63,6 +65,7 @@ DEFAULT_SENSITIVITY = 1e-3
 
 _DETECTION_LAYER = {"conv1_2": 1.0}  # of those before the first pooling, what finds the most
 _EXPECTED_STEPS = 12
+_NARROW = 1 / 16  # of the image's side
 
 T = TypeVar("T")
 
@@ -358,6 +361,7 @@ def iter_estimate_noise(
             seed=int(seed),
             mask=mask,
             proposed=frequencies,
+            clear=None if protected is None else _clear_rectangle(protected),
         )
     done = 0
     while True:
@@ -427,6 +431,7 @@ def _waves(
     seed: int,
     mask: Mask | None,
     proposed: Sequence[Frequency],
+    clear: Rectangle | None,
 ) -> Generator[_Step, None, list[ChannelNoise]]:
     """Waves of each channel, and what is left of noise that is no sum of few."""
     area = None if mask is None else torch.from_numpy(mask).to(images[0].pixels.device)
@@ -438,6 +443,7 @@ def _waves(
         seed=seed,
         exemplar=area,
         proposed=proposed,
+        clear=clear,
     )
     channels = yield from _without_preview(search)
     found: list[ChannelNoise] = []
@@ -600,6 +606,13 @@ def _checked(proposed: Sequence[Frequency], shape: tuple[int, int]) -> list[Freq
                 f"{MIN_CYCLES} cycles in the image, which is too few to tell a wave by"
             )
     return [(fy, fx) for fy, fx in array.tolist()]
+
+
+def _clear_rectangle(protected: Mask) -> Rectangle | None:
+    """A large rectangle without protected pixels; None where there are only narrow ones."""
+    y0, x0, y1, x1 = clear = largest_rectangle(~protected)
+    narrow = min((y1 - y0) / protected.shape[0], (x1 - x0) / protected.shape[1])
+    return clear if min(y1 - y0, x1 - x0) >= MIN_SIZE and narrow > _NARROW else None
 
 
 def _left_out(image: Normalized, protected: Mask) -> Normalized:

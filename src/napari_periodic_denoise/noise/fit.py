@@ -74,10 +74,16 @@ class GradientSample:
 
     def central(self, size: int) -> GradientSample:
         """Keep the pixels in the middle ``size`` rows and columns."""
-        lines = (self.rows, self.columns)
+        spans = ((math.ceil((n - 1 - size) / 2), (n - 1 + size) // 2 + 1) for n in self.shape)
+        (y0, y1), (x0, x1) = spans
+        return self.within((y0, x0, y1, x1))
+
+    def within(self, rectangle: tuple[int, int, int, int]) -> GradientSample:
+        """Keep the pixels in a rectangle, row ``y1`` and column ``x1`` excluded."""
+        y0, x0, y1, x1 = rectangle
         near = [
-            ((at - (length - 1) / 2).abs() <= size / 2).nonzero()[:, 0]
-            for at, length in zip(lines, self.shape, strict=True)
+            ((start <= at) & (at < end)).nonzero()[:, 0]
+            for at, start, end in ((self.rows, y0, y1), (self.columns, x0, x1))
         ]
         return replace(
             self,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
+from napari_periodic_denoise.noise.areas import Rectangle
 from napari_periodic_denoise.noise.detect import (
     Candidate,
     Spectrum,
@@ -72,6 +73,7 @@ def find_waves(
     exemplar: torch.Tensor | None = None,
     known: Sequence[Candidate] = (),
     proposed: Sequence[Frequency] = (),
+    clear: Rectangle | None = None,
 ) -> Generator[Progress, None, list[Channel]]:
     """Find all waves of an image that pay for themselves.
 
@@ -98,6 +100,9 @@ def find_waves(
         Waves that are there, as other images tell, and which the search goes on from.
     proposed : sequence of tuple of float
         Frequencies that are examined besides the peaks of the spectrum.
+    clear : tuple of int, optional
+        Rectangle ``(y0, x0, y1, x1)`` that the spectrum is taken of: in that of an image with
+        large gaps, each wave would be drowned in what the gaps make of it.
 
     Yields
     ------
@@ -115,7 +120,7 @@ def find_waves(
         if known and not round_:
             channels = [_with_known(channel, known) for channel in channels]
         else:
-            channels = yield from _grown(channels, look, sensitivity, proposed)
+            channels = yield from _grown(channels, look, sensitivity, proposed, clear)
         if any(len(new.found) > len(old.found) for new, old in zip(channels, before, strict=True)):
             for i, channel in enumerate(channels):
                 if channel.found is before[i].found:
@@ -148,7 +153,11 @@ def _with_known(channel: Channel, known: Sequence[Candidate]) -> Channel:
 
 
 def _grown(
-    channels: list[Channel], look: Look, sensitivity: float, proposed: Sequence[Frequency]
+    channels: list[Channel],
+    look: Look,
+    sensitivity: float,
+    proposed: Sequence[Frequency],
+    clear: Rectangle | None,
 ) -> Generator[Progress, None, list[Channel]]:
     """Add some of the constant waves that the channels still hold, and fit all again."""
     shape = channels[0].shape
@@ -159,7 +168,7 @@ def _grown(
     for channel in channels:
         yield "detect", f"looking for waves ({count} found)"
         residuals.append(channel.residual())
-        seen = look(residuals[-1], channel.limited)
+        seen = look(*_clear_part(residuals[-1], channel.limited, clear))
         if spectrum is not None:
             seen.power.add_(spectrum.power)
         spectrum = seen
@@ -181,7 +190,7 @@ def _grown(
     for start in range(0, len(candidates), _BATCH):
         batch = candidates[start : start + _BATCH]
         yield "fit", f"fitting {plural(len(batch))} ({count} found)"
-        present = present_in_most(joint, batch)
+        present = present_in_most(joint, batch, _untold(channels))
         absent = tuple(
             Rejected(c.frequency, c.false_alarms, "only few parts of the image show it")
             for c in batch
@@ -194,7 +203,7 @@ def _grown(
                 if all(outside(c.frequency, w, shape) for w in waves[i])
                 and not _hopeless(c, channel)
             ]
-            (accepted,), rejected = examined([channel.sample.of(residuals[i])], own)
+            (accepted,), rejected = examined([channel.sample.of(residuals[i])], own, clear)
             channel = replace(channel, rejected=(*channel.rejected, *absent, *rejected))
             if len(accepted):
                 channel = refitted(replace(channel, found=channel.found.join(accepted)))
@@ -211,8 +220,25 @@ def _hopeless(candidate: Candidate, channel: Channel) -> bool:
     return int(near.sum()) >= _TRIES
 
 
+def _clear_part(
+    image: torch.Tensor, limited: torch.Tensor | None, clear: Rectangle | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    if clear is None:
+        return image, limited
+    y0, x0, y1, x1 = clear
+    return image[y0:y1, x0:x1], None if limited is None else limited[y0:y1, x0:x1]
+
+
+def _untold(channels: Sequence[Channel]) -> torch.Tensor | None:
+    """Pixels of which no channel tells anything."""
+    masks = [channel.limited for channel in channels if channel.limited is not None]
+    return torch.stack(masks).all(0) if len(masks) == len(channels) else None
+
+
 def examined(
-    samples: Sequence[GradientSample], candidates: Sequence[Candidate]
+    samples: Sequence[GradientSample],
+    candidates: Sequence[Candidate],
+    clear: Rectangle | None = None,
 ) -> tuple[list[Found], tuple[Rejected, ...]]:
     """Those of the candidates that pay for themselves, fitted to what is left of images.
 
@@ -221,6 +247,8 @@ def examined(
     samples : sequence of GradientSample
         Of images that share the waves' frequencies.
     candidates : sequence of Candidate
+    clear : tuple of int, optional
+        Rectangle ``(y0, x0, y1, x1)`` that the candidates were found in.
 
     Returns
     -------
@@ -232,9 +260,8 @@ def examined(
     trial = unfitted(np.array([candidate.frequency for candidate in candidates]))
     if not candidates:
         return [Found(trial, alarms, alarms)] * len(samples), ()
-    # a peak's frequency is not known well enough to follow the wave over a long image
-    size = _SEARCH_SIZE
-    few = [sample.central(size).first(SEARCH_PIXELS) for sample in samples]
+    parts = _widening(samples, clear)
+    few = next(parts)
     fits = [fit_waves(each, trial) for each in few]
     # a candidate off by a fraction of a cycle still saves a good part of what it can
     nats, _ = evidence(few, fits)
@@ -248,10 +275,28 @@ def examined(
     if not len(alarms):
         return [Found(fit, alarms, alarms) for fit in fits], hopeless
     *_, fits = polish_together(few, fits, *APPROACH)
-    while size < max(samples[0].shape):
-        size *= _WIDEN
-        few = [sample.central(size).first(SEARCH_PIXELS) for sample in samples]
+    for few in parts:
         *_, fits = polish_together(few, fits, *APPROACH)
     keep, nats, rejected = judged(samples, fits, alarms)
     found = [Found(fit, alarms, nats).take(keep) for fit in fits]
     return found, (*hopeless, *rejected)
+
+
+def _widening(
+    samples: Sequence[GradientSample], clear: Rectangle | None
+) -> Iterator[list[GradientSample]]:
+    """Samples of ever larger parts of images, up to all of them.
+
+    A peak's frequency is not known well enough to follow a wave over a long image at once.
+    """
+    shape, size = samples[0].shape, _SEARCH_SIZE
+    y0, x0, y1, x1 = (0, 0, *shape) if clear is None else clear
+    while True:
+        top, left = (max(0, (length - size) // 2) for length in (y1 - y0, x1 - x0))
+        part = y0 + top, x0 + left, y1 - top, x1 - left
+        yield [sample.within(part).first(SEARCH_PIXELS) for sample in samples]
+        if size >= max(y1 - y0, x1 - x0):
+            break
+        size *= _WIDEN
+    if clear is not None:
+        yield [sample.first(SEARCH_PIXELS) for sample in samples]

@@ -77,7 +77,7 @@ def select_waves(
         return estimate
     device = torch.device(settings["device"])
     taken = None
-    if settings["protect"] is not None:
+    if settings.get("protect") is not None:  # which those of a shared model don't have
         protected = as_protected(settings["protect"], shape)
         taken = subtracted_share(protected, settings["protect_edge"], device)
     images = [normalize(channel, device) for channel in channels]
