@@ -3,6 +3,7 @@
 import dask.array as da
 import numpy as np
 import pytest
+from fakes import make_estimate
 from napari.layers import Image
 from qtpy.QtWidgets import QWidget
 
@@ -38,10 +39,6 @@ def hold(dock, held):
     (button.pressed if held else button.released).emit()
 
 
-def stripes(width, amplitude=3.0):
-    return np.rint(amplitude * np.cos(2 * np.pi * 0.1 * np.arange(width)))
-
-
 def test_preview_on_and_off(dock, viewer, engine, shown):
     pixels = np.full((32, 40), 100, np.uint8)
     before = pixels.copy()
@@ -53,7 +50,7 @@ def test_preview_on_and_off(dock, viewer, engine, shown):
     layer = shown()
     assert list(viewer.layers) == [source, layer, labels]
     assert layer.name == "cell preview"
-    np.testing.assert_array_equal(layer.data, np.broadcast_to(100 - stripes(40), (32, 40)))
+    np.testing.assert_array_equal(layer.data, make_estimate(pixels).cleaned)
     np.testing.assert_array_equal(layer.extent.world, source.extent.world)
     np.testing.assert_array_equal(layer.affine.affine_matrix, source.affine.affine_matrix)
     assert tuple(layer.contrast_limits) == (20, 120)
@@ -293,7 +290,9 @@ def test_run_takes_the_previews_place(dock, viewer, image, engine, wait, shown):
 
 @pytest.mark.parametrize("how", ["layer", "preview", "all", "dock closed", "dock destroyed"])
 @pytest.mark.parametrize("busy", [False, True])
-def test_nothing_stays(dock, viewer, image, engine, qtbot, shown, settle, notifications, how, busy):
+def test_nothing_stays(
+    dock, viewer, image, engine, qtbot, shown, settle, notifications, how, busy
+):
     source = viewer.add_image(image)
     window = QWidget()
     dock.native.setParent(window)
