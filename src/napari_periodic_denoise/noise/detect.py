@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from napari_periodic_denoise.noise.gram import hann, spectral_power
+from napari_periodic_denoise.noise.gram import hann, is_fast, spectral_power
 from napari_periodic_denoise.noise.waves import Frequency, phasors
 
 _WINDOW = 1024
@@ -373,16 +373,9 @@ def _local_mean(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-def _fast_length(length: int) -> int:
-    """Return the largest length not above the one given that has no prime factor above 5."""
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length -= 1
+def _fast_length(longest: int) -> int:
+    """Return the largest length not above the one given that is fast to transform."""
+    return next(length for length in range(longest, 0, -1) if is_fast(length))
 
 
 def off_grid(log_power: torch.Tensor, row: int, column: int, size: tuple[int, int]) -> Frequency:

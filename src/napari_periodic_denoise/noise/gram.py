@@ -117,6 +117,11 @@ def window_starts(length: int, window: int) -> list[int]:
     return [round(i * rest / (count - 1)) for i in range(count)]
 
 
+def is_fast(length: int) -> bool:
+    """Whether a length has no prime factor above 5, so that its Fourier transform is fast."""
+    return not 30**64 % length
+
+
 def hann(length: int, device: torch.device | str = "cpu") -> torch.Tensor:
     """Hann window without its two zeros, scaled to a mean square of one."""
     window = torch.hann_window(length + 2, periodic=False, dtype=torch.float64)[1:-1]

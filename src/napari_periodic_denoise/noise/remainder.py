@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from itertools import product
+from itertools import count, product
 from typing import Literal
 
 import torch
@@ -16,6 +16,7 @@ from napari_periodic_denoise.noise.density import (
     texture_density,
 )
 from napari_periodic_denoise.noise.features import edges, gradient, robust_scale
+from napari_periodic_denoise.noise.gram import is_fast
 
 Kind = Literal["quasi-periodic", "stripes"]
 
@@ -227,13 +228,5 @@ def _cover(length: int, size: int) -> list[tuple[slice, torch.Tensor]]:
 
 
 def _fast_length(least: int) -> int:
-    """Return the smallest even length from ``least`` that has no prime factor above 5."""
-    length = least + least % 2
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length += 2
+    """Return the smallest even length from ``least`` that is fast to transform."""
+    return next(length for length in count(least + least % 2, 2) if is_fast(length))
