@@ -95,8 +95,8 @@ class Preview(Container[Widget]):
     viewer : ViewerModel
     source : callable
         Returns the layer that is chosen.
-    options : callable
-        Returns the engine's options that are chosen.
+    arguments : callable of Image and Plane
+        Returns what `worker.preview` is to be called with for a plane of a layer.
 
     Attributes
     ----------
@@ -110,10 +110,10 @@ class Preview(Container[Widget]):
         self,
         viewer: ViewerModel,
         source: Callable[[], Image | None],
-        options: Callable[[], dict[str, Any]],
+        arguments: Callable[[Image, Plane], dict[str, Any]],
     ) -> None:
         self._viewer = viewer
-        self._source, self._options = source, options
+        self._source, self._arguments = source, arguments
         self._wanted = False
         self._layer = PreviewLayer(viewer.layers)
         self._job: _Job | None = None  # the latest one, once begun
@@ -188,26 +188,23 @@ class Preview(Container[Widget]):
             self._run = None
 
     def _begin(self) -> None:
-        source, options = self._source(), self._options()
-        reason = self._why_not(source, options)
-        if reason:
-            self._clear()
-            self.said.emit(reason)
+        source = self._source()
+        if source is None:
+            self._say_why_not("Open an image first.")
             return
-        assert source is not None
-        self._job = job = _Job(source, self._plane(source))
+        plane = self._plane(source)
+        arguments = self._arguments(source, plane)
+        reason = self._why_not(source, plane, arguments["options"])
+        if reason:
+            self._say_why_not(reason)
+            return
+        self._job = job = _Job(source, plane)
         if self._layer.source is not job.source:
             self._seen = None
             self._layer.remove()
         job.source.events.data.connect(self.restart)
-        steps = worker.preview(
-            layers.pixels(job.source),
-            job.plane,
-            rgb=job.source.rgb,
-            options={**options, "gram": False},
-        )
         self._run = worker.start(
-            steps,
+            worker.preview(layers.pixels(source), plane, **arguments),
             on_step=partial(self._on_step, job),
             on_result=partial(self._on_result, job),
             on_error=partial(self._on_error, job),
@@ -215,16 +212,18 @@ class Preview(Container[Widget]):
             asked_for=False,
         )
 
-    def _why_not(self, source: Image | None, options: dict[str, Any]) -> str:
-        if source is None:
-            return "Open an image first."
+    def _why_not(self, source: Image, plane: Plane, options: dict[str, Any]) -> str:
         if "weights" in options:  # which are of a network
             return "A network takes too long for a preview: choose other features, or press Run."
         dims = self._viewer.dims
         reason = plane_choice.why_not_taken(source, dims, plane_choice.THIS, options)
-        if reason or plane_choice.is_inside(self._plane(source), source):
+        if reason or plane_choice.is_inside(plane, source):
             return reason
         return plane_choice.NOT_SHOWN
+
+    def _say_why_not(self, reason: str) -> None:
+        self._clear()
+        self.said.emit(reason)
 
     def _plane(self, source: Image) -> Plane:
         dims = self._viewer.dims
@@ -248,11 +247,10 @@ class Preview(Container[Widget]):
     def _on_error(self, job: _Job, error: Exception) -> None:
         if job is not self._job:
             return
-        self._clear()
         if isinstance(error, worker.CannotRunError):
-            self.said.emit(str(error))
+            self._say_why_not(str(error))
         else:
-            self.said.emit("No preview: an unexpected error, see the notification.")
+            self._say_why_not("No preview: an unexpected error, see the notification.")
             notification_manager.receive_error(type(error), error, error.__traceback__)
 
     def _on_end(self, job: _Job) -> None:

@@ -42,11 +42,7 @@ class PeriodicNoiseDock(Container[Widget]):
         self._ending = ""  # what to say about a run that was stopped
         self._docked = False
         self._destroyed = False
-        self.preview = Preview(
-            napari_viewer,
-            lambda: self.layer.value,
-            lambda: self.method_panel.engine_options(),
-        )
+        self.preview = Preview(napari_viewer, lambda: self.layer.value, self._arguments)
         self.layer = ComboBox(
             choices=self._image_layers,
             tooltip=(
@@ -218,13 +214,17 @@ class PeriodicNoiseDock(Container[Widget]):
         self.preview.on.value = False
         self._source, self._plane = source, plane_choice.nearest(plane, source)
         self.method_panel.missing.look_for(None)  # the run itself will tell
-        arguments = {"rgb": source.rgb, "options": self.method_panel.engine_options()}
+        arguments = self._arguments(source, self._plane)
         if of_stack:
             data = list(source.data) if source.multiscale else source.data
             run = worker.denoise_planes(data, self._plane, model=chosen, **arguments)
         else:
             run = worker.denoise(layers.pixels(source), self._plane, **arguments)
         self._begin(run, self._on_result)
+
+    def _arguments(self, source: Image, _: plane_choice.Plane) -> dict[str, Any]:
+        """What the worker is to know of a plane, and how it is to be cleaned."""
+        return {"rgb": source.rgb, "options": self.method_panel.engine_options()}
 
     def _download_weights(self) -> None:
         source = self.method_panel.missing.source

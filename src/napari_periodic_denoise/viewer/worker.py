@@ -190,7 +190,7 @@ def preview(
     Parameters
     ----------
     data, plane, rgb, options
-        As for :func:`denoise`.
+        As for :func:`denoise`; Gram matrices are left out.
 
     Yields
     ------
@@ -205,6 +205,7 @@ def preview(
     CannotRunError
         As for :func:`denoise`.
     """
+    options = {**options, "gram": False}
     image, estimate = yield from _estimated(data, plane, rgb, options)
     return Cleaned(np.asarray(image), estimate.cleaned, estimate.summary)
 
