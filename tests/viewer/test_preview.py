@@ -218,6 +218,24 @@ def test_without_a_plane_to_show(dock, viewer, image, engine, shown, settle):
     assert dock.preview.layer is None
 
 
+def test_why_there_is_no_run_goes_before_what_was_previewed(
+    dock, viewer, image, engine, qtbot, settle
+):
+    viewer.add_image(np.stack([image] * 3), name="stack")
+    dock.planes.value = "shared"
+    dock.method_panel.remainder.value = "stripes"
+    reason = dock.status.value
+    assert "One model" in reason
+    dock.preview.on.value = True
+    settle()
+    assert dock.preview.layer in viewer.layers
+    assert dock.status.value == reason
+    dock.planes.value = "this plane"
+    assert dock.run_button.enabled
+    dock.method_panel.remainder.value = "none"
+    qtbot.waitUntil(lambda: dock.status.value.startswith("Preview: 1 wave"))
+
+
 def test_of_large_planes_a_part_in_view(dock, viewer, engine, shown, settle):
     size = 2 * PREVIEW_SIZE
     read = []

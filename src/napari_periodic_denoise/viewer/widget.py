@@ -265,6 +265,8 @@ class PeriodicNoiseDock(Container[Widget]):
     def _tell_preview(self, words: str) -> None:
         if not self.running:
             self.status.value = words
+            if not self.run_button.enabled:  # it matters more why
+                self._show_whether_taken()
 
     def _on_weights(self, path: Path) -> None:
         if not self._is_stopped():
