@@ -294,6 +294,15 @@ def test_an_unfinished_texture_lies_where_the_source_lies(source, size):
     assert layer.colormap == source.colormap
 
 
+def test_a_preview_of_a_part_lies_where_that_part_lies(source, image):
+    part = Plane(part=((10, 30), (15, 40)))
+    layer = Image(**layers.preview_arguments(source, part.of(image), part, "preview"))
+    assert layer.name == "cell preview"
+    assert layer.data.dtype == image.dtype
+    np.testing.assert_array_equal(layer.data, image[10:, 15:])
+    np.testing.assert_allclose(layer.data_to_world((3, 5)), source.data_to_world((13, 20)))
+
+
 @pytest.mark.parametrize(("dtype", "most"), [("uint8", 255), ("uint16", 65535), ("float32", 1)])
 def test_an_unfinished_texture_in_colour_has_the_sources_intensities(dtype, most):
     source = Image(np.zeros((20, 30, 3), dtype), rgb=True)

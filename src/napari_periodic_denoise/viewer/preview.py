@@ -19,7 +19,7 @@ from qtpy.QtCore import QTimer
 from napari_periodic_denoise.viewer import layers, plane_choice, worker
 from napari_periodic_denoise.viewer.plane_choice import PREVIEW_SIZE, Plane
 
-_PAUSE = 50  # milliseconds without a change, after which the preview is made anew
+_PAUSE = 30  # milliseconds without a change, until the preview is made anew
 _QUICK = 0.5  # seconds in which nobody wants to know how it goes
 _FOLLOWED = ("contrast_limits", "gamma", "colormap")
 
