@@ -40,7 +40,8 @@ def source(image):
 
 
 def deliver(layer_list, source, estimate):
-    for _ in layers.deliver(layer_list, source, outcome_of_plane(estimate, Plane())):
+    outcome = outcome_of_plane(source.data, estimate, Plane())
+    for _ in layers.deliver(layer_list, source, outcome):
         pass
 
 

@@ -32,6 +32,22 @@ def is_result(layer: Layer) -> bool:
     return bool(_record(layer))
 
 
+def found_in(layer: Layer) -> dict[str, Any]:
+    """Return what a result layer records of what was found; nothing of other layers."""
+    record = _record(layer)
+    return record if "waves" in record or "planes" in record else {}
+
+
+def is_of(layer: Layer, source: Image) -> bool:
+    """Whether a layer is a result of a source."""
+    return found_in(layer).get("source_id") == str(source.unique_id)
+
+
+def result_of(layers: Iterable[Layer], source: Image) -> Image | None:
+    """Return a layer that a run on a source left, if there is one."""
+    return next((layer for layer in layers if is_of(layer, source)), None)
+
+
 def pixels(layer: Image) -> Any:  # noqa: ANN401 - whatever array napari was given, maybe lazy
     """Return the layer's array at full resolution, not computed and not copied."""
     return layer.data[0] if layer.multiscale else layer.data
@@ -287,11 +303,8 @@ def place_above(layers: Sequence[Layer], source: Image) -> int:
         The viewer's.
     source : Image
     """
-    own = str(source.unique_id)
     return 1 + max(
-        place
-        for place, layer in enumerate(layers)
-        if layer is source or _record(layer).get("source_id") == own
+        place for place, layer in enumerate(layers) if layer is source or is_of(layer, source)
     )
 
 
@@ -342,6 +355,29 @@ def put(layer: Image, arguments: dict[str, Any]) -> None:
     for name in PLACEMENT:
         if place[name] != arguments[name]:
             setattr(layer, name, arguments[name])
+
+
+def refresh(
+    layers: Iterable[Layer], source: Image, outcome: Outcome
+) -> Generator[None, None, None]:
+    """Show another choice of waves in the layers of a result, a step at a time.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        The viewer's; those that the user has removed stay away.
+    source : Image
+    outcome : Outcome
+
+    Yields
+    ------
+    None
+    """
+    for arguments in result_arguments(source, outcome):
+        layer = find_result(layers, source, arguments["metadata"][METADATA_KEY]["result"])
+        if layer is not None:
+            update(layer, arguments)
+            yield
 
 
 def deliver(

@@ -17,6 +17,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_periodic_denoise.viewer import layers, plane_choice, worker
+from napari_periodic_denoise.viewer.outcome import Outcome
 from napari_periodic_denoise.viewer.plane_choice import PREVIEW_SIZE, Plane
 
 _PAUSE = 30  # milliseconds without a change, until the preview is made anew
@@ -96,7 +97,7 @@ class Preview(Container[Widget]):
     source : callable
         Returns the layer that is chosen.
     arguments : callable of Image and Plane
-        Returns what `worker.preview` is to be called with for a plane of a layer.
+        Returns what `worker.denoise` is to be called with for a plane of a layer.
 
     Attributes
     ----------
@@ -118,7 +119,7 @@ class Preview(Container[Widget]):
         self._layer = PreviewLayer(viewer.layers)
         self._job: _Job | None = None  # the latest one, once begun
         self._run: worker.Run | None = None
-        self._seen: tuple[_Job, worker.Cleaned] | None = None
+        self._seen: tuple[_Job, Outcome] | None = None
         self.on = CheckBox(
             text="Preview",
             tooltip=(
@@ -194,6 +195,7 @@ class Preview(Container[Widget]):
             return
         plane = self._plane(source)
         arguments = self._arguments(source, plane)
+        arguments["options"]["gram"] = False
         reason = self._why_not(source, plane, arguments["options"])
         if reason:
             self._say_why_not(reason)
@@ -204,7 +206,7 @@ class Preview(Container[Widget]):
             self._layer.remove()
         job.source.events.data.connect(self.restart)
         self._run = worker.start(
-            worker.preview(layers.pixels(source), plane, **arguments),
+            worker.denoise(layers.pixels(source), plane, **arguments),
             on_step=partial(self._on_step, job),
             on_result=partial(self._on_result, job),
             on_error=partial(self._on_error, job),
@@ -238,11 +240,11 @@ class Preview(Container[Widget]):
         if job is self._job and time.monotonic() - job.since > _QUICK:
             self.said.emit(f"Preview: {step.message}…")
 
-    def _on_result(self, job: _Job, cleaned: worker.Cleaned) -> None:
+    def _on_result(self, job: _Job, outcome: Outcome) -> None:
         if job is self._job:
-            self._seen = job, cleaned
+            self._seen = job, outcome
             self._draw()
-            self.said.emit(f"Preview: {cleaned.summary}")
+            self.said.emit(f"Preview: {outcome.estimate.summary}")
 
     def _on_error(self, job: _Job, error: Exception) -> None:
         if job is not self._job:
@@ -259,9 +261,9 @@ class Preview(Container[Widget]):
 
     def _draw(self) -> None:
         if self._seen is not None:
-            job, cleaned = self._seen
+            job, outcome = self._seen
             held = self.original.native.isDown()
-            pixels = cleaned.original if held else cleaned.cleaned
+            pixels = np.asarray(outcome.image) if held else outcome.estimate.cleaned
             self._layer.show(job.source, pixels, job.plane, "preview")
 
     def _switch_off_if_removed(self, event: Any) -> None:  # noqa: ANN401

@@ -11,14 +11,19 @@ from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QComboBox, QTabWidget
 
-from napari_periodic_denoise.report import in_words
 from napari_periodic_denoise.viewer import layers, plane_choice, worker
+from napari_periodic_denoise.viewer.found_panel import FoundPanel
 from napari_periodic_denoise.viewer.method_panel import MethodPanel
 from napari_periodic_denoise.viewer.outcome import Outcome
 from napari_periodic_denoise.viewer.parts import page, row, wrapped_label
+from napari_periodic_denoise.viewer.pixel_size import pixel_size
 from napari_periodic_denoise.viewer.preview import Preview, PreviewLayer
+from napari_periodic_denoise.viewer.switching import Switching
 
 T = TypeVar("T")
+
+EARLIER = "These are of an earlier run: run again to switch them."
+ALL_PLANES = "Waves are switched in runs on one plane: choose This plane, and run again."
 
 _TURN = 20  # milliseconds in which Qt draws and serves others, between two slow steps
 
@@ -80,15 +85,9 @@ class PeriodicNoiseDock(Container[Widget]):
         )
         self.progress = ProgressBar(visible=False)
         self.status = wrapped_label()
-        self.found = wrapped_label(
-            visible=False,
-            tooltip=(
-                "The waves that the noise consists of: from crest to crest, direction (0° are\n"
-                "vertical stripes, 90° horizontal ones), and how far they raise and lower the\n"
-                "picture; and how much of the picture's variance all else was that was taken\n"
-                "away. Then what to look at before the result is used. All about it is in the\n"
-                "layers' metadata. Planes are numbered as by the sliders, from 0."
-            ),
+        self.found = FoundPanel()
+        self._switching = Switching(
+            napari_viewer.layers, on_shown=self._on_switched, on_error=self._on_error_of_switch
         )
         super().__init__(
             widgets=[
@@ -105,7 +104,7 @@ class PeriodicNoiseDock(Container[Widget]):
         self.tabs = QTabWidget()  # magicgui has none
         self.tabs.setStyleSheet("QTabWidget::pane { border: 0 }")  # there is no room for a frame
         self.method_page = page(self.method_panel.native)
-        self.found_page = page(self.found.native)
+        self.found_page = page(self.found)
         for shown, title, tooltip in (
             (self.method_page, "Method", "How the noise is found."),
             (self.found_page, "Found", "What the last run has found."),
@@ -116,6 +115,7 @@ class PeriodicNoiseDock(Container[Widget]):
         missing.download.changed.connect(self._download_weights)
         missing.choose.changed.connect(self._choose_weights)
         self.run_button.changed.connect(self._run_or_cancel)
+        self.found.table.switched.connect(self._switching.show)
         self.layer.changed.connect(self._on_layer)
         panel = self.method_panel
         for choice in (self.planes, panel.method, panel.features, panel.remainder, panel.gram):
@@ -173,6 +173,8 @@ class PeriodicNoiseDock(Container[Widget]):
         if not self.running and isinstance(active, Image) and not layers.is_result(active):
             self.reset_choices()
             self.layer.value = active
+        if not self.running:
+            self._tell_found()
 
     def _on_layer(self) -> None:
         layer = self.layer.value
@@ -180,7 +182,30 @@ class PeriodicNoiseDock(Container[Widget]):
         self.preview.restart()
         if not self.running:
             self.status.value = ""
+            self._tell_found()
         self._show_whether_taken()
+
+    def _tell_found(self) -> None:
+        """Tell of the result that is selected, or else that of the image that is chosen."""
+        active, shown = self._viewer.layers.selection.active, self._viewer.layers
+        result = active if isinstance(active, Image) and layers.found_in(active) else None
+        if result is None and self.layer.value is not None:
+            result = layers.result_of(shown, self.layer.value)
+        if result is None:
+            self.found.tell_nothing()
+            return
+        plane, whole, why_fixed = plane_choice.shown(result, self._viewer.dims), None, EARLIER
+        outcome = self._switching.outcome
+        if outcome is not None and self._switching.made(result):
+            plane, whole = outcome.plane, outcome.found
+            why_fixed = ALL_PLANES if outcome.image is None else ""
+        self.found.tell(
+            layers.found_in(result),
+            plane.index,
+            pixel_size(result, plane),
+            whole=whole,
+            why_fixed=why_fixed,
+        )
 
     def _show_whether_taken(self) -> None:
         if self.running:
@@ -240,7 +265,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def _begin(
         self, steps: Generator[worker.Step, None, T], on_result: Callable[[T], None]
     ) -> None:
-        self._ending, self.found.value = "Cancelled.", ""
+        self._ending = "Cancelled."
         self._show_running(True)
         self._run = worker.start(
             steps,
@@ -277,6 +302,7 @@ class PeriodicNoiseDock(Container[Widget]):
         if self._is_stopped():
             return
         self._delivering = True
+        self._switching.forget()
         self.run_button.enabled = False  # too late to cancel
         self._texture.remove()
         self.status.value = "Adding the layers…"
@@ -289,12 +315,8 @@ class PeriodicNoiseDock(Container[Widget]):
         if isinstance(error, worker.MissingWeightsError):
             self.method_panel.missing.show_missing(error.source)
             self._ending = "Not run: the network's weights are missing."
-        elif isinstance(error, worker.CannotRunError):
-            self._ending = str(error)
-            show_error(f"Periodic noise: {error}")
         else:
-            self._ending = "Stopped by an unexpected error: see the notification."
-            notification_manager.receive_error(type(error), error, error.__traceback__)
+            self._ending = _told(error)
 
     def _on_end(self) -> None:
         if not self._delivering:
@@ -314,7 +336,8 @@ class PeriodicNoiseDock(Container[Widget]):
                 return
         except StopIteration:
             self._ending = outcome.summary
-            self.found.value = _in_words(outcome)
+            assert self._source is not None
+            self._switching.take(self._source, outcome)
             # who looks at something else than the choices for the run goes on looking at it
             if self.tabs.currentWidget() is self.method_page:
                 self.tabs.setCurrentWidget(self.found_page)
@@ -323,7 +346,20 @@ class PeriodicNoiseDock(Container[Widget]):
         self._delivering = False
         self._show_end()
 
+    def _on_switched(self, outcome: Outcome) -> None:
+        if not self.running:
+            self.status.value = outcome.summary
+            self._tell_found()
+
+    def _on_error_of_switch(self, error: Exception) -> None:
+        self._switching.forget()
+        self._tell_found()
+        self.status.value = _told(error)
+
     def _stop_if_layer_is_gone(self) -> None:
+        if self._switching.source not in (None, *self._viewer.layers):
+            self._switching.forget()
+            self._tell_found()
         if self._source is not None and self._source not in self._viewer.layers:
             self.stop("Cancelled: the layer was removed.")
 
@@ -339,6 +375,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def _stop_all(self) -> None:
         self.stop()
         self.preview.close()
+        self._switching.forget()
         self.method_panel.missing.stop_looking()
 
     def _show_end(self) -> None:
@@ -346,6 +383,7 @@ class PeriodicNoiseDock(Container[Widget]):
         self._run = self._source = None
         if not self._destroyed:
             self._show_running(False)
+            self._tell_found()
             self._show_whether_taken()
             self.status.value = self._ending
 
@@ -357,14 +395,12 @@ class PeriodicNoiseDock(Container[Widget]):
         self.progress.visible = running
         self.progress.max = 0
         self.status.value = "Starting…" if running else ""
-        self.found.visible = bool(self.found.value) and not running
 
 
-def _in_words(outcome: Outcome) -> str:
-    estimate = outcome.estimate
-    words = [in_words(estimate, layers.COLOURS), *estimate.warnings]
-    if "planes" in outcome.found:  # the summary is about all of them
-        words[0] = "\n".join(filter(None, [f"{outcome.plane}: {estimate.summary}", words[0]]))
-    if estimate.gram:
-        words.append("The Gram matrices are to the right of the image: zoom out to see them.")
-    return "\n\n".join(filter(None, words))
+def _told(error: Exception) -> str:
+    """Notify the user of an error, and return what the dock is to say."""
+    if isinstance(error, worker.CannotRunError):
+        show_error(f"Periodic noise: {error}")
+        return str(error)
+    notification_manager.receive_error(type(error), error, error.__traceback__)
+    return "Stopped by an unexpected error: see the notification."

@@ -6,7 +6,7 @@ import atexit
 import ctypes
 import gc
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from importlib.util import find_spec
@@ -29,11 +29,12 @@ from napari_periodic_denoise.viewer.outcome import (
     outcome_of_lazy_planes,
     outcome_of_plane,
     outcome_of_planes,
+    outcome_of_selection,
 )
 from napari_periodic_denoise.viewer.plane_choice import Plane
 
 if TYPE_CHECKING:
-    from napari_periodic_denoise import NoiseEstimate, Progress
+    from napari_periodic_denoise import Progress
     from napari_periodic_denoise.channels import Engine
     from napari_periodic_denoise.stack import StackEstimate
     from napari_periodic_denoise.weights import Source
@@ -54,14 +55,6 @@ class Step(NamedTuple):
     done: int = 0
     total: int = 0
     preview: np.ndarray | None = None
-
-
-class Cleaned(NamedTuple):
-    """What a preview shows: a plane as it is, and without noise; in words, what was found."""
-
-    original: np.ndarray
-    cleaned: np.ndarray
-    summary: str
 
 
 class CannotRunError(Exception):
@@ -174,49 +167,6 @@ def denoise(
         If the image is not taken, the network's weights can't be used (MissingWeightsError: are
         not there), or memory does not suffice.
     """
-    _, estimate = yield from _estimated(data, plane, rgb, options)
-    return outcome_of_plane(estimate, plane)
-
-
-def preview(
-    data: Any,  # noqa: ANN401 - whatever array napari was given, maybe lazy
-    plane: Plane,
-    *,
-    rgb: bool,
-    options: dict[str, Any],
-) -> Generator[Step, None, Cleaned]:
-    """Clean one plane, or a part of it, to be looked at.
-
-    Parameters
-    ----------
-    data, plane, rgb, options
-        As for :func:`denoise`; Gram matrices are left out.
-
-    Yields
-    ------
-    Step
-
-    Returns
-    -------
-    Cleaned
-
-    Raises
-    ------
-    CannotRunError
-        As for :func:`denoise`.
-    """
-    options = {**options, "gram": False}
-    image, estimate = yield from _estimated(data, plane, rgb, options)
-    return Cleaned(np.asarray(image), estimate.cleaned, estimate.summary)
-
-
-def _estimated(
-    data: Any,  # noqa: ANN401
-    plane: Plane,
-    rgb: bool,
-    options: dict[str, Any],
-) -> Generator[Step, None, tuple[Any, NoiseEstimate]]:
-    """Return the pixels of a plane, and their noise."""
     with short_collections():
         yield Step("starting torch")
         with _no_collections():
@@ -225,7 +175,33 @@ def _estimated(
         image = _read(data, plane)
         run = leaving_alpha(engine, image, **_channels(image, rgb), **options)
         with _a_core_for_the_viewer():
-            return image, (yield from _steps_of(run))
+            return outcome_of_plane(image, (yield from _steps_of(run)), plane)
+
+
+def select(outcome: Outcome, off: Sequence[tuple[float, float]]) -> Generator[Step, None, Outcome]:
+    """Leave waves of a result in the picture.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Of one plane, with all waves.
+    off : sequence of tuple of float
+        Of :func:`napari_periodic_denoise.select_waves`.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    Outcome
+    """
+    yield Step("switching waves")
+    from napari_periodic_denoise import select_waves
+
+    with short_collections(), _a_core_for_the_viewer():
+        estimate = select_waves(outcome.image, outcome.estimate, off)
+        return outcome_of_selection(outcome, estimate)
 
 
 def denoise_planes(
