@@ -14,6 +14,7 @@ if NO_SCREEN:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from fakes import FakeEngine  # noqa: E402
+from napari import settings as napari_settings  # noqa: E402
 from napari.components import ViewerModel  # noqa: E402
 from napari.layers import Layer  # noqa: E402
 from napari.utils.notifications import notification_manager  # noqa: E402
@@ -83,6 +84,17 @@ def engine(monkeypatch):
 def _no_weights(hub, monkeypatch):
     """Whatever weights this computer may have, and other tests have chosen."""
     monkeypatch.setattr(weights_panel, "_chosen", {})
+
+
+@pytest.fixture(autouse=True)
+def settings_folder(tmp_path, monkeypatch):
+    """A folder of its own for napari's settings and the dock's, here and in child processes."""
+    path = tmp_path / "settings"
+    monkeypatch.setenv("NAPARI_CONFIG", str(path / "settings.yaml"))
+    monkeypatch.setattr(napari_settings, "_CFG_PATH", str(path / "settings.yaml"))
+    napari_settings._clear_plugin_settings_cache()
+    yield path
+    napari_settings._clear_plugin_settings_cache()
 
 
 @pytest.fixture

@@ -67,14 +67,14 @@ def test_of_fewer_waves(plane):
 
 def test_of_all_planes():
     stack = stack_of(3, 6, 2)
-    made = outcome.outcome_of_planes(stack, PLANE, "per_plane")
+    made = outcome.outcome_of_planes(IMAGE, stack, PLANE, "per_plane")
     assert made.estimate is stack.estimates[1]
     assert made.limits == pytest.approx((-6, 6))
     assert made.start == (0, 0, 0)
     assert made.summary == "periodic noise in 3 of 3 planes"
     assert [told["plane"] for told in made.found["planes"]] == [[0], [1], [2]]
     assert made.found["model"] == "per_plane"
-    made = outcome.outcome_of_planes(stack_of(3, 6, 2, model=MODEL), PLANE, "drifting")
+    made = outcome.outcome_of_planes(IMAGE, stack_of(3, 6, 2, model=MODEL), PLANE, "drifting")
     assert made.summary == "one model of 2 waves: periodic noise in 3 of 3 planes"
 
 
@@ -82,7 +82,9 @@ def test_of_planes_that_are_yet_to_be_computed():
     stack = stack_of(3, 6, 2)
     levels = [da.from_array(stack.noise), da.from_array(stack.noise[:, ::2, ::2])]
     lazy = StackEstimate(levels, levels, da.from_array(np.zeros(3)), MODEL)
-    made = outcome.outcome_of_lazy_planes(lazy, PLANE, "shared", stack.estimates[1], {"key": 1})
+    made = outcome.outcome_of_lazy_planes(
+        IMAGE, lazy, PLANE, "shared", stack.estimates[1], {"key": 1}
+    )
     assert made.limits == pytest.approx((-6, 6))
     assert made.reach[1] > made.limits[1]  # that of other planes may be stronger
     assert made.start == (0, 0, 0)

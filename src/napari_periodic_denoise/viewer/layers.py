@@ -11,7 +11,7 @@ import numpy as np
 from napari.layers import Image, Layer
 from napari.utils.transforms import Affine
 
-from napari_periodic_denoise.viewer.lazily import is_in_memory, remember
+from napari_periodic_denoise.viewer.lazily import is_in_memory, is_lazy, remember
 from napari_periodic_denoise.viewer.outcome import Outcome, symmetric_limits
 from napari_periodic_denoise.viewer.plane_choice import PREVIEW_SIZE, Plane
 
@@ -29,12 +29,18 @@ _USUAL = 0.95  # of a Gram matrix: elements within its contrast; the diagonal ou
 
 def is_result(layer: Layer) -> bool:
     """Whether a layer was made by this plugin."""
-    return bool(_record(layer))
+    return bool(record_of(layer))
+
+
+def record_of(layer: Layer) -> dict[str, Any]:
+    """Return what a result layer tells of where it comes from; nothing of other layers."""
+    record = layer.metadata.get(METADATA_KEY)
+    return record if isinstance(record, dict) else {}  # else it is somebody else's
 
 
 def found_in(layer: Layer) -> dict[str, Any]:
     """Return what a result layer records of what was found; nothing of other layers."""
-    record = _record(layer)
+    record = record_of(layer)
     return record if "waves" in record or "planes" in record else {}
 
 
@@ -236,7 +242,13 @@ def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
             arguments["data"] = _as_of_stack(arguments["data"], source)
             arguments["multiscale"] = source.multiscale
     results |= gram_arguments(source, outcome.estimate.gram, outcome.plane)
-    found = {"source": source.name, "source_id": str(source.unique_id), **outcome.found}
+    found = {
+        "source": source.name,
+        "source_id": str(source.unique_id),
+        "input": _input(source, outcome),
+        "made_of": outcome.made_of,
+        **outcome.found,
+    }
     return [
         {
             **placement(source),
@@ -251,6 +263,21 @@ def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
         }
         for result, arguments in results.items()
     ]
+
+
+def _input(source: Image, outcome: Outcome) -> dict[str, Any]:
+    """What a run was on, as plain values."""
+    shape = pixels(source).shape
+    return {
+        "path": source.source.path,
+        "shape": list(shape),
+        "plane_axes": list(outcome.plane.axes),
+        "plane": list(outcome.plane.index),
+        "rgb": source.rgb,
+        "alpha": shape[-1] - len(COLOURS) if source.rgb else 0,
+        "multiscale": source.multiscale,
+        "lazy": is_lazy(outcome.cleaned),
+    }
 
 
 def _as_of_stack(data: Any, source: Image) -> Any:  # noqa: ANN401
@@ -288,7 +315,7 @@ def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | 
         The first one, should the user have duplicated it.
     """
     for layer in layers:
-        record = _record(layer)
+        record = record_of(layer)
         if (record.get("source_id"), record.get("result")) == (str(source.unique_id), result):
             return layer
     return None
@@ -314,15 +341,10 @@ def _other_grams(layers: Iterable[Layer], source: Image, gram: Iterable[str]) ->
     return [
         layer
         for layer in layers
-        if (record := _record(layer)).get("source_id") == str(source.unique_id)
+        if (record := record_of(layer)).get("source_id") == str(source.unique_id)
         and record["result"].startswith("Gram ")
         and record["result"] not in known
     ]
-
-
-def _record(layer: Layer) -> dict[str, Any]:
-    record = layer.metadata.get(METADATA_KEY)
-    return record if isinstance(record, dict) else {}  # else it is somebody else's
 
 
 def update(layer: Image, arguments: dict[str, Any]) -> None:

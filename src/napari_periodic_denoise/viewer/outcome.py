@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_periodic_denoise.replay import made_of
 from napari_periodic_denoise.report import record
 from napari_periodic_denoise.viewer.plane_choice import Plane
 
@@ -38,6 +39,8 @@ class Outcome:
         What the layers' metadata tell.
     summary : str
         In one line, for a person.
+    made_of : dict
+        What else decides about each bit, see `replay.made_of`.
     computed : mapping
         What of lazy arrays is computed already, for `lazily.remember`.
     image : array or None
@@ -53,6 +56,7 @@ class Outcome:
     reach: tuple[float, float]
     found: dict[str, Any]
     summary: str
+    made_of: dict[str, Any]
     computed: Mapping[Any, Any] = field(default_factory=dict)
     image: Any = None
 
@@ -86,6 +90,7 @@ def outcome_of_plane(image: Any, estimate: NoiseEstimate, plane: Plane) -> Outco
         found=_found_in(plane, estimate),
         summary=_summary_of(plane, estimate),
         image=image,
+        made_of=made_of(image),
     )
 
 
@@ -118,11 +123,18 @@ def outcome_of_selection(outcome: Outcome, estimate: NoiseEstimate) -> Outcome:
     )
 
 
-def outcome_of_planes(stack: StackEstimate, plane: Plane, model: str) -> Outcome:
+def outcome_of_planes(
+    image: Any,  # noqa: ANN401
+    stack: StackEstimate,
+    plane: Plane,
+    model: str,
+) -> Outcome:
     """Return what a run on all planes ends with, when all are computed.
 
     Parameters
     ----------
+    image : array
+        Pixels of the plane that was shown.
     stack : StackEstimate
     plane : Plane
         The one that was shown.
@@ -147,10 +159,12 @@ def outcome_of_planes(stack: StackEstimate, plane: Plane, model: str) -> Outcome
         reach=limits,
         found={"model": model, "planes": planes},
         summary=f"{_model_in_words(stack)}periodic noise in {noisy} of {len(planes)} planes",
+        made_of=made_of(image),
     )
 
 
 def outcome_of_lazy_planes(
+    image: Any,  # noqa: ANN401
     stack: StackEstimate,
     plane: Plane,
     model: str,
@@ -161,7 +175,7 @@ def outcome_of_lazy_planes(
 
     Parameters
     ----------
-    stack, plane, model
+    image, stack, plane, model
         As for `outcome_of_planes`.
     estimate : NoiseEstimate
         Of that plane.
@@ -184,6 +198,7 @@ def outcome_of_lazy_planes(
         reach=(_REACH * low, _REACH * high),
         found={"model": model, "planes": [{"plane": list(plane.index), **record(estimate)}]},
         summary=_model_in_words(stack) + planes,
+        made_of=made_of(image),
         computed=computed,
     )
 

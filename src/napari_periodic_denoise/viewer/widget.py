@@ -18,6 +18,8 @@ from napari_periodic_denoise.viewer.outcome import Outcome
 from napari_periodic_denoise.viewer.parts import page, row, wrapped_label
 from napari_periodic_denoise.viewer.pixel_size import pixel_size
 from napari_periodic_denoise.viewer.preview import Preview, PreviewLayer
+from napari_periodic_denoise.viewer.replay_panel import ReplayPanel
+from napari_periodic_denoise.viewer.settings_panel import SettingsPanel
 from napari_periodic_denoise.viewer.switching import Switching
 
 T = TypeVar("T")
@@ -75,6 +77,8 @@ class PeriodicNoiseDock(Container[Widget]):
         )
         self._planes_row = row("Planes", self.planes)
         self.method_panel = MethodPanel()
+        self.replay_panel = ReplayPanel(napari_viewer, self.layer)
+        self.settings_panel = SettingsPanel(self.method_panel, self.planes)
         self.run_button = PushButton(
             text="Run",
             tooltip=(
@@ -103,7 +107,9 @@ class PeriodicNoiseDock(Container[Widget]):
         self.margins = (4, 4, 4, 4)
         self.tabs = QTabWidget()  # magicgui has none
         self.tabs.setStyleSheet("QTabWidget::pane { border: 0 }")  # there is no room for a frame
-        self.method_page = page(self.method_panel.native)
+        self.method_page = page(
+            self.method_panel.native, self.replay_panel.native, self.settings_panel.native
+        )
         self.found_page = page(self.found)
         for shown, title, tooltip in (
             (self.method_page, "Method", "How the noise is found."),
@@ -173,7 +179,7 @@ class PeriodicNoiseDock(Container[Widget]):
         if not self.running and isinstance(active, Image) and not layers.is_result(active):
             self.reset_choices()
             self.layer.value = active
-        if not self.running:
+        if not self.running and not self._destroyed:
             self._tell_found()
 
     def _on_layer(self) -> None:
@@ -377,6 +383,7 @@ class PeriodicNoiseDock(Container[Widget]):
         self.preview.close()
         self._switching.forget()
         self.method_panel.missing.stop_looking()
+        self.settings_panel.keep()
 
     def _show_end(self) -> None:
         self._texture.remove()
@@ -388,7 +395,13 @@ class PeriodicNoiseDock(Container[Widget]):
             self.status.value = self._ending
 
     def _show_running(self, running: bool) -> None:
-        for choices in (self._layer_row, self._planes_row, self.method_panel, self.preview):
+        for choices in (
+            self._layer_row,
+            self._planes_row,
+            self.preview,
+            self.method_panel,
+            self.settings_panel,
+        ):
             choices.enabled = not running
         self.run_button.text = "Cancel" if running else "Run"
         self.run_button.enabled = True

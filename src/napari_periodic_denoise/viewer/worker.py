@@ -254,12 +254,13 @@ def denoise_planes(
         )
         with _a_core_for_the_viewer():
             stack: StackEstimate = yield from _steps_of(run)
+            shown = _read(data[0] if is_pyramid else data, plane)
             if is_lazy(stack.estimates):
                 yield Step(f"cleaning {plane}, which is shown")
                 with _weights_explained(), _image_explained():
                     estimate, computed = compute(stack.estimates[plane.index])
-                return outcome_of_lazy_planes(stack, plane, model, estimate, computed)
-        return outcome_of_planes(stack, plane, model)
+                return outcome_of_lazy_planes(shown, stack, plane, model, estimate, computed)
+            return outcome_of_planes(shown, stack, plane, model)
 
 
 def _steps_of(run: Generator[Progress, None, T]) -> Generator[Step, None, T]:
