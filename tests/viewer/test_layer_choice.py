@@ -7,7 +7,9 @@ from napari_periodic_denoise.viewer.layer_choice import LayerChoice
 
 @pytest.fixture
 def choice(viewer):
-    choice = LayerChoice(viewer.layers, (Labels, Shapes), none="Nothing")
+    choice = LayerChoice(
+        viewer.layers, lambda layer: isinstance(layer, Labels | Shapes), none="Nothing"
+    )
     for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
         event.connect(choice.reset_choices)
     yield choice

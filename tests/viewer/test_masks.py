@@ -34,6 +34,19 @@ def test_labels_of_the_same_pixels(viewer, source):
     np.testing.assert_array_equal(labels, before)
 
 
+def test_of_a_part_of_a_plane_that_part(viewer, source):
+    labels = np.zeros((30, 40), np.uint8)
+    labels[3:9, 25:30] = 7
+    layer = viewer.add_labels(labels)
+    part = Plane(part=((2, 20), (5, 40)))
+    np.testing.assert_array_equal(
+        mask_of(layer, source, part, viewer.dims)(), labels[2:20, 5:40] != 0
+    )
+    other = Plane(part=((10, 30), (0, 20)))
+    with pytest.raises(NothingMarkedError, match="outside"):
+        mask_of(layer, source, other, viewer.dims)()
+
+
 def test_labels_with_pixels_of_their_own(viewer, source):
     source.scale, source.translate = (0.5, 0.5), (10, 20)
     labels = np.zeros((10, 10), np.uint8)

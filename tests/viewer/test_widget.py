@@ -76,6 +76,8 @@ def test_everything_says_what_it_does_to_the_picture(dock):
         panel.max_size,
         panel.gram,
         dock.run_button,
+        dock.preview.on,
+        dock.preview.original,
         dock.found.words,
         dock.found.table.export,
     )

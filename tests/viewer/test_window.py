@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
     QPushButton,
     QWidget,
 )
+from window import DOCK, PLUGIN, check, choose, click, open_dock, turn_to
 
 from napari_periodic_denoise import lazy, select_waves
 from napari_periodic_denoise.noise.texture import synthesize_texture
@@ -30,18 +31,11 @@ from napari_periodic_denoise.samples import CELL_INTERFERENCE
 from napari_periodic_denoise.viewer.layers import COLOURS
 
 SYNTHESIS = synthesize_texture.__kwdefaults__
-PLUGIN, DOCK = "napari-periodic-denoise", "Periodic noise"
 
 
 @pytest.fixture
 def viewer(make_napari_viewer):
     return make_napari_viewer(show=True)
-
-
-def open_dock(viewer):
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
-    QApplication.processEvents()
-    return dock
 
 
 def python(*arguments):
@@ -56,18 +50,6 @@ def python(*arguments):
     assert child.returncode == 0, child.stderr
     assert "Traceback" not in child.stderr
     return child.stdout
-
-
-def click(dock):
-    QTest.mouseClick(dock.run_button.native, Qt.MouseButton.LeftButton)
-
-
-def turn_to(dock, title):
-    """Click a tab."""
-    bar = dock.tabs.tabBar()
-    (tab,) = [i for i in range(bar.count()) if bar.tabText(i) == title]
-    QTest.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(tab).center())
-    assert dock.tabs.currentIndex() == tab
 
 
 def interference(shape):
@@ -169,17 +151,6 @@ def test_what_is_no_wave_is_removed_where_asked_for(viewer, qtbot, weave):
     cleaned.visible = noise.visible = False
     woven = viewer.screenshot(flash=False)[..., 0].astype(float)
     assert np.abs(np.diff(shown)).mean() < 0.8 * np.abs(np.diff(woven)).mean()
-
-
-def choose(choice, words):
-    """Choose as a person does, who sees words."""
-    choice.native.setFocus()
-    QTest.keyClicks(choice.native, words)
-
-
-def check(box):
-    where = QPoint(10, box.native.height() // 2)
-    QTest.mouseClick(box.native, Qt.MouseButton.LeftButton, pos=where)
 
 
 def test_texture_with_preview_cancelled_and_run_again(viewer, qtbot, monkeypatch):

@@ -5,7 +5,7 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, Container, SpinBox, Widget
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Shapes
+from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_periodic_denoise.viewer.layer_choice import LayerChoice
 from napari_periodic_denoise.viewer.masks import Mask, mask_of
@@ -28,7 +28,7 @@ class AreasPanel(Container[Widget]):
         self._viewer = viewer
         self.exemplar = LayerChoice(
             viewer.layers,
-            (Shapes, Labels),
+            _marks,
             none="Not marked",
             tooltip=(
                 "A Shapes or Labels layer that marks where only noise is seen, the exemplar:\n"
@@ -39,7 +39,7 @@ class AreasPanel(Container[Widget]):
         )
         self.protect = LayerChoice(
             viewer.layers,
-            (Shapes, Labels),
+            _marks,
             none="Nothing",
             tooltip=(
                 "A Shapes or Labels layer that marks what is not to be looked at, such as a\n"
@@ -117,3 +117,7 @@ class AreasPanel(Container[Widget]):
     def _show_what_applies(self) -> None:
         self.keep.visible = self.protect.value is not None
         self._edge_row.visible = self.protect.value is not None and self.keep.value
+
+
+def _marks(layer: Layer) -> bool:
+    return isinstance(layer, Shapes | Labels)

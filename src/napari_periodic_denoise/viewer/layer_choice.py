@@ -1,5 +1,6 @@
 """A choice among layers of the viewer, that stays with its layer."""
 
+from collections.abc import Callable
 from typing import Any
 
 from magicgui.widgets import ComboBox, Widget
@@ -9,14 +10,14 @@ from qtpy.QtWidgets import QComboBox
 
 
 class LayerChoice(ComboBox):
-    """Choice of one of the layers of some kinds.
+    """Choice of one of the layers of a viewer.
 
     Parameters
     ----------
     layers : LayerList
         The viewer's.
-    kinds : tuple of type
-        What layers are offered.
+    is_offered : callable
+        Tells of a layer whether it can be chosen.
     none : str, optional
         What no layer is called; without, one has to be chosen.
     tooltip : str
@@ -25,13 +26,13 @@ class LayerChoice(ComboBox):
     def __init__(
         self,
         layers: LayerList,
-        kinds: tuple[type[Layer], ...],
+        is_offered: Callable[[Layer], bool],
         *,
         none: str = "",
         tooltip: str = "",
     ) -> None:
         def offered(_: Widget) -> list[tuple[str, Layer]]:
-            return [(layer.name, layer) for layer in layers if isinstance(layer, kinds)]
+            return [(layer.name, layer) for layer in layers if is_offered(layer)]
 
         self.null_string = none
         super().__init__(choices=offered, nullable=bool(none), tooltip=tooltip)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import dask.array
@@ -13,7 +13,7 @@ from napari.utils.transforms import Affine
 
 from napari_periodic_denoise.viewer.lazily import is_in_memory, is_lazy, remember
 from napari_periodic_denoise.viewer.outcome import Outcome, symmetric_limits
-from napari_periodic_denoise.viewer.plane_choice import Plane
+from napari_periodic_denoise.viewer.plane_choice import PREVIEW_SIZE, Plane
 
 #: Under this key of ``layer.metadata`` a result layer carries where it comes from.
 METADATA_KEY = "periodic_noise"
@@ -23,7 +23,6 @@ COLOURS = ("red", "green", "blue")
 
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
-_PREVIEW = 1024  # pixels a side from which on an unfinished texture is shown thinned out
 _GAP = 0.05  # between Gram matrices, and to the image, as a share of their distance
 _USUAL = 0.95  # of a Gram matrix: elements within its contrast; the diagonal outshines the rest
 
@@ -95,24 +94,28 @@ def _moved(layer: Layer, start: tuple[int, ...]) -> tuple[float, ...]:
     return tuple(to_world(start))
 
 
-def preview_arguments(source: Image, preview: np.ndarray, plane: Plane) -> dict[str, Any]:
-    """Everything that the layer of an unfinished texture is made with.
+def preview_arguments(
+    source: Image, preview: np.ndarray, plane: Plane, name: str
+) -> dict[str, Any]:
+    """Everything that the layer of a preview, or of an unfinished texture, is made with.
 
     Parameters
     ----------
     source : Image
-        The layer the texture is made of; only read.
-    preview : ndarray of float32
-        The texture so far.
+        The layer it is made of; only read.
+    preview : ndarray
+        The pixels, which are thinned out where they are many.
     plane : Plane
-        Of the source, which the texture is made of.
+        Of the source, which it is made of.
+    name : str
+        What it is.
 
     Returns
     -------
     dict
         Keyword arguments for :class:`napari.layers.Image`, ``data`` among them.
     """
-    step = max(1, max(preview.shape) // _PREVIEW)
+    step = max(1, math.isqrt(math.prod(preview.shape[:2])) // PREVIEW_SIZE)
     preview = preview[::step, ::step]
     scale = np.array(source.scale)
     scale[list(plane.axes)] *= step
@@ -125,7 +128,7 @@ def preview_arguments(source: Image, preview: np.ndarray, plane: Plane) -> dict[
         "translate": _moved(source, plane.start),
         "scale": tuple(scale),
         "data": plane.in_place(preview),
-        "name": f"{source.name} texture",
+        "name": f"{source.name} {name}",
         "rgb": source.rgb,
         "multiscale": False,
         "interpolation2d": source.interpolation2d,
@@ -318,6 +321,20 @@ def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | 
     return None
 
 
+def place_above(layers: Sequence[Layer], source: Image) -> int:
+    """Where a layer is inserted to cover a source, and what was made of it, but nothing more.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The viewer's.
+    source : Image
+    """
+    return 1 + max(
+        place for place, layer in enumerate(layers) if layer is source or is_of(layer, source)
+    )
+
+
 def _other_grams(layers: Iterable[Layer], source: Image, gram: Iterable[str]) -> list[Layer]:
     """Gram matrices of other features, from an earlier run, where new ones now stand."""
     known = [f"Gram {layer}" for layer in gram]
@@ -342,12 +359,24 @@ def update(layer: Image, arguments: dict[str, Any]) -> None:
     layer.metadata = {**layer.metadata, **arguments["metadata"]}
     # new data in the old place, or the reverse: napari would compute planes that are not there
     visible, layer.visible = layer.visible, False
+    put(layer, arguments)
+    layer.visible = visible
+
+
+def put(layer: Image, arguments: dict[str, Any]) -> None:
+    """Put other data into a layer, at its place.
+
+    Parameters
+    ----------
+    layer : Image
+    arguments : dict
+        ``data``, and those of `placement`.
+    """
     layer.data = arguments["data"]
     place = placement(layer)
     for name in PLACEMENT:
         if place[name] != arguments[name]:
             setattr(layer, name, arguments[name])
-    layer.visible = visible
 
 
 def refresh(

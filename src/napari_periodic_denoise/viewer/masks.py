@@ -69,7 +69,7 @@ def _to_area(
 
     def there(y: int, x: int) -> NDArray[np.float64]:
         at = np.array(plane.start, dtype=float)
-        at[list(plane.axes)] = y, x
+        at[list(plane.axes)] += y, x
         world = np.zeros(layer.ndim)
         reach = min(layer.ndim, dims.ndim)
         world[layer.ndim - reach :] = dims.point[dims.ndim - reach :]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from magicgui.widgets import ComboBox, Container, ProgressBar, PushButton, Widget
 from napari.components import ViewerModel
 from napari.layers import Image
@@ -20,6 +19,7 @@ from napari_periodic_denoise.viewer.method_panel import MethodPanel
 from napari_periodic_denoise.viewer.outcome import Outcome
 from napari_periodic_denoise.viewer.parts import page, row, wrapped_label
 from napari_periodic_denoise.viewer.pixel_size import pixel_size
+from napari_periodic_denoise.viewer.preview import Preview, PreviewLayer
 from napari_periodic_denoise.viewer.replay_panel import ReplayPanel
 from napari_periodic_denoise.viewer.settings_panel import SettingsPanel
 from napari_periodic_denoise.viewer.spectrum_panel import SpectrumPanel
@@ -47,14 +47,15 @@ class PeriodicNoiseDock(Container[Widget]):
         self._source: Image | None = None  # of the run under way
         self._plane = plane_choice.Plane()  # of the source, shown when the run began
         self._run: worker.Run | None = None  # under way, until its layers are there
-        self._preview: Image | None = None  # of the texture of the run
+        self._texture = PreviewLayer(napari_viewer.layers)  # of the run, unfinished
         self._delivering = False
         self._ending = ""  # what to say about a run that was stopped
         self._docked = False
         self._destroyed = False
+        self.preview = Preview(napari_viewer, lambda: self.layer.value, self._arguments)
         self.layer = LayerChoice(
             napari_viewer.layers,
-            (Image,),
+            lambda layer: isinstance(layer, Image) and layer is not self.preview.layer,
             tooltip=(
                 "The layer to look for periodic noise in. It stays as it is: the noise and the\n"
                 "cleaned image arrive as new layers. It follows the layer list's selection,\n"
@@ -99,6 +100,7 @@ class PeriodicNoiseDock(Container[Widget]):
                 self._layer_row,
                 self._planes_row,
                 self.run_button,
+                self.preview,
                 self.progress,
                 self.status,
             ],
@@ -145,6 +147,9 @@ class PeriodicNoiseDock(Container[Widget]):
             changed.connect(self._mark_waves)
         self.spectrum.switched.connect(self.found.table.switch)
         napari_viewer.dims.events.ndisplay.connect(self._show_whether_taken)
+        self.preview.said.connect(self._tell_preview)
+        for choices in (panel, self.areas):
+            choices.changed.connect(self.preview.restart)
         self.native_parent_changed.connect(self._on_docked_or_closed)
         self.native.destroyed.connect(self._on_destroyed)
         napari_viewer.layers.selection.events.active.connect(self._follow_selection)
@@ -189,6 +194,7 @@ class PeriodicNoiseDock(Container[Widget]):
         layer = self.layer.value
         self._planes_row.visible = layer is not None and layer.ndim > 2
         self.spectrum.look_at(layer)
+        self.preview.restart()
         if not self.running:
             self.status.value = ""
             self._tell_found()
@@ -256,8 +262,9 @@ class PeriodicNoiseDock(Container[Widget]):
         plane = plane_choice.shown(source, self._viewer.dims)
         of_stack = source.ndim > 2 and chosen != plane_choice.THIS
         if not of_stack and not plane_choice.is_inside(plane, source):
-            self.status.value = "No plane of this layer is shown: move the sliders to one."
+            self.status.value = plane_choice.NOT_SHOWN
             return
+        self.preview.on.value = False
         self._source, self._plane = source, plane_choice.nearest(plane, source)
         self.method_panel.missing.look_for(None)  # the run itself will tell
         if of_stack:
@@ -313,25 +320,14 @@ class PeriodicNoiseDock(Container[Widget]):
             self.progress.max = step.total
             self.progress.value = min(step.done, step.total)
             if step.preview is not None:
-                self._show_preview(step.preview)
+                assert self._source is not None
+                self._texture.show(self._source, step.preview, self._plane, "texture")
 
-    def _show_preview(self, preview: np.ndarray) -> None:
-        assert self._source is not None
-        arguments = layers.preview_arguments(self._source, preview, self._plane)
-        shown = self._viewer.layers
-        if self._preview is None:
-            self._preview = Image(**arguments)
-            selection = set(shown.selection)
-            shown.append(self._preview)
-            shown.selection = selection  # the new layer would take it
-        elif self._preview in shown:
-            self._preview.data = arguments["data"]
-
-    def _remove_preview(self) -> None:
-        if self._preview in self._viewer.layers:
-            with worker.short_collections():  # napari makes a full one for a removed layer
-                self._viewer.layers.remove(self._preview)
-        self._preview = None
+    def _tell_preview(self, words: str) -> None:
+        if not self.running:
+            self.status.value = words
+            if not self.run_button.enabled:  # it matters more why
+                self._show_whether_taken()
 
     def _on_weights(self, path: Path) -> None:
         if not self._is_stopped():
@@ -344,7 +340,7 @@ class PeriodicNoiseDock(Container[Widget]):
         self._delivering = True
         self._switching.forget()
         self.run_button.enabled = False  # too late to cancel
-        self._remove_preview()
+        self._texture.remove()
         self.status.value = "Adding the layers…"
         steps = layers.deliver(self._viewer.layers, self._source, outcome)
         self._take_turn(steps, outcome)
@@ -415,13 +411,14 @@ class PeriodicNoiseDock(Container[Widget]):
 
     def _stop_all(self) -> None:
         self.stop()
+        self.preview.close()
         self._switching.forget()
         self.method_panel.missing.stop_looking()
         self.settings_panel.keep()
         self.spectrum.stop()
 
     def _show_end(self) -> None:
-        self._remove_preview()
+        self._texture.remove()
         self._run = self._source = None
         if not self._destroyed:
             self._show_running(False)
@@ -431,14 +428,14 @@ class PeriodicNoiseDock(Container[Widget]):
             self.status.value = self._ending
 
     def _show_running(self, running: bool) -> None:
-        chosen = (
+        for choices in (
             self._layer_row,
             self._planes_row,
+            self.preview,
             self.method_panel,
             self.areas,
             self.settings_panel,
-        )
-        for choices in chosen:
+        ):
             choices.enabled = not running
         self.spectrum.setEnabled(not running)
         self.run_button.text = "Cancel" if running else "Run"

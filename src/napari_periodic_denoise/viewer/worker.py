@@ -17,7 +17,8 @@ from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-from napari.qt.threading import create_worker
+import superqt.utils
+from napari.qt import threading
 from superqt.utils import GeneratorWorker
 
 from napari_periodic_denoise.channels import leaving_alpha
@@ -97,6 +98,7 @@ def start(
     on_step: Callable[[Step], None] | None = None,
     on_result: Callable[[T], None] | None = None,
     on_end: Callable[[], None] | None = None,
+    asked_for: bool = True,
 ) -> Run:
     """Start work; the callables are called in the thread of this call.
 
@@ -108,6 +110,9 @@ def start(
         Get the steps, and at the end what was returned or an error, or neither when stopped.
     on_end : callable
         Called last, in any case.
+    asked_for : bool
+        Whether napari knows of it: it asks before its window is closed meanwhile, and keeps
+        all runs until then.
 
     Returns
     -------
@@ -119,6 +124,9 @@ def start(
         "errored": on_error,
         "finished": on_end,
     }
+    create_worker: Callable[..., Any] = (
+        threading.create_worker if asked_for else superqt.utils.create_worker
+    )
     run: Run = create_worker(
         _aside,
         steps,
@@ -170,7 +178,7 @@ def denoise(
             engine = load_engine()
         yield Step("reading the image")
         image = _read(data, plane)
-        options = {**options, **_made(masks or {})}
+        options = {**options, **_made(masks or {}, plane)}
         run = leaving_alpha(engine, image, **_channels(image, rgb), **options)
         with _a_core_for_the_viewer():
             return outcome_of_plane(image, (yield from _steps_of(run)), plane)
@@ -306,11 +314,16 @@ def look_at_spectrum(
             return whitened_spectrum(colours, features=features, channel_axis=-1 if rgb else None)
 
 
-def _made(masks: Mapping[str, Callable[[], Mask]]) -> dict[str, Mask]:
-    try:
-        return {name: make() for name, make in masks.items()}
-    except NothingMarkedError as error:
-        raise CannotRunError(str(error)) from error
+def _made(masks: Mapping[str, Callable[[], Mask]], plane: Plane) -> dict[str, Mask]:
+    made = {}
+    for name, make in masks.items():
+        try:
+            made[name] = make()
+        except NothingMarkedError as error:
+            if name == "protect" and plane.part is not None:  # it may lie in other parts
+                continue
+            raise CannotRunError(str(error)) from error
+    return made
 
 
 def _steps_of(run: Generator[Progress, None, T]) -> Generator[Step, None, T]:
