@@ -98,7 +98,7 @@ def one_clean(name: str, setting: object, image: np.ndarray) -> float | None:
     upright = Told((0.0,), np.zeros(image.shape))
     noise = METHODS[name].noise(image, upright, setting)
     error = float(np.mean((noise - noise.mean()) ** 2))
-    return None if error == 0 else 10 * math.log10(255**2 / error)
+    return None if error == 0 else round(10 * math.log10(255**2 / error), 2)
 
 
 def one_memory(name: str, setting: object, case: Case) -> float:

@@ -268,7 +268,8 @@ def page(results: Row) -> str:
         "middle 256×256 pixels of the first image of a sweep's point. This package and the "
         "spectral outliers (Sur & Grédiac 2015) have one setting, and are told nothing. Algotom's "
         "other filters (sorting, filtering, fitting, all stripes...) were tried first, and left "
-        "out as they did worse. Seconds are the processor's, all threads added up.",
+        "out as they did worse. Seconds are the processor's, all threads added up, and like the "
+        "memory they include what it takes to turn an image.",
         told(results),
         "## Kinds of noise",
         f"Noise rejection in dB, mean and worst of {len(families['images'])} images "
