@@ -36,6 +36,13 @@ def curve(axes: Axes, points: Row, name: str, colour: str, of: str) -> None:
     axes.fill_between(list(there), low, high, color=colour, alpha=0.12, linewidth=0)
 
 
+def along(axes: Axes, points: Row, scale: str) -> None:
+    """Scale the x axis, with its ticks at a sweep's points."""
+    axes.set_xscale(scale)
+    axes.set_xticks([float(point) for point in points], list(points))
+    axes.minorticks_off()
+
+
 def colours(rows: Row) -> dict[str, str]:
     """A colour for each method."""
     return dict(zip(rows, COLOURS, strict=True))
@@ -49,12 +56,12 @@ def sweeps(results: Row) -> Figure:
     for axes, (title, points) in zip(panels.flat, part["rows"].items(), strict=True):
         for name, colour in colours(results["methods"]).items():
             curve(axes, points, name, colour, "rejection")
-        axes.set(title=title, xlabel=part["units"][title], ylim=(-10, None))
-        if title in LOGARITHMIC:
-            axes.set_xscale("log")
+        axes.set(title=title, xlabel=part["units"][title])
+        along(axes, points, "log" if title in LOGARITHMIC else "linear")
         axes.axhline(0, color="0.7", linewidth=0.8, zorder=1)
     for axes in panels[:, 0]:
         axes.set_ylabel("noise rejection, dB")
+    panels[0, 0].set_ylim(bottom=-10)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
@@ -64,9 +71,11 @@ def seconds(results: Row) -> Figure:
     """Seconds by size."""
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.subplots()
+    sizes = results["sweeps"]["rows"]["size"]
     for name, colour in colours(results["methods"]).items():
-        curve(axes, results["sweeps"]["rows"]["size"], name, colour, "seconds")
-    axes.set(xscale="log", yscale="log", xlabel="pixels a side", ylabel="seconds of the processor")
+        curve(axes, sizes, name, colour, "seconds")
+    along(axes, sizes, "log")
+    axes.set(yscale="log", xlabel="pixels a side", ylabel="seconds of the processor")
     axes.legend(fontsize="small")
     return figure
 
