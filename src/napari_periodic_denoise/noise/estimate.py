@@ -51,7 +51,7 @@ from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
 from napari_periodic_denoise.noise.search import find_waves
 from napari_periodic_denoise.noise.texture import MAX_SIZE, OPTIMIZERS, synthesize_texture
 from napari_periodic_denoise.noise.texture import STEPS as TEXTURE_STEPS
-from napari_periodic_denoise.noise.waves import Frequency, Wave
+from napari_periodic_denoise.noise.waves import Frequency, Wave, as_frequencies
 from napari_periodic_denoise.vision import NETWORKS
 
 __all__ = ["NoiseEstimate", "Progress", "estimate_noise", "iter_estimate_noise"]
@@ -586,26 +586,19 @@ def _layer_weights(
 
 def _checked(proposed: Sequence[Frequency], shape: tuple[int, int]) -> list[Frequency]:
     """Proposed frequencies as plain numbers, or what is wrong with them."""
-    array = np.asarray(proposed, dtype=np.float64)
-    if not array.size:
-        return []
-    if array.ndim != 2 or array.shape[1] != 2:
-        raise ValueError(
-            f"proposed must be a list of frequencies (fy, fx) in cycles/pixel, not "
-            f"{reprlib.repr(proposed)}"
-        )
-    for frequency in array:
-        if not (np.abs(frequency) <= 0.5).all():
+    frequencies = as_frequencies(proposed, "proposed")
+    for frequency in frequencies:
+        if max(map(abs, frequency)) > 0.5:
             raise ValueError(
-                f"the proposed frequency {tuple(frequency.tolist())} is beyond 0.5 cycles/pixel "
-                "along an axis, which is the finest that pixels can show"
+                f"the proposed frequency {frequency} is beyond 0.5 cycles/pixel along an axis, "
+                "which is the finest that pixels can show"
             )
-        if np.hypot(*(frequency * window_size(*shape))) < MIN_CYCLES:
+        if np.hypot(*(np.array(frequency) * window_size(*shape))) < MIN_CYCLES:
             raise ValueError(
-                f"the proposed frequency {tuple(frequency.tolist())} has fewer than "
-                f"{MIN_CYCLES} cycles in the image, which is too few to tell a wave by"
+                f"the proposed frequency {frequency} has fewer than {MIN_CYCLES} cycles in the "
+                "image, which is too few to tell a wave by"
             )
-    return [(fy, fx) for fy, fx in array.tolist()]
+    return frequencies
 
 
 def _clear_rectangle(protected: Mask) -> Rectangle | None:
