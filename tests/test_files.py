@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zlib
 
+import dask.array as da
 import imagecodecs
 import imageio.v3 as iio
 import numpy as np
@@ -19,6 +20,7 @@ from napari_periodic_denoise.files import (
     ImageFileError,
     lossless,
     read_image,
+    write_array,
     write_image,
     write_json,
 )
@@ -516,6 +518,17 @@ def test_a_write_that_fails_leaves_no_trace(tmp_path, monkeypatch, pixels, failu
     assert [path.name for path in tmp_path.iterdir()] == (["a.tif"] if existing else [])
     if existing:
         assert target.read_bytes() == existing
+
+
+@pytest.mark.parametrize("dtype", ["uint8", ">f4", "bool"])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_arrays_are_written_in_parts(tmp_path, dtype, lazy):
+    array = np.random.default_rng(0).integers(0, 2, (4, 20, 24)).astype(dtype).swapaxes(1, 2)
+    write_array(tmp_path / "a.npy", da.from_array(array) if lazy else array)
+    made = np.load(tmp_path / "a.npy")
+    assert made.dtype == array.dtype
+    np.testing.assert_array_equal(made, array)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
 
 
 WRITE_HALF_THEN_WAIT = """

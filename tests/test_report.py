@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 from dataclasses import replace
@@ -7,41 +8,64 @@ import pytest
 
 from napari_periodic_denoise import NoiseEstimate, Wave, __version__
 from napari_periodic_denoise.noise.model import Rejected
-from napari_periodic_denoise.report import Report, in_words, record
+from napari_periodic_denoise.report import Report, in_words, record, rows, waves_as_csv
 
-PLAIN = Wave((0.0, 0.1), 3.0, 0.0, 1e-9, 100.0)
+PLAIN = Wave((0.0, 0.1), 3.0, 0.0, 1e-4, 100.0, share=0.25)
 KINDS = [
-    (PLAIN, "10.0 px at 0°: ±3"),
+    (PLAIN, "constant", "±3"),
     (
         replace(PLAIN, envelope=((3 + 1j, 0.5j), (1 + 0j, -2j))),
-        "10.0 px at 0°, changing over the image: ±3",
+        "changing over the image",
+        "±3",
     ),
-    (replace(PLAIN, profile=((0.1, 3.0), (0.6, -3.0))), "10.0 px at 0°, hard-edged: ±3"),
-    (replace(PLAIN, amplitude=0.0825, dark=12.0), "10.0 px at 0°: ±8.25% of the brightness"),
+    (replace(PLAIN, profile=((0.1, 3.0), (0.6, -3.0))), "hard-edged", "±3"),
+    (replace(PLAIN, amplitude=0.0825, dark=12.0), "follows the brightness", "±8.25%"),
 ]
+FEW = Rejected((0.2, 0.3), 1e-4, "only few parts of the image show it")
+ITS_OWN = Rejected((0.0, 0.2), 1e-8, "the exemplar shows 4% of it: it is the specimen's")
 
 
-def estimate_of(*waves, shape=(20, 30), remainder="none", share=0.0):
+def estimate_of(*waves, shape=(200, 300), share=0.0, rejected=(FEW,), **settings):
     """An estimate as the engine makes them, of no image."""
     noise = np.zeros(shape, np.float32)
-    rejected = (Rejected((0.2, 0.3), 1e-4, "only few parts of the image show it"),)
-    return NoiseEstimate(noise, noise, waves, {"remainder": remainder}, 0.5, share, rejected)
+    settings = {
+        "method": "aligned",
+        "features": "edges",
+        "remainder": "none",
+        "sensitivity": 1e-3,
+        "exemplar": None,
+        "channel_axis": None if len(shape) == 2 else 2,
+        **settings,
+    }
+    return NoiseEstimate(noise, noise, waves, settings, 0.5, share, rejected)
 
 
-@pytest.mark.parametrize(("wave", "words"), KINDS, ids=[words for _, words in KINDS])
-def test_every_kind_of_wave_in_words_and_in_json(wave, words):
-    estimate = estimate_of(wave)
-    assert in_words(estimate, ()) == words
-    found = record(estimate)
+def words_of(*waves, of_stack=False, off=(), **options):
+    return in_words(record(estimate_of(*waves, **options), off), of_stack=of_stack)
+
+
+@pytest.mark.parametrize(("wave", "family", "height"), KINDS, ids=[kind for _, kind, _ in KINDS])
+def test_every_kind_of_wave_in_words_and_in_json(wave, family, height):
+    found = record(estimate_of(wave))
     assert json.loads(json.dumps(found)) == found
-    assert found["waves"] == [{**wave.to_dict(), "reason": wave.reason}]
+    (told,) = found["waves"]
+    assert told.items() >= {**wave.to_dict(), "reason": wave.reason}.items()
+    (row,) = rows(found)
+    assert row.family == family
+    assert row.amplitude(()) == height
+    assert (row.period(), row.angle) == (pytest.approx(10), 0)
+    assert row.is_on
+    assert (row.share, row.false_alarms) == (0.25, 1e-4)
 
 
 def test_a_record_says_why_and_by_what():
-    found = record(estimate_of(remainder="stripes", share=0.1))
+    estimate = estimate_of(remainder="stripes", share=0.1)
+    found = record(estimate)
     assert found["version"] == __version__
-    assert found["settings"] == {"remainder": "stripes"}
+    assert found["settings"] == estimate.settings
     assert (found["removed_variance"], found["remainder_variance"]) == (0.5, 0.1)
+    assert found["summary"] == estimate.summary
+    assert found["warnings"] == list(estimate.warnings)
     assert found["rejected"] == [
         {
             "frequency": [0.2, 0.3],
@@ -51,45 +75,136 @@ def test_a_record_says_why_and_by_what():
     ]
 
 
-def test_a_wave_of_several_channels_is_one_line():
+def test_a_wave_of_several_channels_is_one_row():
     waves = (
-        replace(PLAIN, amplitude=5.0, channel=1),
+        replace(PLAIN, amplitude=5.0, channel=1, share=0.5),
         replace(PLAIN, frequency=(0.1, 0.0), channel=2),
-        replace(PLAIN, frequency=(0.0, 0.10001)),
-        replace(PLAIN, frequency=(0.0, 0.10002)),  # a second one, close by
+        replace(PLAIN, frequency=(0.0, 0.1001), false_alarms=1e-6),
         replace(PLAIN, profile=((0.1, 3.0), (0.6, -3.0)), channel=2),
     )
-    assert in_words(estimate_of(*waves, shape=(20, 30, 3)), ("red", "green", "blue")) == (
-        "10.0 px at 0°: ±5 (green), ±3 (red)\n"
-        "10.0 px at 90°: ±3 (blue)\n"
-        "10.0 px at 0°: ±3 (red)\n"
-        "10.0 px at 0°, hard-edged: ±3 (blue)"
-    )
+    first, second = rows(record(estimate_of(*waves, shape=(200, 300, 3))))
+    assert first.amplitude(("red", "green", "blue")) == "±5 (green), ±3 (red), ±3 (blue)"
+    assert second.amplitude(("red", "green", "blue")) == "±3 (blue)"
+    assert first.family == "constant, hard-edged"
+    assert first.frequencies == [(0.0, 0.1), (0.0, 0.1001), (0.0, 0.1)]
+    assert (first.share, first.false_alarms) == (0.5, 1e-6)
+    assert second.angle == 90
 
 
-def test_of_many_waves_the_first_are_told():
-    waves = [replace(PLAIN, frequency=(0.0, 1 / period)) for period in range(5, 15)]
-    lines = in_words(estimate_of(*waves), (), most=4).splitlines()
-    assert lines[0].startswith("5.0 px")
-    assert lines[3:] == ["8.0 px at 0°: ±3", "and 6 more"]
-    assert in_words(estimate_of(), ()) == ""
+def test_a_period_in_units_is_that_of_the_pixels():
+    (row,) = rows(record(estimate_of(replace(PLAIN, frequency=(0.03, 0.04)))))
+    assert row.period() == pytest.approx(20)
+    assert row.period(0.5, 0.5) == pytest.approx(10)
+    assert row.period(3, 1) == pytest.approx(1 / np.hypot(0.01, 0.04))
+
+
+def test_waves_that_belong_together_say_so():
+    def families(*frequencies):
+        waves = [replace(PLAIN, frequency=frequency) for frequency in frequencies]
+        return [row.family for row in rows(record(estimate_of(*waves)))]
+
+    *lattice, alone = families((0.1, 0.02), (0.03, 0.1), (0.13, 0.12), (0.2, -0.31))
+    assert lattice == ["constant, lattice"] * 3
+    assert alone == "constant"
+    *series, alone = families((0.0, 0.1), (0.0, 0.15), (0.0, 0.2), (0.2, -0.31))
+    assert series == ["constant, harmonic of 20.0 px"] * 3
+    assert alone == "constant"
+
+
+def test_what_is_off_is_recorded_and_told():
+    other = replace(PLAIN, frequency=(0.1, 0.0))
+    found = record(estimate_of(PLAIN), [other])
+    assert [wave["frequency"] for wave in found["waves"]] == [[0.0, 0.1]]
+    assert [wave["frequency"] for wave in found["off"]] == [[0.1, 0.0]]
+    assert [row.is_on for row in rows(found)] == [True, False]
+    assert in_words(found).startswith("1 of 2 waves was taken away: 50% of the variance.")
+    words = words_of(off=[PLAIN, other])
+    assert words == "All waves that were found are switched off: they stay in the picture."
+
+
+@pytest.mark.parametrize(
+    ("false_alarms", "words"),
+    [
+        (0.0, "less than 1 of a billion pictures"),
+        (1.3e-5, "about 1 of 80,000 pictures"),
+        (0.5, "about 1 of 2 pictures"),
+        (40.0, "may come by chance, but no such fit"),
+    ],
+)
+def test_how_sure_it_is_is_told_of_the_least_sure(false_alarms, words):
+    faint = replace(PLAIN, frequency=(0.1, 0.0), false_alarms=false_alarms)
+    told = words_of(replace(PLAIN, false_alarms=1e-200), faint)
+    assert told.startswith("2 waves were taken away: 50% of the variance.")
+    assert "as strong as the faintest" in told
+    assert words in told
 
 
 @pytest.mark.parametrize(
     ("remainder", "words"),
-    [("stripes", "stripes: 10% of the variance"), ("quasi-periodic", "quasi-periodic noise: 10%")],
+    [("stripes", "Stripes were taken"), ("quasi-periodic", "Quasi-periodic noise was taken")],
 )
-def test_what_is_no_wave_is_told_last(remainder, words):
-    for waves in ((), (PLAIN,) * 3):
-        lines = in_words(estimate_of(*waves, remainder=remainder, share=0.1), (), 2).splitlines()
-        assert lines[-1].startswith(words)
-        assert len(lines) == (4 if waves else 1)
+def test_what_is_no_wave_is_told_too(remainder, words):
+    alone = words_of(remainder=remainder, share=0.1)
+    assert alone.startswith(words)
+    assert "10% of the variance" in alone
+    assert "look for parts of the specimen" in alone
+    assert alone in words_of(PLAIN, remainder=remainder, share=0.1)
 
 
-def test_a_texture_is_called_one():
-    estimate = estimate_of(remainder="none", share=0.9)
-    estimate.settings["method"] = "texture"
-    assert in_words(estimate, ()) == "texture: 90% of the variance"
+def test_where_nothing_was_found_it_is_told_what_to_try():
+    weaker = Rejected((0.1, 0.1), 1e-2, "it is too weak")
+    words = words_of(rejected=(weaker, FEW))
+    assert words.startswith("No periodic noise was found: the picture is unchanged.")
+    strongest = "The strongest peak, 2.8 px at 34°, was not taken: only few parts of the image"
+    assert strongest in words
+    assert "too weak" not in words
+    tries = ("sensitivity", "cosine", "stripes", "area where only noise", "one model for all")
+    assert [hint in words for hint in tries] == [True] * 4 + [False]
+    assert "one model for all" in words_of(of_stack=True)
+    tried = words_of(
+        rejected=(), sensitivity=0.1, features="cosines", remainder="stripes", exemplar=[]
+    )
+    assert not any(hint in tried for hint in tries)
+    assert "What to try" not in tried
+    assert "No peak of the spectrum stands out." in tried
+
+
+def test_what_may_be_the_specimen_is_told():
+    lattice = [replace(PLAIN, frequency=f) for f in ((0.1, 0.02), (0.03, 0.1), (0.13, 0.12))]
+    assert "A lattice of 3 waves was found, which may be the specimen's" in words_of(*lattice)
+    left = "Left in the picture:\n5.0 px at 0°: the exemplar shows 4% of it"
+    words = words_of(PLAIN, rejected=(ITS_OWN, FEW))
+    assert left in words
+    assert "only few parts" not in words
+    many = [replace(ITS_OWN, frequency=(0.1, 0.05 * i)) for i in range(5)]
+    assert words_of(PLAIN, rejected=many).endswith("and 2 more")
+
+
+def test_of_a_texture_its_warning_is_told():
+    estimate = estimate_of(method="texture", share=0.9)
+    assert in_words(record(estimate)) == "\n\n".join(estimate.warnings)
+
+
+def test_waves_as_a_table():
+    changing = replace(PLAIN, envelope=((3 + 1j,),), amplitude=2.0, channel=1, phase=0.5)
+    multiplying = replace(PLAIN, frequency=(0.1, 0.0), amplitude=0.25, dark=10.0)
+    found = record(estimate_of(PLAIN, changing, shape=(200, 300, 3)), [multiplying])
+    lines = list(csv.DictReader(waves_as_csv(rows(found), (0.5, 0.2, "µm")).splitlines()))
+    assert [line["wave"] for line in lines] == ["1", "1", "2"]
+    assert [line["on"] for line in lines] == ["1", "1", "0"]
+    assert [line["channel"] for line in lines] == ["0", "1", "0"]
+    assert [float(line["period_px"]) for line in lines] == pytest.approx([10, 10, 10])
+    assert [float(line["period_µm"]) for line in lines] == pytest.approx([2, 2, 5])
+    assert [line["family"] for line in lines] == [
+        "constant",
+        "changing over the image",
+        "follows the brightness",
+    ]
+    assert [float(line["amplitude"]) for line in lines] == [3, 2, 0.25]
+    assert [line["amplitude_is"] for line in lines[1:]] == ["intensity", "share of brightness"]
+    assert (float(lines[1]["phase"]), float(lines[2]["frequency_y"])) == (0.5, 0.1)
+    assert "period_µm" not in waves_as_csv(rows(found), None)
+    assert waves_as_csv([], None).splitlines() == ["wave"]
 
 
 PLANE = {"plane": [2], "removed_variance": 0.25, "waves": [{**PLAIN.to_dict(), "reason": "α"}]}

@@ -35,6 +35,7 @@ def test_pages_are_what_tifffile_reads(tmp_path, kind):
     assert (pages.shape, pages.dtype, pages.ndim) == (shape, pixels.dtype, len(shape))
     for pages_of in (pages, pickle.loads(pickle.dumps(pages))):
         np.testing.assert_array_equal(pages_of[(slice(None),) * len(shape)], pixels)
+        np.testing.assert_array_equal(pages_of, pixels)
         some = (slice(1, 2), *(slice(1, 9) for _ in shape[1:]))
         np.testing.assert_array_equal(pages_of[some], pixels[some])
 

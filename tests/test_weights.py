@@ -67,8 +67,12 @@ def test_a_path_goes_before_the_environment_and_that_before_the_cache(hub, tmp_p
 
 
 def test_a_folder_may_be_named(hub, tmp_path):
-    (tmp_path / "vgg16-397923af.pth").touch()
-    assert find_weights("vgg16", tmp_path) == tmp_path / "vgg16-397923af.pth"
+    path = tmp_path / "vgg16-397923af.pth"
+    with pytest.raises(WeightsNotFoundError) as caught:
+        find_weights("vgg16", tmp_path)
+    assert caught.value.source.path == path  # is where they are downloaded to
+    path.touch()
+    assert find_weights("vgg16", tmp_path) == path
 
 
 def test_a_path_that_is_not_there_is_said(hub, tmp_path, monkeypatch):

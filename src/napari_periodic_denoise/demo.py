@@ -124,7 +124,7 @@ def show_in_napari(results: Sequence[tuple[Sample, NoiseEstimate]]) -> None:
     viewer = napari.Viewer(title="napari-periodic-denoise demo")
     for sample, estimate in results:
         source = viewer.add_image(sample.image, name=sample.name)
-        for _ in deliver(viewer.layers, source, outcome_of_plane(estimate, Plane())):
+        for _ in deliver(viewer.layers, source, outcome_of_plane(sample.image, estimate, Plane())):
             pass  # its steps are for a dock that has to stay responsive
     viewer.canvas.grid.shape = (len(results), 3)
     viewer.canvas.grid.stride = 1

@@ -246,6 +246,28 @@ def write_image(path: Path, pixels: np.ndarray, calibration: Calibration) -> Non
             _write_png(file, pixels, calibration)
 
 
+def write_array(path: Path, pixels: Any) -> None:  # noqa: ANN401 - lazy ones too
+    """Write an array as a file of numpy's, a part of it at a time; it appears whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        As for :func:`write_image`.
+    pixels : array-like
+        Of at least one axis, along the first of which it is read.
+    """
+    first = np.asarray(pixels[:1])
+    header = {
+        "descr": np.lib.format.dtype_to_descr(first.dtype),
+        "fortran_order": False,
+        "shape": tuple(map(int, pixels.shape)),
+    }
+    with replacing(path) as file:
+        np.lib.format.write_array_header_2_0(file, header)
+        for part in range(pixels.shape[0]):
+            file.write(np.ascontiguousarray(pixels[part], first.dtype).data)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file in the same folder that takes the name once all is written.

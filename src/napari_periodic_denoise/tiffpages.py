@@ -100,6 +100,9 @@ class TiffPages:
         """Shape of what is read at once: a page."""
         return (1,) * (self.ndim - self.page_ndim) + self.shape[-self.page_ndim :]
 
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return self[(slice(None),) * self.ndim].astype(dtype or self.dtype, copy=False)
+
     def __getitem__(self, where: Where) -> NDArray[Any]:
         stacked = [range(n)[part] for n, part in zip(self.shape, where, strict=False)]
         stacked, within = stacked[: -self.page_ndim], where[-self.page_ndim :]

@@ -10,7 +10,7 @@ import tempfile
 import urllib.request
 import warnings
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -108,6 +108,7 @@ def find_weights(network: str, weights_path: str | os.PathLike[str] | None = Non
     path = Path(named).expanduser() if named else source.path
     if path.is_dir():
         path /= source.path.name
+        source = replace(source, path=path)
     if path.is_file():
         return path
     whence = "weights_path" if weights_path else ENVIRONMENT

@@ -1,7 +1,9 @@
 """Without a screen, tests that open no window still run."""
 
+import gc
 import os
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,8 +14,12 @@ if NO_SCREEN:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from fakes import FakeEngine  # noqa: E402
+from napari import settings as napari_settings  # noqa: E402
 from napari.components import ViewerModel  # noqa: E402
+from napari.layers import Layer  # noqa: E402
 from napari.utils.notifications import notification_manager  # noqa: E402
+from qtpy.QtCore import QCoreApplication, QEvent  # noqa: E402
+from qtpy.QtWidgets import QApplication  # noqa: E402
 
 from napari_periodic_denoise.noise import estimate  # noqa: E402
 from napari_periodic_denoise.viewer import weights_panel, worker  # noqa: E402
@@ -22,8 +28,40 @@ from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock  # noqa: E40
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if NO_SCREEN and item.path.name == "test_window.py":
+        if NO_SCREEN and "make_napari_viewer" in item.fixturenames:
             item.add_marker(pytest.mark.skip(reason="needs a screen: run under xvfb-run"))
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks(request):
+    """Once a test's real viewers are closed, no widget, dock or layer must be left."""
+    if "make_napari_viewer" not in request.fixturenames:
+        yield
+        return
+    request.getfixturevalue("qapp")
+    before = [*QApplication.allWidgets(), *_docks_and_layers()]  # kept: no other gets their place
+    yield
+    if request.node.rep_call.failed:
+        return  # the traceback holds all that it met
+    known = set(map(id, before))
+    end = time.monotonic() + 3
+    while left := [one for one in _widgets_docks_and_layers() if id(one) not in known]:
+        if time.monotonic() > end:
+            pytest.fail(f"left behind: {sorted(type(one).__name__ for one in left)}")
+        left.clear()
+        time.sleep(0.05)  # for what is in a thread still
+
+
+def _widgets_docks_and_layers():
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    QApplication.processEvents()
+    gc.collect()
+    return [*QApplication.allWidgets(), *_docks_and_layers()]
+
+
+def _docks_and_layers():
+    # by type(), as others' objects may do anything when asked for their class
+    return [one for one in gc.get_objects() if issubclass(type(one), PeriodicNoiseDock | Layer)]
 
 
 @pytest.fixture
@@ -46,6 +84,17 @@ def engine(monkeypatch):
 def _no_weights(hub, monkeypatch):
     """Whatever weights this computer may have, and other tests have chosen."""
     monkeypatch.setattr(weights_panel, "_chosen", {})
+
+
+@pytest.fixture(autouse=True)
+def settings_folder(tmp_path, monkeypatch):
+    """A folder of its own for napari's settings and the dock's, here and in child processes."""
+    path = tmp_path / "settings"
+    monkeypatch.setenv("NAPARI_CONFIG", str(path / "settings.yaml"))
+    monkeypatch.setattr(napari_settings, "_CFG_PATH", str(path / "settings.yaml"))
+    napari_settings._clear_plugin_settings_cache()
+    yield path
+    napari_settings._clear_plugin_settings_cache()
 
 
 @pytest.fixture

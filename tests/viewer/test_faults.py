@@ -137,7 +137,7 @@ def test_a_layer_renamed_during_a_run_is_still_the_same(dock, viewer, image, eng
     assert dock.layer.value is source
 
 
-@pytest.mark.parametrize("shape", [(32, 40), (20, 90), (3, 32, 40)])
+@pytest.mark.parametrize("shape", [(32, 40), (20, 90)])
 def test_data_replaced_during_a_run(
     dock, viewer, image, engine, wait, qtbot, notifications, shape
 ):
@@ -160,6 +160,22 @@ def test_data_replaced_during_a_run(
     dock.run_button.changed.emit(True)
     wait()
     assert not notifications
+
+
+def test_data_of_other_axes_stop_the_run(dock, viewer, image, engine, wait, qtbot, notifications):
+    source = viewer.add_image(image, name="cell")
+    engine.hold.set()
+    dock.run_button.changed.emit(True)
+    qtbot.waitUntil(lambda: "1 wave" in dock.status.value)
+    source.data = np.stack([image] * 3)
+    qtbot.waitUntil(lambda: not dock.running)  # though the engine would go on
+    assert dock.status.value == "Cancelled: the layer has other data now."
+    assert names(viewer) == ["cell"]
+    assert not notifications
+    engine.hold.clear()
+    dock.run_button.changed.emit(True)
+    wait()
+    assert names(viewer) == RESULTS
 
 
 RUNS = """

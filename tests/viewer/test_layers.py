@@ -40,7 +40,8 @@ def source(image):
 
 
 def deliver(layer_list, source, estimate):
-    for _ in layers.deliver(layer_list, source, outcome_of_plane(estimate, Plane())):
+    outcome = outcome_of_plane(source.data, estimate, Plane())
+    for _ in layers.deliver(layer_list, source, outcome):
         pass
 
 
@@ -281,7 +282,7 @@ def test_gram_matrices_of_another_source_are_let_be(source, image):
 def test_an_unfinished_texture_lies_where_the_source_lies(source, size):
     source.data = np.zeros(size, np.uint16)
     texture = np.linspace(0, 4000, size[0] * size[1], dtype=np.float32).reshape(size)
-    layer = Image(**layers.preview_arguments(source, texture, Plane()))
+    layer = Image(**layers.preview_arguments(source, texture, Plane(), "texture"))
     assert layer.name == "cell texture"
     assert layers.is_result(layer)
     assert max(layer.data.shape) <= 2048  # of a large one some pixels, each in its place
@@ -294,11 +295,22 @@ def test_an_unfinished_texture_lies_where_the_source_lies(source, size):
     assert layer.colormap == source.colormap
 
 
+def test_a_preview_of_a_part_lies_where_that_part_lies(source, image):
+    part = Plane(part=((10, 30), (15, 40)))
+    layer = Image(**layers.preview_arguments(source, part.of(image), part, "preview"))
+    assert layer.name == "cell preview"
+    assert layer.data.dtype == image.dtype
+    np.testing.assert_array_equal(layer.data, image[10:, 15:])
+    np.testing.assert_allclose(layer.data_to_world((3, 5)), source.data_to_world((13, 20)))
+
+
 @pytest.mark.parametrize(("dtype", "most"), [("uint8", 255), ("uint16", 65535), ("float32", 1)])
 def test_an_unfinished_texture_in_colour_has_the_sources_intensities(dtype, most):
     source = Image(np.zeros((20, 30, 3), dtype), rgb=True)
     texture = np.float32([[[-0.1 * most, 0.5 * most, 1.1 * most]]]) * np.ones((20, 30, 1))
-    layer = Image(**layers.preview_arguments(source, texture.astype(np.float32), Plane()))
+    layer = Image(
+        **layers.preview_arguments(source, texture.astype(np.float32), Plane(), "texture")
+    )
     assert layer.rgb
     assert layer.data.dtype == dtype
     assert layer.data[0, 0, 1] == pytest.approx(most / 2, abs=0.5)

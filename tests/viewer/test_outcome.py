@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from fakes import make_estimate
 
+from napari_periodic_denoise import select_waves
 from napari_periodic_denoise.noise.shared import SharedModel
 from napari_periodic_denoise.report import record
 from napari_periodic_denoise.stack import StackEstimate
@@ -34,7 +35,7 @@ def test_no_noise_still_has_limits_around_zero():
 
 def test_of_a_plane_that_is_the_layer():
     estimate = make_estimate(IMAGE)
-    made = outcome.outcome_of_plane(estimate, Plane())
+    made = outcome.outcome_of_plane(IMAGE, estimate, Plane())
     assert made.noise is estimate.noise
     assert made.cleaned is estimate.cleaned
     assert made.found == record(estimate)
@@ -43,23 +44,37 @@ def test_of_a_plane_that_is_the_layer():
 
 def test_of_a_plane_of_a_stack():
     estimate = make_estimate(IMAGE)
-    made = outcome.outcome_of_plane(estimate, PLANE)
+    made = outcome.outcome_of_plane(IMAGE, estimate, PLANE)
     assert made.noise.shape == made.cleaned.shape == (1, 20, 30)
     assert made.start == (1, 0, 0)
     assert made.summary == f"plane 1: {estimate.summary}"
     assert made.found["plane"] == [1]
 
 
+@pytest.mark.parametrize("plane", [Plane(), PLANE])
+def test_of_fewer_waves(plane):
+    made = outcome.outcome_of_plane(IMAGE, make_estimate(IMAGE), plane)
+    fewer = outcome.outcome_of_selection(made, select_waves(IMAGE, made.estimate, [(0.0, 0.1)]))
+    assert not fewer.noise.any()
+    np.testing.assert_array_equal(fewer.cleaned, plane.in_place(IMAGE))
+    assert (fewer.start, fewer.limits) == (made.start, made.limits)
+    assert fewer.found["waves"] == []
+    assert [wave["frequency"] for wave in fewer.found["off"]] == [[0.0, 0.1]]
+    assert fewer.found.get("plane") == made.found.get("plane")
+    assert fewer.summary.endswith("no periodic noise found")
+    assert outcome.outcome_of_selection(made, made.estimate) is made
+
+
 def test_of_all_planes():
     stack = stack_of(3, 6, 2)
-    made = outcome.outcome_of_planes(stack, PLANE, "per_plane")
+    made = outcome.outcome_of_planes(IMAGE, stack, PLANE, "per_plane")
     assert made.estimate is stack.estimates[1]
     assert made.limits == pytest.approx((-6, 6))
     assert made.start == (0, 0, 0)
     assert made.summary == "periodic noise in 3 of 3 planes"
     assert [told["plane"] for told in made.found["planes"]] == [[0], [1], [2]]
     assert made.found["model"] == "per_plane"
-    made = outcome.outcome_of_planes(stack_of(3, 6, 2, model=MODEL), PLANE, "drifting")
+    made = outcome.outcome_of_planes(IMAGE, stack_of(3, 6, 2, model=MODEL), PLANE, "drifting")
     assert made.summary == "one model of 2 waves: periodic noise in 3 of 3 planes"
 
 
@@ -67,7 +82,9 @@ def test_of_planes_that_are_yet_to_be_computed():
     stack = stack_of(3, 6, 2)
     levels = [da.from_array(stack.noise), da.from_array(stack.noise[:, ::2, ::2])]
     lazy = StackEstimate(levels, levels, da.from_array(np.zeros(3)), MODEL)
-    made = outcome.outcome_of_lazy_planes(lazy, PLANE, "shared", stack.estimates[1], {"key": 1})
+    made = outcome.outcome_of_lazy_planes(
+        IMAGE, lazy, PLANE, "shared", stack.estimates[1], {"key": 1}
+    )
     assert made.limits == pytest.approx((-6, 6))
     assert made.reach[1] > made.limits[1]  # that of other planes may be stronger
     assert made.start == (0, 0, 0)

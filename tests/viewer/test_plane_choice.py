@@ -1,5 +1,7 @@
 """Which planes are worked on, on a viewer model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.layers import Image
@@ -9,6 +11,7 @@ from napari_periodic_denoise.viewer.plane_choice import (
     PLANES,
     THIS,
     Plane,
+    in_view,
     is_inside,
     nearest,
     shown,
@@ -30,6 +33,9 @@ def test_choices_are_the_stacks():
         (Plane((1, 2), (3,)), np.s_[3]),
         (Plane((2, 3), (1, 0)), np.s_[1, 0]),
         (Plane((0, 2), (4,)), np.s_[:, 4]),
+        (Plane((1, 2), (3,), ((0, 4), (2, 5))), np.s_[3, :4, 2:5]),
+        (Plane((0, 2), (4,), ((1, 5), (3, 6))), np.s_[1:5, 4, 3:6]),
+        (Plane(part=((1, 3), (2, 6))), np.s_[1:3, 2:6]),
     ],
 )
 def test_a_plane_is_taken_from_its_place_and_put_back(plane, where):
@@ -40,6 +46,41 @@ def test_a_plane_is_taken_from_its_place_and_put_back(plane, where):
     np.testing.assert_array_equal(thick, data[at])
     colours = np.stack([data] * 3, axis=-1)
     np.testing.assert_array_equal(plane.in_place(plane.of(colours)), colours[at])
+
+
+@pytest.mark.parametrize(
+    ("looked_at", "part"),
+    [
+        ((1000, 1500), ((488, 1512), (988, 2012))),
+        ((0, 1500), ((0, 1024), (988, 2012))),
+        ((9999, -9999), ((976, 2000), (0, 1024))),
+    ],
+)
+def test_of_a_large_plane_the_part_in_view(viewer, looked_at, part):
+    layer = Image(np.zeros((3, 2000, 2500), np.uint8), scale=(1, 2, 0.5), rotate=20)
+    viewer.layers.append(layer)
+    plane = shown(layer, viewer.dims)
+    centre = layer.data_to_world((1, *looked_at))
+    viewer.dims.point = (centre[0], 0, 0)
+    assert in_view(plane, layer, viewer.dims, centre) == replace(plane, part=part)
+
+
+def test_the_part_in_view_along_other_axes(viewer):
+    viewer.add_image(np.zeros((2000, 2, 1500), np.uint8))
+    (layer,) = viewer.layers
+    viewer.dims.order = (1, 2, 0)  # the last one from left to right
+    plane = shown(layer, viewer.dims)
+    assert plane.axes == (0, 2)
+    part = in_view(plane, layer, viewer.dims, (0, 600, 1200)).part
+    assert part == ((688, 1712), (88, 1112))
+
+
+def test_a_plane_that_is_not_large_is_seen_whole(viewer):
+    for shape in ((1024, 1024), (300, 3000)):
+        layer = viewer.add_image(np.zeros(shape, np.uint8))
+        assert in_view(Plane(), layer, viewer.dims, (0, 0, 0)) == Plane()
+    long = viewer.add_image(np.zeros((500, 3000), np.uint8))
+    assert in_view(Plane(), long, viewer.dims, (0, 0, 0)).part == ((0, 500), (0, 1024))
 
 
 def test_a_layer_that_is_a_plane_itself_stays_as_it_is():

@@ -15,13 +15,16 @@ import numpy as np
 import pytest
 import torch
 from napari.layers import Image
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_periodic_denoise import lazy as lazy_module
 from napari_periodic_denoise.viewer import worker
+from napari_periodic_denoise.viewer.found_panel import NOTHING
 from napari_periodic_denoise.viewer.plane_choice import Plane
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
+
+ACROSS = Qt.Orientation.Horizontal
 
 
 def click(dock):
@@ -31,6 +34,15 @@ def click(dock):
 def texture(dock):
     dock.method_panel.method.value = "texture"
     dock.method_panel.weights.value = "random"
+
+
+def amplitudes(dock):
+    """The table's column."""
+    model = dock.found.table.model
+    (column,) = [
+        i for i in range(model.columnCount()) if model.headerData(i, ACROSS) == "Amplitude"
+    ]
+    return [model.data(model.index(line, column)) for line in range(model.rowCount())]
 
 
 def is_idle(dock):
@@ -64,7 +76,10 @@ def test_everything_says_what_it_does_to_the_picture(dock):
         panel.max_size,
         panel.gram,
         dock.run_button,
-        dock.found,
+        dock.preview.on,
+        dock.preview.original,
+        dock.found.words,
+        dock.found.table.export,
     )
     tooltips = [part.tooltip for part in parts]
     tooltips += [dock.tabs.tabToolTip(i) for i in range(dock.tabs.count())]
@@ -134,7 +149,8 @@ def test_options_reach_the_engine(dock, viewer, image, engine, wait):
 
 
 @pytest.mark.parametrize(
-    ("remainder", "words"), [("stripes", "stripes"), ("quasi-periodic", "quasi-periodic noise")]
+    ("remainder", "words"),
+    [("stripes", "Stripes were"), ("quasi-periodic", "Quasi-periodic noise was")],
 )
 def test_a_remainder_without_waves_counts_as_found(
     dock, viewer, image, engine, wait, remainder, words
@@ -147,26 +163,34 @@ def test_a_remainder_without_waves_counts_as_found(
     assert viewer.layers["cell noise"].data.any()
     assert dock.status.value.startswith("no waves, but ")
     assert dock.status.value.endswith("removed 50.0% of the variance")
-    assert dock.found.value == f"{words}: 50% of the variance"
-    assert not dock.found.native.isHidden()
+    assert dock.found.words.value.startswith(f"{words} taken away: 50% of the variance")
+    assert dock.found.table.isHidden()
     found = viewer.layers["cell noise"].metadata["periodic_noise"]
     assert (found["waves"], found["remainder_variance"]) == ([], 0.5)
 
 
-def test_what_was_found_is_told_until_the_next_run(dock, viewer, image, engine, wait, qtbot):
+def test_what_was_found_is_told_until_the_next_result(dock, viewer, image, engine, wait, qtbot):
     viewer.add_image(image)
-    assert dock.found.native.isHidden()
+    assert dock.found.words.value == NOTHING
+    assert dock.found.table.isHidden()
     click(dock)
     wait()
-    assert dock.found.value == "10.0 px at 0°: ±3"
-    assert not dock.found.native.isHidden()
+    told = dock.found.words.value
+    assert told.startswith("1 wave was taken away: 50% of the variance.")
+    assert amplitudes(dock) == ["±3"]
     engine.hold.set()
+    engine.amplitude = 6
     click(dock)
-    assert dock.found.native.isHidden()
     qtbot.waitUntil(lambda: len(engine.images) == 2)
     click(dock)
     wait()
-    assert dock.found.native.isHidden()
+    assert dock.found.words.value == told
+    assert amplitudes(dock) == ["±3"]
+    engine.hold.clear()
+    click(dock)
+    wait()
+    assert amplitudes(dock) == ["±6"]
+    assert not dock.found.table.isHidden()
 
 
 def test_a_run_turns_from_its_choices_to_what_it_has_found(
@@ -217,7 +241,7 @@ def test_colours_are_cleaned_and_alpha_stays(
             "slide cleaned",
         ]
         red, green, _, cleaned = viewer.layers[1:]
-        assert dock.found.value == f"10.0 px at 0°: ±{2 * amplitude} (green), ±{amplitude} (red)"
+        assert amplitudes(dock) == [f"±{2 * amplitude} (green), ±{amplitude} (red)"]
         assert red.data.max() == amplitude
         assert green.data.max() == 2 * amplitude
         assert cleaned.rgb
@@ -253,13 +277,11 @@ def test_warnings_are_told(dock, viewer, image, engine, wait):
     click(dock)
     wait()
     assert dock.status.value.startswith("a texture that repeats")
-    first, warning = dock.found.value.split("\n\n")
-    assert first == "texture: 50% of the variance"
-    assert "for comparison only" in warning
+    assert "for comparison only" in dock.found.words.value
     dock.method_panel.gram.value = True
     click(dock)
     wait()
-    assert "right of the image" in dock.found.value
+    assert "right of the image" in dock.found.words.value
 
 
 def test_gram_matrices_arrive_where_asked_for(dock, viewer, image, engine, wait):
@@ -868,9 +890,8 @@ def test_every_plane_of_a_stack_in_memory(dock, viewer, engine, wait):
         assert cleaned.data.dtype == data.dtype
         assert noise.contrast_limits == pytest.approx([-amplitude, amplitude])
         assert dock.status.value == "periodic noise in 6 of 6 planes"
-        first, wave = dock.found.value.split("\n")
-        assert first.startswith("plane 1, 2: 1 wave")
-        assert wave == f"10.0 px at 0°: ±{amplitude}"
+        assert dock.found.words.value.startswith("Plane 1, 2:\n\n1 wave was taken away")
+        assert amplitudes(dock) == [f"±{amplitude}"]
     np.testing.assert_array_equal(data, before)
     told = cleaned.metadata["periodic_noise"]["planes"]
     assert [plane["plane"] for plane in told] == [list(index) for index in np.ndindex(2, 3)]
@@ -968,7 +989,7 @@ def test_of_a_lazy_stack_the_shown_planes_alone_are_computed(dock, viewer, engin
     assert noise.contrast_limits == pytest.approx([-3, 3])
     assert noise._data_view.max() == 3
     assert dock.status.value == "12 planes, each cleaned when it is shown or saved"
-    assert dock.found.value.startswith("plane 1, 4: 1 wave")
+    assert dock.found.words.value.startswith("Plane 1, 4:\n\n1 wave was taken away")
     for count, step in enumerate(((1, 5), (0, 0), (1, 5)), start=2):
         viewer.dims.current_step = (*step, 0, 0)
         expected = (data[step] - noise._data_view).astype(np.uint8)

@@ -191,19 +191,23 @@ def in_lattices(frequencies: Float, shape: tuple[int, int]) -> NDArray[np.bool_]
     ndarray of bool, shape (K,)
     """
     members = np.zeros(len(frequencies), dtype=bool)
-    size = np.array(shape)
-    for chosen in itertools.combinations(range(len(frequencies)), 3):
-        f, g, h = frequencies[list(chosen)]
-        for one, other in ((g, h), (-g, h), (g, -h), (-g, -h)):
-            missing = np.hypot(*(lowest_alias(f + one + other) * size))
-            # waves of one direction are harmonics, as of stripes
-            if missing < _DISTORTED and not _parallel(f, g):
-                members[list(chosen)] = True
+    for first, frequency in enumerate(frequencies):
+        later = frequencies[first + 1 :]
+        # waves of one direction are harmonics, as of stripes
+        crossing = ~_parallel(frequency, later)
+        for one, other in itertools.product((1, -1), repeat=2):
+            sums = lowest_alias(frequency + one * later[:, None] + other * later) * shape
+            missing = np.hypot(sums[..., 0], sums[..., 1])
+            threes = np.triu((missing < _DISTORTED) & crossing[:, None], 1)
+            members[first] |= threes.any()
+            members[first + 1 :] |= threes.any(0) | threes.any(1)
     return members
 
 
-def _parallel(f: Float, g: Float) -> bool:
-    return bool(abs(f[0] * g[1] - f[1] * g[0]) <= _ACROSS * np.hypot(*f) * np.hypot(*g))
+def _parallel(f: Float, g: Float) -> NDArray[np.bool_]:
+    across = np.abs(f[0] * g[..., 1] - f[1] * g[..., 0])
+    parallel: NDArray[np.bool_] = across <= _ACROSS * np.hypot(*f) * np.hypot(g[..., 0], g[..., 1])
+    return parallel
 
 
 def fundamental(

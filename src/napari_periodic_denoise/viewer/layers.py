@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import dask.array
@@ -11,9 +11,9 @@ import numpy as np
 from napari.layers import Image, Layer
 from napari.utils.transforms import Affine
 
-from napari_periodic_denoise.viewer.lazily import is_in_memory, remember
+from napari_periodic_denoise.viewer.lazily import is_in_memory, is_lazy, remember
 from napari_periodic_denoise.viewer.outcome import Outcome, symmetric_limits
-from napari_periodic_denoise.viewer.plane_choice import Plane
+from napari_periodic_denoise.viewer.plane_choice import PREVIEW_SIZE, Plane
 
 #: Under this key of ``layer.metadata`` a result layer carries where it comes from.
 METADATA_KEY = "periodic_noise"
@@ -23,14 +23,35 @@ COLOURS = ("red", "green", "blue")
 
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
-_PREVIEW = 1024  # pixels a side from which on an unfinished texture is shown thinned out
 _GAP = 0.05  # between Gram matrices, and to the image, as a share of their distance
 _USUAL = 0.95  # of a Gram matrix: elements within its contrast; the diagonal outshines the rest
 
 
 def is_result(layer: Layer) -> bool:
     """Whether a layer was made by this plugin."""
-    return bool(_record(layer))
+    return bool(record_of(layer))
+
+
+def record_of(layer: Layer) -> dict[str, Any]:
+    """Return what a result layer tells of where it comes from; nothing of other layers."""
+    record = layer.metadata.get(METADATA_KEY)
+    return record if isinstance(record, dict) else {}  # else it is somebody else's
+
+
+def found_in(layer: Layer) -> dict[str, Any]:
+    """Return what a result layer records of what was found; nothing of other layers."""
+    record = record_of(layer)
+    return record if "waves" in record or "planes" in record else {}
+
+
+def is_of(layer: Layer, source: Image) -> bool:
+    """Whether a layer is a result of a source."""
+    return found_in(layer).get("source_id") == str(source.unique_id)
+
+
+def result_of(layers: Iterable[Layer], source: Image) -> Image | None:
+    """Return a layer that a run on a source left, if there is one."""
+    return next((layer for layer in layers if is_of(layer, source)), None)
 
 
 def pixels(layer: Image) -> Any:  # noqa: ANN401 - whatever array napari was given, maybe lazy
@@ -73,24 +94,28 @@ def _moved(layer: Layer, start: tuple[int, ...]) -> tuple[float, ...]:
     return tuple(to_world(start))
 
 
-def preview_arguments(source: Image, preview: np.ndarray, plane: Plane) -> dict[str, Any]:
-    """Everything that the layer of an unfinished texture is made with.
+def preview_arguments(
+    source: Image, preview: np.ndarray, plane: Plane, name: str
+) -> dict[str, Any]:
+    """Everything that the layer of a preview, or of an unfinished texture, is made with.
 
     Parameters
     ----------
     source : Image
-        The layer the texture is made of; only read.
-    preview : ndarray of float32
-        The texture so far.
+        The layer it is made of; only read.
+    preview : ndarray
+        The pixels, which are thinned out where they are many.
     plane : Plane
-        Of the source, which the texture is made of.
+        Of the source, which it is made of.
+    name : str
+        What it is.
 
     Returns
     -------
     dict
         Keyword arguments for :class:`napari.layers.Image`, ``data`` among them.
     """
-    step = max(1, max(preview.shape) // _PREVIEW)
+    step = max(1, math.isqrt(math.prod(preview.shape[:2])) // PREVIEW_SIZE)
     preview = preview[::step, ::step]
     scale = np.array(source.scale)
     scale[list(plane.axes)] *= step
@@ -103,7 +128,7 @@ def preview_arguments(source: Image, preview: np.ndarray, plane: Plane) -> dict[
         "translate": _moved(source, plane.start),
         "scale": tuple(scale),
         "data": plane.in_place(preview),
-        "name": f"{source.name} texture",
+        "name": f"{source.name} {name}",
         "rgb": source.rgb,
         "multiscale": False,
         "interpolation2d": source.interpolation2d,
@@ -217,7 +242,13 @@ def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
             arguments["data"] = _as_of_stack(arguments["data"], source)
             arguments["multiscale"] = source.multiscale
     results |= gram_arguments(source, outcome.estimate.gram, outcome.plane)
-    found = {"source": source.name, "source_id": str(source.unique_id), **outcome.found}
+    found = {
+        "source": source.name,
+        "source_id": str(source.unique_id),
+        "input": _input(source, outcome),
+        "made_of": outcome.made_of,
+        **outcome.found,
+    }
     return [
         {
             **placement(source),
@@ -232,6 +263,21 @@ def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
         }
         for result, arguments in results.items()
     ]
+
+
+def _input(source: Image, outcome: Outcome) -> dict[str, Any]:
+    """What a run was on, as plain values."""
+    shape = pixels(source).shape
+    return {
+        "path": source.source.path,
+        "shape": list(shape),
+        "plane_axes": list(outcome.plane.axes),
+        "plane": list(outcome.plane.index),
+        "rgb": source.rgb,
+        "alpha": shape[-1] - len(COLOURS) if source.rgb else 0,
+        "multiscale": source.multiscale,
+        "lazy": is_lazy(outcome.cleaned),
+    }
 
 
 def _as_of_stack(data: Any, source: Image) -> Any:  # noqa: ANN401
@@ -269,10 +315,24 @@ def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | 
         The first one, should the user have duplicated it.
     """
     for layer in layers:
-        record = _record(layer)
+        record = record_of(layer)
         if (record.get("source_id"), record.get("result")) == (str(source.unique_id), result):
             return layer
     return None
+
+
+def place_above(layers: Sequence[Layer], source: Image) -> int:
+    """Where a layer is inserted to cover a source, and what was made of it, but nothing more.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The viewer's.
+    source : Image
+    """
+    return 1 + max(
+        place for place, layer in enumerate(layers) if layer is source or is_of(layer, source)
+    )
 
 
 def _other_grams(layers: Iterable[Layer], source: Image, gram: Iterable[str]) -> list[Layer]:
@@ -281,15 +341,10 @@ def _other_grams(layers: Iterable[Layer], source: Image, gram: Iterable[str]) ->
     return [
         layer
         for layer in layers
-        if (record := _record(layer)).get("source_id") == str(source.unique_id)
+        if (record := record_of(layer)).get("source_id") == str(source.unique_id)
         and record["result"].startswith("Gram ")
         and record["result"] not in known
     ]
-
-
-def _record(layer: Layer) -> dict[str, Any]:
-    record = layer.metadata.get(METADATA_KEY)
-    return record if isinstance(record, dict) else {}  # else it is somebody else's
 
 
 def update(layer: Image, arguments: dict[str, Any]) -> None:
@@ -304,12 +359,47 @@ def update(layer: Image, arguments: dict[str, Any]) -> None:
     layer.metadata = {**layer.metadata, **arguments["metadata"]}
     # new data in the old place, or the reverse: napari would compute planes that are not there
     visible, layer.visible = layer.visible, False
+    put(layer, arguments)
+    layer.visible = visible
+
+
+def put(layer: Image, arguments: dict[str, Any]) -> None:
+    """Put other data into a layer, at its place.
+
+    Parameters
+    ----------
+    layer : Image
+    arguments : dict
+        ``data``, and those of `placement`.
+    """
     layer.data = arguments["data"]
     place = placement(layer)
     for name in PLACEMENT:
         if place[name] != arguments[name]:
             setattr(layer, name, arguments[name])
-    layer.visible = visible
+
+
+def refresh(
+    layers: Iterable[Layer], source: Image, outcome: Outcome
+) -> Generator[None, None, None]:
+    """Show another choice of waves in the layers of a result, a step at a time.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        The viewer's; those that the user has removed stay away.
+    source : Image
+    outcome : Outcome
+
+    Yields
+    ------
+    None
+    """
+    for arguments in result_arguments(source, outcome):
+        layer = find_result(layers, source, arguments["metadata"][METADATA_KEY]["result"])
+        if layer is not None:
+            update(layer, arguments)
+            yield
 
 
 def deliver(

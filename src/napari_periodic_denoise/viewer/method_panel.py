@@ -1,10 +1,12 @@
 """The part of the dock that says how the noise is to be found: the engine's options."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, SpinBox, Widget
 
 from napari_periodic_denoise.viewer.parts import row
+from napari_periodic_denoise.viewer.settings import preferences
 from napari_periodic_denoise.viewer.weights_panel import WeightsPanel
 
 #: The engine's choices in words; spelt out here, because asking the engine would import torch.
@@ -50,6 +52,8 @@ OPTIMIZERS = [
 TEXTURE_STEPS = 2000
 REFINE_STEPS = 60
 MAX_SIZE = 400
+
+_WEIGHTS_OF = "{}_weights"  # of a network: the file that was chosen
 
 
 class MethodPanel(Container[Widget]):
@@ -200,11 +204,25 @@ class MethodPanel(Container[Widget]):
             labels=False,
         )
         self.margins = (0, 0, 0, 0)
+        self._choices: dict[str, ComboBox | SpinBox | CheckBox] = {
+            "method": self.method,
+            "weights": self.weights,
+            "noise_model": self.noise_model,
+            "remainder": self.remainder,
+            "sensitivity": self.sensitivity,
+            "refine_steps": self.refine_steps,
+            "optimizer": self.optimizer,
+            "texture_steps": self.texture_steps,
+            "max_size": self.max_size,
+            "gram": self.gram,
+        }
         # the methods with a network share their choice of it
         self._last_features = dict(DEFAULT_FEATURES)
         self.method.changed.connect(self._offer_features)
         self.features.changed.connect(self._remember_features)
         self.weights.changed.connect(self._show_what_applies)
+        for choice in (self.method, self.features, self.weights):
+            choice.changed.connect(self._look_for_weights)
         self.unfold.changed.connect(self._unfold)
         self._offer_features()
 
@@ -214,6 +232,53 @@ class MethodPanel(Container[Widget]):
         needed = self.features.value in NETWORKS and self.weights.value == "imagenet"
         return self.features.value if needed else None
 
+    @property
+    def choices(self) -> dict[str, Any]:
+        """All that is chosen, whether it applies to the method or not, ready for JSON."""
+        return {
+            **{name: choice.value for name, choice in self._choices.items()},
+            "features": self._last_features["aligned"],
+            "network": self._last_features["texture"],
+            **{
+                _WEIGHTS_OF.format(network): str(self.missing.chosen(network) or "")
+                for network in NETWORKS
+            },
+        }
+
+    @property
+    def allowed(self) -> dict[str, Collection[Any] | None]:
+        """Which values each choice may have; None is any text."""
+        return {
+            **{name: _allowed(choice) for name, choice in self._choices.items()},
+            "features": [features for _, features in FEATURES],
+            "network": NETWORKS,
+            **{_WEIGHTS_OF.format(network): None for network in NETWORKS},
+        }
+
+    def choose(self, choices: Mapping[str, Any]) -> None:
+        """Set all choices.
+
+        Whether weights are missing is not looked for, as that would import torch: the next run
+        will tell.
+
+        Parameters
+        ----------
+        choices : mapping
+            As `choices` are, with allowed values.
+        """
+        with self.method.changed.blocked(), self.weights.changed.blocked():
+            for name, choice in self._choices.items():
+                choice.value = choices[name]
+        self._last_features = {
+            "aligned": choices["features"],
+            **dict.fromkeys(["gram_aligned", "texture"], choices["network"]),
+        }
+        for network in NETWORKS:
+            self.missing.choose_for(network, choices[_WEIGHTS_OF.format(network)])
+        self.missing.look_for(None)
+        self._offer_features()
+        self.changed.emit(self)
+
     def engine_options(self) -> dict[str, Any]:
         """Return those of the engine's options that apply to the method."""
         options = {
@@ -221,10 +286,13 @@ class MethodPanel(Container[Widget]):
             "features": self.features.value,
             "gram": self.gram.value,
         }
+        device = preferences().device
+        if device != "auto":
+            options["device"] = device
         if self.features.value in NETWORKS:
             options["weights"] = self.weights.value
         if self.trained_network:
-            options["weights_path"] = self.missing.chosen(self.trained_network)
+            options["weights_path"] = self.missing.path(self.trained_network)
         if self.method.value == "texture":
             return options | {
                 "optimizer": self.optimizer.value,
@@ -265,7 +333,18 @@ class MethodPanel(Container[Widget]):
         ):
             for choice in rows:
                 choice.visible = shown
+
+    def _look_for_weights(self) -> None:
         self.missing.look_for(self.trained_network)
 
     def _unfold(self, wanted: bool) -> None:
         self.more.visible = wanted
+
+
+def _allowed(choice: ComboBox | SpinBox | CheckBox) -> Collection[Any]:
+    """Which values a choice may have."""
+    if isinstance(choice, ComboBox):
+        return choice.choices
+    if isinstance(choice, SpinBox):
+        return range(int(choice.min), int(choice.max) + 1)
+    return (False, True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_periodic_denoise.replay import made_of
 from napari_periodic_denoise.report import record
 from napari_periodic_denoise.viewer.plane_choice import Plane
 
 if TYPE_CHECKING:
-    from napari_periodic_denoise import NoiseEstimate
+    from napari_periodic_denoise import NoiseEstimate, Wave
     from napari_periodic_denoise.stack import StackEstimate
 
 _REACH = 4  # times the noise of one plane: what that of other planes may be
@@ -38,8 +39,12 @@ class Outcome:
         What the layers' metadata tell.
     summary : str
         In one line, for a person.
+    made_of : dict
+        What else decides about each bit, see `replay.made_of`.
     computed : mapping
         What of lazy arrays is computed already, for `lazily.remember`.
+    image : array or None
+        What one plane's estimate was made of; None of all planes.
     """
 
     estimate: NoiseEstimate
@@ -51,10 +56,12 @@ class Outcome:
     reach: tuple[float, float]
     found: dict[str, Any]
     summary: str
+    made_of: dict[str, Any]
     computed: Mapping[Any, Any] = field(default_factory=dict)
+    image: Any = None
 
 
-def outcome_of_plane(estimate: NoiseEstimate, plane: Plane) -> Outcome:
+def outcome_of_plane(image: Any, estimate: NoiseEstimate, plane: Plane) -> Outcome:  # noqa: ANN401
     """Return what a run on one plane ends with.
 
     Of a stack, the layers have all the source's axes, and are one plane thick: as 2-D layers
@@ -62,6 +69,8 @@ def outcome_of_plane(estimate: NoiseEstimate, plane: Plane) -> Outcome:
 
     Parameters
     ----------
+    image : array
+        The plane's pixels.
     estimate : NoiseEstimate
     plane : Plane
 
@@ -70,10 +79,6 @@ def outcome_of_plane(estimate: NoiseEstimate, plane: Plane) -> Outcome:
     Outcome
     """
     limits = symmetric_limits(estimate.noise)
-    found, summary = record(estimate), estimate.summary
-    if plane.index:
-        found["plane"] = list(plane.index)
-        summary = f"{plane}: {summary}"
     return Outcome(
         estimate=estimate,
         plane=plane,
@@ -82,16 +87,54 @@ def outcome_of_plane(estimate: NoiseEstimate, plane: Plane) -> Outcome:
         start=plane.start,
         limits=limits,
         reach=limits,
-        found=found,
-        summary=summary,
+        found=_found_in(plane, estimate),
+        summary=_summary_of(plane, estimate),
+        image=image,
+        made_of=made_of(image),
     )
 
 
-def outcome_of_planes(stack: StackEstimate, plane: Plane, model: str) -> Outcome:
+def outcome_of_selection(outcome: Outcome, estimate: NoiseEstimate) -> Outcome:
+    """Return what a run on one plane would have ended with if it had found fewer waves.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        With all waves.
+    estimate : NoiseEstimate
+        What `select_waves` made of its estimate.
+
+    Returns
+    -------
+    Outcome
+        Within the same contrast limits, so that what is switched off is seen.
+    """
+    if estimate is outcome.estimate:
+        return outcome
+    plane, on = outcome.plane, {wave.frequency for wave in estimate.waves}
+    off = [wave for wave in outcome.estimate.waves if wave.frequency not in on]
+    return replace(
+        outcome,
+        estimate=estimate,
+        noise=plane.in_place(estimate.noise),
+        cleaned=plane.in_place(estimate.cleaned),
+        found=_found_in(plane, estimate, off),
+        summary=_summary_of(plane, estimate),
+    )
+
+
+def outcome_of_planes(
+    image: Any,  # noqa: ANN401
+    stack: StackEstimate,
+    plane: Plane,
+    model: str,
+) -> Outcome:
     """Return what a run on all planes ends with, when all are computed.
 
     Parameters
     ----------
+    image : array
+        Pixels of the plane that was shown.
     stack : StackEstimate
     plane : Plane
         The one that was shown.
@@ -116,10 +159,12 @@ def outcome_of_planes(stack: StackEstimate, plane: Plane, model: str) -> Outcome
         reach=limits,
         found={"model": model, "planes": planes},
         summary=f"{_model_in_words(stack)}periodic noise in {noisy} of {len(planes)} planes",
+        made_of=made_of(image),
     )
 
 
 def outcome_of_lazy_planes(
+    image: Any,  # noqa: ANN401
     stack: StackEstimate,
     plane: Plane,
     model: str,
@@ -130,7 +175,7 @@ def outcome_of_lazy_planes(
 
     Parameters
     ----------
-    stack, plane, model
+    image, stack, plane, model
         As for `outcome_of_planes`.
     estimate : NoiseEstimate
         Of that plane.
@@ -153,6 +198,7 @@ def outcome_of_lazy_planes(
         reach=(_REACH * low, _REACH * high),
         found={"model": model, "planes": [{"plane": list(plane.index), **record(estimate)}]},
         summary=_model_in_words(stack) + planes,
+        made_of=made_of(image),
         computed=computed,
     )
 
@@ -161,6 +207,15 @@ def symmetric_limits(noise: np.ndarray) -> tuple[float, float]:
     """Contrast limits that hold all of the noise, with zero in the middle."""
     limit = float(max(noise.max(), -noise.min()))
     return (-limit, limit) if limit else (-1.0, 1.0)
+
+
+def _found_in(plane: Plane, estimate: NoiseEstimate, off: Sequence[Wave] = ()) -> dict[str, Any]:
+    found = record(estimate, off)
+    return {**found, "plane": list(plane.index)} if plane.index else found
+
+
+def _summary_of(plane: Plane, estimate: NoiseEstimate) -> str:
+    return f"{plane}: {estimate.summary}" if plane.index else estimate.summary
 
 
 def _model_in_words(stack: StackEstimate) -> str:

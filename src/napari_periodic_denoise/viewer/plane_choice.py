@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,12 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 THIS = "this plane"
+
+#: What is said where the sliders are beyond a layer.
+NOT_SHOWN = "No plane of this layer is shown: move the sliders to one."
+
+#: Pixels a side of a square: what a preview has, at most.
+PREVIEW_SIZE = 1024
 
 #: The choices in words. All but the first are models of clean_stack, spelt out here, because
 #: asking it would import torch.
@@ -25,7 +33,7 @@ PLANES = [
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """One plane of a layer.
+    """One plane of a layer, or a part of it.
 
     Attributes
     ----------
@@ -33,10 +41,13 @@ class Plane:
         The layer's axes that are the plane's, rising.
     index : tuple of int
         Where it is along the others, which are stacked; empty if the layer is a plane itself.
+    part : tuple of (int, int), optional
+        Along each of its axes, the first pixel and the one after the last; by default, all.
     """
 
     axes: tuple[int, int] = (0, 1)
     index: tuple[int, ...] = ()
+    part: tuple[tuple[int, int], tuple[int, int]] | None = None
 
     @property
     def ndim(self) -> int:
@@ -52,12 +63,16 @@ class Plane:
     def start(self) -> tuple[int, ...]:
         """Index of the plane's first pixel in the layer's data."""
         at = dict(zip(self.stacked, self.index, strict=True))
+        if self.part is not None:
+            at |= {axis: first for axis, (first, _) in zip(self.axes, self.part, strict=True)}
         return tuple(at.get(axis, 0) for axis in range(self.ndim))
 
     def of(self, data: Any) -> Any:  # noqa: ANN401 - whatever array napari was given
         """Return the plane's pixels; of lazy data lazy ones."""
-        where = tuple(slice(None) if axis in self.axes else i for axis, i in enumerate(self.start))
-        return data[where] if self.index else data
+        where: list[int | slice] = list(self.start)
+        for axis, ends in zip(self.axes, self.part or ((None, None),) * 2, strict=True):
+            where[axis] = slice(*ends)
+        return data[tuple(where)] if self.index or self.part else data
 
     def in_place(self, pixels: np.ndarray) -> np.ndarray:
         """Return pixels of the plane with the layer's axes, one plane thick."""
@@ -104,6 +119,42 @@ def nearest(plane: Plane, layer: Image) -> Plane:
             for axis, i in zip(plane.stacked, plane.index, strict=True)
         ),
     )
+
+
+def in_view(plane: Plane, layer: Image, dims: Dims, centre: Sequence[float]) -> Plane:
+    """Return the part of a large plane that is in the middle of the view; of others all.
+
+    Parameters
+    ----------
+    plane : Plane
+    layer : Image
+        Whose plane it is.
+    dims : Dims
+        The viewer's.
+    centre : sequence of float
+        Of the viewer's camera.
+
+    Returns
+    -------
+    Plane
+    """
+    shape = _shape(layer)
+    lengths = [shape[axis] for axis in plane.axes]
+    if math.prod(lengths) <= PREVIEW_SIZE**2:
+        return plane
+    point = np.array(dims.point)
+    point[list(dims.displayed[-2:])] = centre[-2:]
+    middle = layer.world_to_data(point)[list(plane.axes)]
+    first, second = (
+        _around(float(at), length) for at, length in zip(middle, lengths, strict=True)
+    )
+    return replace(plane, part=(first, second))
+
+
+def _around(middle: float, length: int) -> tuple[int, int]:
+    size = min(length, PREVIEW_SIZE)
+    start = min(max(0, round(middle) - size // 2), length - size)
+    return start, start + size
 
 
 def why_not_taken(layer: Image, dims: Dims, planes: str, options: dict[str, Any]) -> str:

@@ -9,11 +9,12 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_periodic_denoise.viewer import worker
 from napari_periodic_denoise.viewer.parts import wrapped_label
+from napari_periodic_denoise.viewer.settings import preferences
 
 if TYPE_CHECKING:
     from napari_periodic_denoise.weights import Source
 
-# files that were chosen or downloaded since napari was started, by network
+# files that were chosen or downloaded, by network
 _chosen: dict[str, Path] = {}
 
 
@@ -48,7 +49,7 @@ class WeightsPanel(Container[Widget]):
             text="Choose file…",
             tooltip=(
                 "Take a file that is on this computer already: a state dict of the network or of\n"
-                "its features, as torch saves it. It is checked, and used until napari is closed."
+                "its features, as torch saves it. It is checked, and used from then on."
             ),
         )
         super().__init__(
@@ -60,10 +61,22 @@ class WeightsPanel(Container[Widget]):
         """Return the file of a network's weights, if one was chosen or downloaded here."""
         return _chosen.get(network)
 
+    def choose_for(self, network: str, path: str) -> None:
+        """Use a file of a network's weights from now on; if empty, none."""
+        _chosen.pop(network, None)
+        if path:
+            _chosen[network] = Path(path)
+        self.changed.emit(self)
+
+    def path(self, network: str) -> Path | None:
+        """Return where a network's weights are to be looked for, if the user has said so."""
+        folder = preferences().weights_folder
+        return self.chosen(network) or (Path(folder) if folder else None)
+
     def take(self, path: Path) -> None:
         """Use a file for what is missing."""
         assert self.source is not None
-        _chosen[self.source.network] = path
+        self.choose_for(self.source.network, str(path))
         self.visible = False
 
     def look_for(self, network: str | None) -> None:
@@ -79,7 +92,7 @@ class WeightsPanel(Container[Widget]):
         if network is not None:
             self._looked_for = network
             self._look = worker.start(
-                worker.look_for_weights(network, self.chosen(network)),
+                worker.look_for_weights(network, self.path(network)),
                 on_error=self._show_if_missing,
             )
 

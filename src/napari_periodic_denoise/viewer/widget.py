@@ -4,21 +4,31 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from magicgui.widgets import ComboBox, Container, ProgressBar, PushButton, Widget
 from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QComboBox, QTabWidget
+from qtpy.QtWidgets import QTabWidget
 
-from napari_periodic_denoise.report import in_words
 from napari_periodic_denoise.viewer import layers, plane_choice, worker
+from napari_periodic_denoise.viewer.areas_panel import AreasPanel
+from napari_periodic_denoise.viewer.found_panel import FoundPanel
+from napari_periodic_denoise.viewer.layer_choice import LayerChoice
 from napari_periodic_denoise.viewer.method_panel import MethodPanel
 from napari_periodic_denoise.viewer.outcome import Outcome
 from napari_periodic_denoise.viewer.parts import page, row, wrapped_label
+from napari_periodic_denoise.viewer.pixel_size import pixel_size
+from napari_periodic_denoise.viewer.preview import Preview, PreviewLayer
+from napari_periodic_denoise.viewer.replay_panel import ReplayPanel
+from napari_periodic_denoise.viewer.settings_panel import SettingsPanel
+from napari_periodic_denoise.viewer.spectrum_panel import SpectrumPanel
+from napari_periodic_denoise.viewer.switching import Switching
 
 T = TypeVar("T")
+
+EARLIER = "These are of an earlier run: run again to switch them."
+ALL_PLANES = "Waves are switched in runs on one plane: choose This plane, and run again."
 
 _TURN = 20  # milliseconds in which Qt draws and serves others, between two slow steps
 
@@ -37,22 +47,20 @@ class PeriodicNoiseDock(Container[Widget]):
         self._source: Image | None = None  # of the run under way
         self._plane = plane_choice.Plane()  # of the source, shown when the run began
         self._run: worker.Run | None = None  # under way, until its layers are there
-        self._preview: Image | None = None  # of the texture of the run
+        self._texture = PreviewLayer(napari_viewer.layers)  # of the run, unfinished
         self._delivering = False
         self._ending = ""  # what to say about a run that was stopped
         self._docked = False
         self._destroyed = False
-        self.layer = ComboBox(
-            choices=self._image_layers,
+        self.preview = Preview(napari_viewer, lambda: self.layer.value, self._arguments)
+        self.layer = LayerChoice(
+            napari_viewer.layers,
+            lambda layer: isinstance(layer, Image) and layer is not self.preview.layer,
             tooltip=(
                 "The layer to look for periodic noise in. It stays as it is: the noise and the\n"
                 "cleaned image arrive as new layers. It follows the layer list's selection,\n"
                 "except onto these results: choose one here to clean it once more."
             ),
-        )
-        # however long a layer's name is
-        self.layer.native.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self._layer_row = row("Image", self.layer)
         self.planes = ComboBox(
@@ -69,6 +77,10 @@ class PeriodicNoiseDock(Container[Widget]):
         )
         self._planes_row = row("Planes", self.planes)
         self.method_panel = MethodPanel()
+        self.areas = AreasPanel(napari_viewer)
+        self.spectrum = SpectrumPanel(napari_viewer)
+        self.replay_panel = ReplayPanel(napari_viewer, self.layer)
+        self.settings_panel = SettingsPanel(self.method_panel, self.planes)
         self.run_button = PushButton(
             text="Run",
             tooltip=(
@@ -79,21 +91,16 @@ class PeriodicNoiseDock(Container[Widget]):
         )
         self.progress = ProgressBar(visible=False)
         self.status = wrapped_label()
-        self.found = wrapped_label(
-            visible=False,
-            tooltip=(
-                "The waves that the noise consists of: from crest to crest, direction (0° are\n"
-                "vertical stripes, 90° horizontal ones), and how far they raise and lower the\n"
-                "picture; and how much of the picture's variance all else was that was taken\n"
-                "away. Then what to look at before the result is used. All about it is in the\n"
-                "layers' metadata. Planes are numbered as by the sliders, from 0."
-            ),
+        self.found = FoundPanel()
+        self._switching = Switching(
+            napari_viewer.layers, on_shown=self._on_switched, on_error=self._on_error_of_switch
         )
         super().__init__(
             widgets=[
                 self._layer_row,
                 self._planes_row,
                 self.run_button,
+                self.preview,
                 self.progress,
                 self.status,
             ],
@@ -102,11 +109,18 @@ class PeriodicNoiseDock(Container[Widget]):
         self.margins = (4, 4, 4, 4)
         self.tabs = QTabWidget()  # magicgui has none
         self.tabs.setStyleSheet("QTabWidget::pane { border: 0 }")  # there is no room for a frame
-        self.method_page = page(self.method_panel.native)
-        self.found_page = page(self.found.native)
+        self.method_page = page(
+            self.method_panel.native,
+            self.areas.native,
+            self.replay_panel.native,
+            self.settings_panel.native,
+        )
+        self.found_page = page(self.found)
+        self.spectrum_page = page(self.spectrum)
         for shown, title, tooltip in (
             (self.method_page, "Method", "How the noise is found."),
             (self.found_page, "Found", "What the last run has found."),
+            (self.spectrum_page, "Spectrum", "What repeats in the plane that is shown."),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(shown, title), tooltip)
         self.native.layout().addWidget(self.tabs)
@@ -114,11 +128,28 @@ class PeriodicNoiseDock(Container[Widget]):
         missing.download.changed.connect(self._download_weights)
         missing.choose.changed.connect(self._choose_weights)
         self.run_button.changed.connect(self._run_or_cancel)
+        self.found.table.switched.connect(self._switching.show)
         self.layer.changed.connect(self._on_layer)
         panel = self.method_panel
-        for choice in (self.planes, panel.method, panel.features, panel.remainder, panel.gram):
+        for choice in (
+            self.planes,
+            panel.method,
+            panel.features,
+            panel.remainder,
+            panel.gram,
+            self.areas,
+        ):
             choice.changed.connect(self._show_whether_taken)
+        panel.features.changed.connect(self.spectrum.take_features)
+        self.spectrum.proposed.connect(self._look_at_proposed)
+        waves = self.found.table.model
+        for changed in (waves.modelReset, waves.dataChanged):
+            changed.connect(self._mark_waves)
+        self.spectrum.switched.connect(self.found.table.switch)
         napari_viewer.dims.events.ndisplay.connect(self._show_whether_taken)
+        self.preview.said.connect(self._tell_preview)
+        for choices in (panel, self.areas):
+            choices.changed.connect(self.preview.restart)
         self.native_parent_changed.connect(self._on_docked_or_closed)
         self.native.destroyed.connect(self._on_destroyed)
         napari_viewer.layers.selection.events.active.connect(self._follow_selection)
@@ -148,30 +179,56 @@ class PeriodicNoiseDock(Container[Widget]):
 
     def reset_choices(self, *_: Any) -> None:  # noqa: ANN401 - an event, of no interest
         """Offer the layers that the viewer has now; napari calls this when they change."""
-        chosen = self.layer.value
-        with self.layer.changed.blocked():
-            self.layer.reset_choices()
-            # magicgui goes by the name, but a renamed layer is still the same layer
-            if chosen in self.layer.choices:
-                self.layer.value = chosen
-        if self.layer.value is not chosen:
-            self._on_layer()
-
-    def _image_layers(self, _: Widget) -> list[tuple[str, Image]]:
-        return [(layer.name, layer) for layer in self._viewer.layers if isinstance(layer, Image)]
+        self.layer.reset_choices()
+        self.areas.reset_choices()
 
     def _follow_selection(self) -> None:
         active = self._viewer.layers.selection.active
         if not self.running and isinstance(active, Image) and not layers.is_result(active):
             self.reset_choices()
             self.layer.value = active
+        if not self.running and not self._destroyed:
+            self._tell_found()
 
     def _on_layer(self) -> None:
         layer = self.layer.value
         self._planes_row.visible = layer is not None and layer.ndim > 2
+        self.spectrum.look_at(layer)
+        self.preview.restart()
         if not self.running:
             self.status.value = ""
+            self._tell_found()
         self._show_whether_taken()
+
+    def _tell_found(self) -> None:
+        """Tell of the result that is selected, or else that of the image that is chosen."""
+        active, shown = self._viewer.layers.selection.active, self._viewer.layers
+        result = active if isinstance(active, Image) and layers.found_in(active) else None
+        if result is None and self.layer.value is not None:
+            result = layers.result_of(shown, self.layer.value)
+        if result is None:
+            self.found.tell_nothing()
+            return
+        plane, whole, why_fixed = plane_choice.shown(result, self._viewer.dims), None, EARLIER
+        outcome = self._switching.outcome
+        if outcome is not None and self._switching.made(result):
+            plane, whole = outcome.plane, outcome.found
+            why_fixed = ALL_PLANES if outcome.image is None else ""
+        self.found.tell(
+            layers.found_in(result),
+            plane.index,
+            pixel_size(result, plane),
+            whole=whole,
+            why_fixed=why_fixed,
+        )
+
+    def _mark_waves(self) -> None:
+        """Mark in the spectrum what is in the table."""
+        waves = self.found.table.model
+        frequencies = [row.frequency for row in waves.rows]
+        self.spectrum.show_waves(
+            dict(zip(frequencies, waves.is_on, strict=True)), why_fixed=waves.why_fixed
+        )
 
     def _show_whether_taken(self) -> None:
         if self.running:
@@ -182,7 +239,7 @@ class PeriodicNoiseDock(Container[Widget]):
             chosen = self.planes.value
             reason = plane_choice.why_not_taken(
                 self.layer.value, self._viewer.dims, chosen, options
-            )
+            ) or self.areas.why_not_taken(chosen)
         if reason or not self.run_button.enabled:
             self.status.value = reason
         self.run_button.enabled = not reason
@@ -195,22 +252,41 @@ class PeriodicNoiseDock(Container[Widget]):
         else:
             self._start()
 
+    def _look_at_proposed(self) -> None:
+        self.planes.value = plane_choice.THIS
+        if self.run_button.enabled:
+            self._start()
+
     def _start(self) -> None:
         source, chosen = self.layer.value, self.planes.value
         plane = plane_choice.shown(source, self._viewer.dims)
         of_stack = source.ndim > 2 and chosen != plane_choice.THIS
         if not of_stack and not plane_choice.is_inside(plane, source):
-            self.status.value = "No plane of this layer is shown: move the sliders to one."
+            self.status.value = plane_choice.NOT_SHOWN
             return
+        self.preview.on.value = False
         self._source, self._plane = source, plane_choice.nearest(plane, source)
         self.method_panel.missing.look_for(None)  # the run itself will tell
-        arguments = {"rgb": source.rgb, "options": self.method_panel.engine_options()}
         if of_stack:
             data = list(source.data) if source.multiscale else source.data
-            run = worker.denoise_planes(data, self._plane, model=chosen, **arguments)
+            options = self.method_panel.engine_options()
+            run = worker.denoise_planes(
+                data, self._plane, model=chosen, rgb=source.rgb, options=options
+            )
         else:
+            arguments = self._arguments(source, self._plane)
             run = worker.denoise(layers.pixels(source), self._plane, **arguments)
+        source.events.data.connect(self._stop_if_axes_have_changed)
         self._begin(run, self._on_result)
+
+    def _arguments(self, source: Image, plane: plane_choice.Plane) -> dict[str, Any]:
+        """What the worker is to know of a plane, and how it is to be cleaned."""
+        options = self.method_panel.engine_options()
+        return {
+            "rgb": source.rgb,
+            "options": options | self.areas.engine_options() | self.spectrum.engine_options(),
+            "masks": self.areas.masks(source, plane),
+        }
 
     def _download_weights(self) -> None:
         source = self.method_panel.missing.source
@@ -226,7 +302,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def _begin(
         self, steps: Generator[worker.Step, None, T], on_result: Callable[[T], None]
     ) -> None:
-        self._ending, self.found.value = "Cancelled.", ""
+        self._ending = "Cancelled."
         self._show_running(True)
         self._run = worker.start(
             steps,
@@ -245,25 +321,14 @@ class PeriodicNoiseDock(Container[Widget]):
             self.progress.max = step.total
             self.progress.value = min(step.done, step.total)
             if step.preview is not None:
-                self._show_preview(step.preview)
+                assert self._source is not None
+                self._texture.show(self._source, step.preview, self._plane, "texture")
 
-    def _show_preview(self, preview: np.ndarray) -> None:
-        assert self._source is not None
-        arguments = layers.preview_arguments(self._source, preview, self._plane)
-        shown = self._viewer.layers
-        if self._preview is None:
-            self._preview = Image(**arguments)
-            selection = set(shown.selection)
-            shown.append(self._preview)
-            shown.selection = selection  # the new layer would take it
-        elif self._preview in shown:
-            self._preview.data = arguments["data"]
-
-    def _remove_preview(self) -> None:
-        if self._preview in self._viewer.layers:
-            with worker.short_collections():  # napari makes a full one for a removed layer
-                self._viewer.layers.remove(self._preview)
-        self._preview = None
+    def _tell_preview(self, words: str) -> None:
+        if not self.running:
+            self.status.value = words
+            if not self.run_button.enabled:  # it matters more why
+                self._show_whether_taken()
 
     def _on_weights(self, path: Path) -> None:
         if not self._is_stopped():
@@ -274,8 +339,9 @@ class PeriodicNoiseDock(Container[Widget]):
         if self._is_stopped():
             return
         self._delivering = True
+        self._switching.forget()
         self.run_button.enabled = False  # too late to cancel
-        self._remove_preview()
+        self._texture.remove()
         self.status.value = "Adding the layers…"
         steps = layers.deliver(self._viewer.layers, self._source, outcome)
         self._take_turn(steps, outcome)
@@ -286,12 +352,8 @@ class PeriodicNoiseDock(Container[Widget]):
         if isinstance(error, worker.MissingWeightsError):
             self.method_panel.missing.show_missing(error.source)
             self._ending = "Not run: the network's weights are missing."
-        elif isinstance(error, worker.CannotRunError):
-            self._ending = str(error)
-            show_error(f"Periodic noise: {error}")
         else:
-            self._ending = "Stopped by an unexpected error: see the notification."
-            notification_manager.receive_error(type(error), error, error.__traceback__)
+            self._ending = _told(error)
 
     def _on_end(self) -> None:
         if not self._delivering:
@@ -311,7 +373,9 @@ class PeriodicNoiseDock(Container[Widget]):
                 return
         except StopIteration:
             self._ending = outcome.summary
-            self.found.value = _in_words(outcome)
+            self.spectrum.tell(outcome.estimate)
+            assert self._source is not None
+            self._switching.take(self._source, outcome)
             # who looks at something else than the choices for the run goes on looking at it
             if self.tabs.currentWidget() is self.method_page:
                 self.tabs.setCurrentWidget(self.found_page)
@@ -320,9 +384,26 @@ class PeriodicNoiseDock(Container[Widget]):
         self._delivering = False
         self._show_end()
 
+    def _on_switched(self, outcome: Outcome) -> None:
+        if not self.running:
+            self.status.value = outcome.summary
+            self._tell_found()
+
+    def _on_error_of_switch(self, error: Exception) -> None:
+        self._switching.forget()
+        self._tell_found()
+        self.status.value = _told(error)
+
     def _stop_if_layer_is_gone(self) -> None:
+        if self._switching.source not in (None, *self._viewer.layers):
+            self._switching.forget()
+            self._tell_found()
         if self._source is not None and self._source not in self._viewer.layers:
             self.stop("Cancelled: the layer was removed.")
+
+    def _stop_if_axes_have_changed(self) -> None:
+        if self._source is not None and self._source.ndim != self._plane.ndim:
+            self.stop("Cancelled: the layer has other data now.")
 
     def _on_docked_or_closed(self, parent: object) -> None:
         if self._docked and parent is None:
@@ -335,32 +416,44 @@ class PeriodicNoiseDock(Container[Widget]):
 
     def _stop_all(self) -> None:
         self.stop()
+        self.preview.close()
+        self._switching.forget()
         self.method_panel.missing.stop_looking()
+        self.settings_panel.keep()
+        self.spectrum.stop()
 
     def _show_end(self) -> None:
-        self._remove_preview()
+        self._texture.remove()
         self._run = self._source = None
         if not self._destroyed:
             self._show_running(False)
+            self.spectrum.withdraw()  # what the run, stopped, has not answered
+            self._tell_found()
             self._show_whether_taken()
             self.status.value = self._ending
 
     def _show_running(self, running: bool) -> None:
-        for choices in (self._layer_row, self._planes_row, self.method_panel):
+        for choices in (
+            self._layer_row,
+            self._planes_row,
+            self.preview,
+            self.method_panel,
+            self.areas,
+            self.settings_panel,
+        ):
             choices.enabled = not running
+        self.spectrum.setEnabled(not running)
         self.run_button.text = "Cancel" if running else "Run"
         self.run_button.enabled = True
         self.progress.visible = running
         self.progress.max = 0
         self.status.value = "Starting…" if running else ""
-        self.found.visible = bool(self.found.value) and not running
 
 
-def _in_words(outcome: Outcome) -> str:
-    estimate = outcome.estimate
-    words = [in_words(estimate, layers.COLOURS), *estimate.warnings]
-    if "planes" in outcome.found:  # the summary is about all of them
-        words[0] = "\n".join(filter(None, [f"{outcome.plane}: {estimate.summary}", words[0]]))
-    if estimate.gram:
-        words.append("The Gram matrices are to the right of the image: zoom out to see them.")
-    return "\n\n".join(filter(None, words))
+def _told(error: Exception) -> str:
+    """Notify the user of an error, and return what the dock is to say."""
+    if isinstance(error, worker.CannotRunError):
+        show_error(f"Periodic noise: {error}")
+        return str(error)
+    notification_manager.receive_error(type(error), error, error.__traceback__)
+    return "Stopped by an unexpected error: see the notification."

@@ -6,7 +6,7 @@ import atexit
 import ctypes
 import gc
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from importlib.util import find_spec
@@ -17,23 +17,27 @@ from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-from napari.qt.threading import create_worker
+import superqt.utils
+from napari.qt import threading
 from superqt.utils import GeneratorWorker
 
 from napari_periodic_denoise.channels import leaving_alpha
 from napari_periodic_denoise.viewer.layers import COLOURS
 from napari_periodic_denoise.viewer.lazily import by_planes, compute, is_lazy
+from napari_periodic_denoise.viewer.masks import Mask, NothingMarkedError
 from napari_periodic_denoise.viewer.outcome import (
     Outcome,
     outcome_of_lazy_planes,
     outcome_of_plane,
     outcome_of_planes,
+    outcome_of_selection,
 )
 from napari_periodic_denoise.viewer.plane_choice import Plane
 
 if TYPE_CHECKING:
     from napari_periodic_denoise import Progress
     from napari_periodic_denoise.channels import Engine
+    from napari_periodic_denoise.noise.spectrum import WhitenedSpectrum
     from napari_periodic_denoise.stack import StackEstimate
     from napari_periodic_denoise.weights import Source
 
@@ -94,6 +98,7 @@ def start(
     on_step: Callable[[Step], None] | None = None,
     on_result: Callable[[T], None] | None = None,
     on_end: Callable[[], None] | None = None,
+    asked_for: bool = True,
 ) -> Run:
     """Start work; the callables are called in the thread of this call.
 
@@ -105,6 +110,9 @@ def start(
         Get the steps, and at the end what was returned or an error, or neither when stopped.
     on_end : callable
         Called last, in any case.
+    asked_for : bool
+        Whether napari knows of it: it asks before its window is closed meanwhile, and keeps
+        all runs until then.
 
     Returns
     -------
@@ -116,6 +124,9 @@ def start(
         "errored": on_error,
         "finished": on_end,
     }
+    create_worker: Callable[..., Any] = (
+        threading.create_worker if asked_for else superqt.utils.create_worker
+    )
     run: Run = create_worker(
         _aside,
         steps,
@@ -131,6 +142,7 @@ def denoise(
     *,
     rgb: bool,
     options: dict[str, Any],
+    masks: Mapping[str, Callable[[], Mask]] | None = None,
 ) -> Generator[Step, None, Outcome]:
     """Estimate the noise of one plane.
 
@@ -143,6 +155,8 @@ def denoise(
         Whether there is a last axis of colours, and perhaps alpha, which stays as it is.
     options : dict
         Of :func:`napari_periodic_denoise.estimate_noise`.
+    masks : mapping of str to callable, optional
+        More options, which are made here: areas of the plane.
 
     Yields
     ------
@@ -155,8 +169,8 @@ def denoise(
     Raises
     ------
     CannotRunError
-        If the image is not taken, the network's weights can't be used (MissingWeightsError: are
-        not there), or memory does not suffice.
+        If the image or an area is not taken, the network's weights can't be used
+        (MissingWeightsError: are not there), or memory does not suffice.
     """
     with short_collections():
         yield Step("starting torch")
@@ -164,9 +178,36 @@ def denoise(
             engine = load_engine()
         yield Step("reading the image")
         image = _read(data, plane)
+        options = {**options, **_made(masks or {}, plane)}
         run = leaving_alpha(engine, image, **_channels(image, rgb), **options)
         with _a_core_for_the_viewer():
-            return outcome_of_plane((yield from _steps_of(run)), plane)
+            return outcome_of_plane(image, (yield from _steps_of(run)), plane)
+
+
+def select(outcome: Outcome, off: Sequence[tuple[float, float]]) -> Generator[Step, None, Outcome]:
+    """Leave waves of a result in the picture.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Of one plane, with all waves.
+    off : sequence of tuple of float
+        Of :func:`napari_periodic_denoise.select_waves`.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    Outcome
+    """
+    yield Step("switching waves")
+    from napari_periodic_denoise import select_waves
+
+    with short_collections(), _a_core_for_the_viewer():
+        estimate = select_waves(outcome.image, outcome.estimate, off)
+        return outcome_of_selection(outcome, estimate)
 
 
 def denoise_planes(
@@ -219,12 +260,70 @@ def denoise_planes(
         )
         with _a_core_for_the_viewer():
             stack: StackEstimate = yield from _steps_of(run)
+            shown = _read(data[0] if is_pyramid else data, plane)
             if is_lazy(stack.estimates):
                 yield Step(f"cleaning {plane}, which is shown")
                 with _weights_explained(), _image_explained():
                     estimate, computed = compute(stack.estimates[plane.index])
-                return outcome_of_lazy_planes(stack, plane, model, estimate, computed)
-        return outcome_of_planes(stack, plane, model)
+                return outcome_of_lazy_planes(shown, stack, plane, model, estimate, computed)
+            return outcome_of_planes(shown, stack, plane, model)
+
+
+def look_at_spectrum(
+    data: Any,  # noqa: ANN401 - whatever array napari was given, maybe lazy
+    plane: Plane,
+    *,
+    rgb: bool,
+    features: str,
+) -> Generator[Step, None, WhitenedSpectrum]:
+    """Find out what the spectrum of one plane looks like, and make ready to draw it.
+
+    Parameters
+    ----------
+    data, plane, rgb
+        As for :func:`denoise`.
+    features : str
+        Of :func:`napari_periodic_denoise.noise.spectrum.whitened_spectrum`.
+
+    Yields
+    ------
+    Step
+
+    Returns
+    -------
+    WhitenedSpectrum
+
+    Raises
+    ------
+    CannotRunError
+        As for :func:`denoise`.
+    """
+    with short_collections():
+        yield Step("starting torch and matplotlib")
+        with _no_collections():
+            _load_torch_libraries()
+            from napari_periodic_denoise.noise.spectrum import whitened_spectrum
+            from napari_periodic_denoise.viewer.spectrum_figure import warm_up
+
+            warm_up()
+        yield Step("reading the image")
+        image = _read(data, plane)
+        yield Step("taking the spectrum")
+        colours = image[..., : len(COLOURS)] if rgb else image
+        with _a_core_for_the_viewer(), _image_explained():
+            return whitened_spectrum(colours, features=features, channel_axis=-1 if rgb else None)
+
+
+def _made(masks: Mapping[str, Callable[[], Mask]], plane: Plane) -> dict[str, Mask]:
+    made = {}
+    for name, make in masks.items():
+        try:
+            made[name] = make()
+        except NothingMarkedError as error:
+            if name == "protect" and plane.part is not None:  # it may lie in other parts
+                continue
+            raise CannotRunError(str(error)) from error
+    return made
 
 
 def _steps_of(run: Generator[Progress, None, T]) -> Generator[Step, None, T]:

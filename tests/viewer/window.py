@@ -1,0 +1,36 @@
+"""A person's hands, for tests in a real window."""
+
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+PLUGIN, DOCK = "napari-periodic-denoise", "Periodic noise"
+
+
+def open_dock(viewer):
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
+    QApplication.processEvents()
+    return dock
+
+
+def click(dock):
+    QTest.mouseClick(dock.run_button.native, Qt.MouseButton.LeftButton)
+
+
+def turn_to(dock, title):
+    """Click a tab."""
+    bar = dock.tabs.tabBar()
+    (tab,) = [i for i in range(bar.count()) if bar.tabText(i) == title]
+    QTest.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(tab).center())
+    assert dock.tabs.currentIndex() == tab
+
+
+def choose(choice, words):
+    """Choose as a person does, who sees words."""
+    choice.native.setFocus()
+    QTest.keyClicks(choice.native, words)
+
+
+def check(box):
+    where = QPoint(10, box.native.height() // 2)
+    QTest.mouseClick(box.native, Qt.MouseButton.LeftButton, pos=where)
