@@ -170,6 +170,8 @@ def check(estimate: NoiseEstimate, image: np.ndarray) -> None:
 @example("huge", "<f8", "plain", 40, 40, 0, None, None, [], 1)
 @example("tiny", "<f8", "plain", 40, 40, 0, None, None, [], 1)
 @example("huge", "<f2", "plain", 40, 40, 0, None, None, [], 1)
+@example("clipped", "<i8", "plain", 16, 16, 0, None, None, [], 2)
+@example("clipped", "i1", "plain", 16, 16, 0, None, None, [(8e-41, 0.5)], 64)
 def test_any_array_gives_a_result_or_says_why_not(
     tmp_path_factory, kind, dtype, layout, height, width, channels, area, edge, proposed, seed
 ):

@@ -66,6 +66,7 @@ DEFAULT_SENSITIVITY = 1e-3
 _DETECTION_LAYER = {"conv1_2": 1.0}  # of those before the first pooling, what finds the most
 _EXPECTED_STEPS = 12
 _NARROW = 1 / 16  # of the image's side
+_NO_CYCLE = 1e-12  # cycles/pixel, which no image can tell from none; far less overflows the fit
 
 T = TypeVar("T")
 
@@ -586,7 +587,10 @@ def _layer_weights(
 
 def _checked(proposed: Sequence[Frequency], shape: tuple[int, int]) -> list[Frequency]:
     """Proposed frequencies as plain numbers, or what is wrong with them."""
-    frequencies = as_frequencies(proposed, "proposed")
+    frequencies = [
+        (fy if abs(fy) > _NO_CYCLE else 0.0, fx if abs(fx) > _NO_CYCLE else 0.0)
+        for fy, fx in as_frequencies(proposed, "proposed")
+    ]
     for frequency in frequencies:
         if max(map(abs, frequency)) > 0.5:
             raise ValueError(
