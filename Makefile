@@ -1,6 +1,11 @@
 # make demo   clean the sample images; opens napari on them where there is a display
 # make test   the whole test suite, in real windows on a virtual screen
 # make bench  what the README says was measured; fails where it falls short of the bounds
+# make docs   the pages of docs/ as a site, in docs/_build/html; warnings are errors
+#
+# For a release: make package (twice, to the same bytes), make installed (what was packaged, in
+# an empty environment), make oldest (the oldest versions of what the package needs).
+# make test VENV=.venv-3.13 PYTHON=python3.13 QT=pyside6 tests with another Python and Qt.
 #
 # Each does its own set-up: system libraries (as root on Debian and Ubuntu), .venv, packages.
 
@@ -8,6 +13,9 @@ PYTHON ?= python3
 # The pair the tests ran with; TORCH="torch torchvision" takes the newest. Each torchvision
 # belongs to one torch: asked for alone, pip would take the newest and change torch for it.
 TORCH ?= torch==2.13.0 torchvision==0.28.0
+
+# The Qt binding: pyqt6 or pyside6.
+QT ?= pyqt6
 
 # What times may exceed their bounds by, where other work disturbs them.
 MARGIN ?= 1
@@ -24,7 +32,7 @@ QT_PACKAGES := libdbus-1-3 libegl1 libfontconfig1 libgl1 libglib2.0-0 libx11-xcb
 	libxcb-render-util0 libxcb-shape0 libxcb-shm0 libxcb-sync1 libxcb-xfixes0 libxcb-xkb1 \
 	libxkbcommon-x11-0
 
-.PHONY: demo test bench lint package clean
+.PHONY: demo test bench docs lint package installed oldest libraries clean
 
 demo: $(READY)
 ifneq ($(DISPLAY)$(WAYLAND_DISPLAY),)
@@ -43,6 +51,9 @@ bench: $(READY)
 	$(VENV)/bin/python -m benchmarks.stacks --check
 	$(VENV)/bin/python -m benchmarks.shared --check --margin $(MARGIN)
 
+docs: $(READY)
+	$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+
 lint: $(READY)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -50,12 +61,34 @@ lint: $(READY)
 	$(VENV)/bin/npe2 validate --imports napari-periodic-denoise
 
 package: $(READY)
-	rm -rf dist
+	rm -rf dist build/again
 	$(VENV)/bin/python -m build
+	$(VENV)/bin/python -m build --outdir build/again
+	diff -r dist build/again
 	$(VENV)/bin/python scripts/check_wheel.py dist/*.whl
 
+installed:
+	@scripts/need-packages.sh $(QT_PACKAGES) xvfb xauth
+	rm -rf build/installed
+	$(PYTHON) -m venv build/installed
+	build/installed/bin/pip install --quiet $(TORCH) "$$(echo dist/*.whl)" "napari[$(QT)]"
+	$(SCREEN) build/installed/bin/napari --info | grep --after-context=1 napari-periodic-denoise
+	build/installed/bin/napari-periodic-denoise demo --no-gui --out build/demo
+
+oldest:
+	rm -rf build/oldest
+	$(PYTHON) -m venv build/oldest
+	build/oldest/bin/pip install --quiet uv
+	build/oldest/bin/uv pip install --python build/oldest/bin/python --quiet \
+		--resolution lowest-direct --editable ".[all]" --group test
+	build/oldest/bin/python -m pytest -W default \
+		tests/noise tests/test_cli.py tests/test_files.py tests/test_stack.py
+
+libraries:
+	scripts/need-packages.sh $(QT_PACKAGES) xvfb xauth
+
 clean:
-	rm -rf $(VENV) build dist demo-output
+	rm -rf $(VENV) build dist demo-output docs/_build docs/_generated
 
 # Written last, so that an interrupted set-up is taken up again.
 $(READY): pyproject.toml Makefile
@@ -65,5 +98,5 @@ $(READY): pyproject.toml Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(VENV)/bin/python -m pip install --quiet $(TORCH)
-	$(VENV)/bin/python -m pip install --quiet --editable ".[all]" --group dev
+	$(VENV)/bin/python -m pip install --quiet --editable . "napari[optional,$(QT)]" --group dev
 	@touch $@

@@ -16,7 +16,7 @@ import napari
 import numpy as np
 from qtpy.QtCore import QRect, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 from skimage.data import cell
 
 IMAGES = Path(__file__).parent / "images"
@@ -122,8 +122,38 @@ def texture() -> None:
     viewer.close()
 
 
+def tutorial() -> None:
+    """Save what the tutorial shows, step by step."""
+    viewer = napari.Viewer(show_welcome_screen=False)
+    viewer.window.resize(1400, 700)
+
+    def shoot(name: str) -> None:
+        pause(1)
+        viewer.screenshot(str(IMAGES / name), canvas_only=False, flash=False)
+
+    def shoot_page(page: QWidget, name: str) -> None:
+        dock.tabs.setCurrentWidget(page)
+        pause(5)  # a spectrum is taken when it is first seen
+        docked.grab().save(str(IMAGES / name))
+
+    viewer.open_sample(PLUGIN, "cell")
+    docked, dock = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
+    dock.min_width = 350
+    shoot("tutorial-open.png")
+    dock.preview.on.value = True
+    wait(lambda: dock.preview.layer is not None)
+    shoot("tutorial-preview.png")
+    QTest.mouseClick(dock.run_button.native, Qt.MouseButton.LeftButton)
+    wait(lambda: len(viewer.layers) == 3 and not dock.running)
+    shoot("tutorial-run.png")
+    shoot_page(dock.found_page, "tutorial-found.png")
+    shoot_page(dock.spectrum_page, "tutorial-spectrum.png")
+    viewer.close()
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     dock()
     stack()
     texture()
+    tutorial()

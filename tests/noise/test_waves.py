@@ -63,6 +63,7 @@ def test_to_dict_is_json():
         "profile": None,
         "dark": None,
         "channel": 0,
+        "share": 0.0,
     }
 
 

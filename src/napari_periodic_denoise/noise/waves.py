@@ -106,7 +106,7 @@ class Wave:
 
     @property
     def angle(self) -> float:
-        """Direction of travel in degrees: 0 along x (vertical stripes), 90 along y."""
+        """Direction of travel in degrees, 0 along x (vertical stripes), 90 along y."""
         return math.degrees(math.atan2(*self.frequency))
 
     @property
