@@ -22,6 +22,8 @@ QT ?= pyqt6
 MARGIN ?= 1
 # Random draws of each kind of noise on each image.
 SEEDS ?= 2
+# Pixels a side of the planes of a stack whose memory is measured.
+SIZE ?= 1024
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -50,7 +52,7 @@ bench: $(READY)
 	$(VENV)/bin/python -m benchmarks.rejection --check --seeds $(SEEDS)
 	$(VENV)/bin/python -m benchmarks.speed --check --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.networks --check --margin $(MARGIN)
-	$(VENV)/bin/python -m benchmarks.stacks --check
+	$(VENV)/bin/python -m benchmarks.stacks --check --size $(SIZE)
 	$(VENV)/bin/python -m benchmarks.shared --check --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.peers --quick
 

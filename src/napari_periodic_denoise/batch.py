@@ -6,11 +6,12 @@ import glob
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import product
+from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from napari_periodic_denoise.files import (
     ImageFileError,
     is_image,
     lossless,
+    one_line,
     read_image,
     replacing,
     replacing_folder,
@@ -95,6 +97,9 @@ class Cleaner:
         """
         if _is_zarr(job.source):
             return self._clean_stack(_in_zarr(job.source), job, tell, found)
+        if job.source.is_dir():
+            next(job.source.iterdir(), None)  # an error, if it can't be read
+            raise ImageFileError("no images in this folder")
         image = read_image(job.source, self.channel_axis)
         if isinstance(image.pixels, TiffPages):
             return self._clean_stack(_in_tiff(image), job, tell, found)
@@ -169,10 +174,7 @@ class Cleaner:
                 tell(len(planes), total, f"plane {len(planes)} of {total}")
 
             tell(0, total, f"plane 1 of {total}")
-            for _ in (self.threads.map if self.threads else map)(
-                write, _pieces(source.levels, layout)
-            ):
-                pass
+            self._for_each(write, _pieces(source.levels, layout))
             planes.sort(key=lambda told: told["plane"])
             if job.waves is not None:
                 write_json(job.waves, {"planes": planes})
@@ -180,6 +182,20 @@ class Cleaner:
                 found(planes)
         noisy = sum(bool(told["waves"] or told["remainder_variance"]) for told in planes)
         return f"{total} plane{'s' * (total > 1)}, periodic noise in {noisy}"
+
+    def _for_each(self, write: Callable[[_Piece], None], pieces: Iterable[_Piece]) -> None:
+        if self.threads is None:
+            for piece in pieces:
+                write(piece)
+            return
+        begun = [self.threads.submit(write, piece) for piece in pieces]
+        try:
+            for future in begun:
+                future.result()
+        finally:
+            for future in begun:
+                future.cancel()
+            wait(begun)  # else one would go on writing to what is removed after an error
 
 
 def expand(inputs: list[Path]) -> list[Path]:
@@ -193,18 +209,17 @@ def expand(inputs: list[Path]) -> list[Path]:
     Returns
     -------
     list of Path
-        What is not there stays, for someone to be told.
+        What is not there, or can't be looked into, stays, for someone to be told.
     """
     found: list[Path] = []
     for path in inputs:
-        if not path.exists() and glob.has_magic(str(path)):
-            matching = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207
-            found += matching or [path]
-        elif path.is_dir() and not _is_zarr(path):
-            inside = sorted(path.iterdir())
-            found += [file for file in inside if is_image(file) or _is_zarr(file)] or [path]
-        else:
-            found.append(path)
+        inside: list[Path] = []
+        if _identity(path) is None and glob.has_magic(str(path)):
+            inside = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207
+        elif not _is_zarr(path):
+            with suppress(OSError):  # no folder, or one that can't be read: who opens it is told
+                inside = [file for file in sorted(path.iterdir()) if _is_taken(file)]
+        found += inside or [path]
     return list(dict.fromkeys(found))
 
 
@@ -300,7 +315,28 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _is_zarr(path: Path) -> bool:
-    return any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
+    return any(_identity(path / name) for name in ("zarr.json", ".zgroup", ".zarray"))
+
+
+def _is_taken(path: Path) -> bool:
+    """Whether a path in a folder is an image, or its name says so and it can't be read."""
+    try:
+        return is_image(path) or _is_zarr(path) or (path.suffix == ".zarr" and path.is_dir())
+    except OSError:
+        return True
+
+
+def _check_memory(level: Any, plane_axes: tuple[int, int]) -> None:  # noqa: ANN401
+    """Whether a plane can be held at all: a few bytes may promise any number of chunks."""
+    if not hasattr(os, "sysconf"):  # Windows gives no memory that it does not have
+        return
+    needed = 2 * 4 * math.prod(level.shape[axis] for axis in plane_axes)  # it and its noise
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise ImageFileError(
+            f"a plane takes at least {needed / 1e9:.0f} GB of memory, of which this computer has "
+            f"{there / 1e9:.0f} GB"
+        )
 
 
 Targets = AbstractContextManager[list[Any]]  # arrays to be filled, one for each level
@@ -357,7 +393,12 @@ def _in_zarr(path: Path) -> _Stack:
         raise ImageFileError(
             "zarr is not installed; pip install 'napari-periodic-denoise[zarr]'"
         ) from error
-    image = open_zarr(path.absolute())
+    try:
+        image = open_zarr(path.absolute())
+    except (KeyError, TypeError, AttributeError, IndexError, JSONDecodeError) as error:
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise ImageFileError(f"not a whole OME-Zarr image ({reason})") from error
+    _check_memory(image.levels[0], image.plane_axes)
 
     @contextmanager
     def made(make: Callable[..., list[Any]], target: Path) -> Iterator[list[Any]]:

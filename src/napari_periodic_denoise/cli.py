@@ -67,6 +67,7 @@ def clean(
         list[Path],
         typer.Argument(
             metavar="IN",
+            readable=False,  # one that is not is told as any other that can't be done
             help="Images and stacks, grey or in colour: TIFF, PNG, JPEG or OME-Zarr; folders of "
             "such, or patterns with wildcards.",
         ),
@@ -220,11 +221,11 @@ def clean(
 
     todo = jobs_of(expand(inputs), out, noise=noise, waves=waves)
     refused = check_targets(todo, overwrite=overwrite or resume)
-    if resume:
-        remove_leftovers(out)
     failed = False
     with ExitStack() as held:
         try:
+            if resume:
+                remove_leftovers(out)
             workers = held.enter_context(start(jobs, scheduler))
             told = Report(report, resume=resume) if report else None
         except (ValueError, OSError) as error:
@@ -253,7 +254,11 @@ def clean(
             else:
                 typer.echo(f"{job.source}: {summary}")
         if told:
-            told.finish(str(job.source) for job in todo)
+            try:
+                told.finish(str(job.source) for job in todo)
+            except OSError as error:
+                failed = True
+                typer.echo(f"error: {report}: {_reason(error)}", err=True)
     if failed:
         raise typer.Exit(1)
 

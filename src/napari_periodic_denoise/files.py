@@ -26,6 +26,7 @@ from napari_periodic_denoise.tiffpages import TiffPages
 
 _KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _MAX_PIXELS = 2**31
+_MOST_A_BYTE = 512  # pixels that a byte of JPEG can hold: a bit for each 8×8
 _TEMPORARY = ".napari-periodic-denoise-"
 _SIGNATURES = {
     b"II*\0": "TIFF",
@@ -213,7 +214,9 @@ def write_json(path: Path, content: object) -> None:
     content : object
     """
     with replacing(path) as file:
-        file.write(f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())
+        text = f"{json.dumps(content, indent=1, ensure_ascii=False)}\n"
+        # of a file's name that is no Unicode, what is left after the escape is JSON still
+        file.write(text.encode(errors="backslashreplace"))
 
 
 def write_image(path: Path, pixels: np.ndarray, calibration: Calibration) -> None:
@@ -238,7 +241,7 @@ def write_image(path: Path, pixels: np.ndarray, calibration: Calibration) -> Non
         raise ImageFileError("JPEG would change the image; PNG and TIFF files are written")
     with replacing(path) as file:
         if kind == "TIFF":
-            tifffile.imwrite(file, pixels, **tiff_options(calibration))
+            _write_tiff(file, pixels, calibration)
         else:
             _write_png(file, pixels, calibration)
 
@@ -486,13 +489,16 @@ def _any_number_of_pixels() -> Iterator[None]:
 
 def _read_pillow(file: BinaryIO) -> ImageFile:
     # of one channel Pillow reads 16 bits, but of colours 8, and says nothing; byte 25 tells
-    deep = _signature(file) == "PNG" and file.read(25)[-1] > 8
+    kind, size = _signature(file), os.fstat(file.fileno()).st_size
+    deep = kind == "PNG" and file.read(25)[-1] > 8
     file.seek(0)
     with _any_number_of_pixels(), iio.imopen(file, "r", plugin="pillow") as image:
         properties = image.properties()
         if properties.is_batch:
             raise ImageFileError("an animation; of stacks, TIFF and OME-Zarr are taken")
         height, width, *channels = properties.shape
+        if kind == "JPEG" and height * width > _MOST_A_BYTE * size:
+            raise ImageFileError(f"not a whole JPEG file: too short for {height}×{width} pixels")
         if height * width > _MAX_PIXELS:
             raise ImageFileError(
                 f"{height}×{width} pixels; at most 2³¹ are taken from such a file"
@@ -517,6 +523,16 @@ def _read_pillow(file: BinaryIO) -> ImageFile:
         channel_axis=-1 if channels else None,
         alpha=1 if mode in ("LA", "RGBA") else 0,
     )
+
+
+def _write_tiff(file: BinaryIO, pixels: np.ndarray, calibration: Calibration) -> None:
+    try:
+        tifffile.imwrite(file, pixels, **tiff_options(calibration))
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # numpy counts what was written, and does not say why no more
+        raise OSError("not all of it could be written: is the disk full?") from error
 
 
 def _write_png(file: BinaryIO, pixels: np.ndarray, calibration: Calibration) -> None:

@@ -73,9 +73,9 @@ def open_zarr(path: Path) -> OmeZarr:
     names = tuple(str(dataset["path"]) for dataset in images[0]["datasets"])
     levels = []
     for name in names:
-        level = group[name]
+        level = group.get(name)
         if not isinstance(level, zarr.Array):
-            raise ValueError(f"level {name} is no array")
+            raise ValueError(f"level {name} is missing or no array")
         levels.append(level)
     told = images[0].get("axes", _DEFAULT_AXES[-levels[0].ndim :])
     axes = tuple(axis["name"] if isinstance(axis, Mapping) else axis for axis in told)
@@ -100,7 +100,11 @@ def copy_without_pixels(image: OmeZarr, target: Path) -> list[zarr.Array[Any]]:
     def pixels(folder: str, names: list[str]) -> set[str]:
         return set(names) - _METADATA if Path(folder) in levels else set()
 
-    shutil.copytree(image.path, target, ignore=pixels)
+    try:
+        shutil.copytree(image.path, target, ignore=pixels)
+    except shutil.Error as error:
+        _, _, reason = error.args[0][0]  # the first of one for each file
+        raise OSError(reason) from error
     return _levels(zarr.open_group(target, mode="r+"), image.names)
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from napari_periodic_denoise.noise.waves import Wave
 
 
+_NO_UNICODE = "surrogateescape"  # names of files that are none come as they are on disk
 _SURE = 1e-9  # false alarms, fewer than which nobody needs to tell apart
 _MOST_SENSITIVE = 0.1  # false alarms, as many as the dock offers
 _TOLD = 3  # peaks that were left to the specimen, at most
@@ -250,9 +252,10 @@ class Report:
             Of each plane its place in the stack, and what `record` returns.
         """
         part = list(_rows(planes)) if self._is_csv else planes
-        with self._lock, self._journal.open("a", encoding="utf-8") as journal:
+        with self._lock:
+            with self._journal.open("a", encoding="utf-8") as journal:
+                self._write(journal, file, part)
             self._parts[file] = part
-            self._write(journal, file, part)
 
     def finish(self, files: Iterable[str]) -> None:
         """Write the report; it appears whole or not at all.
@@ -275,12 +278,13 @@ class Report:
             for file, part in known.items():
                 table.writerows({"file": file, **row} for row in part)
             with replacing(self._path) as target:
-                target.write(text.getvalue().encode())
+                target.write(text.getvalue().encode(errors=_NO_UNICODE))
         self._journal.unlink()
 
     @staticmethod
     def _write(journal: io.TextIOBase, file: str, part: list[dict[str, Any]]) -> None:
-        journal.write(f"{json.dumps([file, part])}\n")
+        # begun on a line of its own: the last write may have failed halfway, on a full disk
+        journal.write(f"\n{json.dumps([file, part])}\n")
 
     def _read(self) -> None:
         """Read the report of an earlier run, and the journal of one that was killed."""
@@ -288,12 +292,12 @@ class Report:
             told = json.loads(self._path.read_text("utf-8"))
             self._parts = {entry["file"]: entry["planes"] for entry in told}
         elif self._path.exists():
-            with self._path.open(encoding="utf-8", newline="") as table:
+            with self._path.open(encoding="utf-8", errors=_NO_UNICODE, newline="") as table:
                 for row in csv.DictReader(table):
                     self._parts.setdefault(row.pop("file"), []).append(row)
         if self._journal.exists():
-            for line in self._journal.read_text("utf-8").splitlines(keepends=True):
-                if line.endswith("\n"):  # else it was being written
+            for line in self._journal.read_text("utf-8").splitlines():
+                with suppress(ValueError):  # of an empty line, or one that was being written
                     file, part = json.loads(line)
                     self._parts[file] = part
 

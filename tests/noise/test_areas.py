@@ -55,6 +55,8 @@ def test_masks_labels_and_rectangles_say_the_same(area):
         ([(1, 2), (3, 4, 5)], "list of rectangles"),
         ([(5, 10, 30)], "list of rectangles"),
         ([(5.5, 10, 30, 50)], "whole pixels"),
+        ([(5, 10, np.inf, 50)], "whole pixels"),
+        ([(5, np.nan, 30, 50)], "whole pixels"),
         ([(30, 10, 5, 50)], "y0 < y1"),
         ([(5, 10, 61, 50)], r"inside the image of shape \(60, 80\)"),
         ([(-1, 10, 30, 50)], "inside the image"),
@@ -98,6 +100,12 @@ def test_the_noise_fades_from_all_to_none(y, x, height, width, edge):
     assert share.max() <= 1
     # monotonous along each way out
     assert (np.diff(share[y, x + width - 1 :]) >= -1e-6).all()
+
+
+@pytest.mark.parametrize("edge", [300.0, 1e9, 1e300])
+def test_over_a_wide_edge_nothing_is_taken_away_and_nobody_waits(edge):
+    share = subtracted_share(box(5, 10, 9, 12), edge, torch.device("cpu"))
+    assert not share.any()
 
 
 def test_a_rectangle_is_described_by_itself():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_periodic_denoise.noise.images import as_image, normalize, subtract
+from napari_periodic_denoise.noise.images import as_image, normalize, settle_limited, subtract
 
 INTEGERS = [np.dtype(kind + size) for kind in "iu" for size in "1248"]
 
@@ -34,6 +34,39 @@ def test_integers_are_rounded_and_clipped(data, dtype):
             for got, want, sure in zip(cleaned.flat, expected, exact, strict=True)
             if sure
         )
+
+
+@pytest.mark.parametrize("dtype", ["uint64", "int64"])
+@pytest.mark.parametrize("share", [0.5, 0.75, 1.0])
+def test_large_noise_of_large_integers_is_not_cut_down(dtype, share):
+    limits = np.iinfo(dtype)
+    image = np.array([[limits.min, limits.max]], dtype)
+    step = share * 2.0**64
+    low, high = subtract(image, np.array([[-step, step]], np.float32)).ravel().tolist()
+    assert low == pytest.approx(limits.min + step, rel=1e-6)
+    assert high == pytest.approx(limits.max - step, rel=1e-6, abs=1e4)
+
+
+@pytest.mark.parametrize("dtype", ["uint64", "int64", "uint32", "float32", "float64"])
+def test_saturated_pixels_of_any_type_are_settled_alike(dtype):
+    y, x = np.indices((48, 100))
+    wave = 0.9 * np.cos(2 * np.pi * (0.13 * y + 0.21 * x))
+    levels = np.where(x < 60, np.clip(0.5 + wave, 0, 1), 1)  # and nothing to tell by on the right
+    limited = torch.from_numpy((levels == 0) | (levels == 1))
+    kind = np.dtype(dtype)
+    low, high = (0.0, 1.0)
+    image = levels.astype(kind)
+    if kind.kind in "iu":
+        low, high = float(np.iinfo(kind).min), float(np.iinfo(kind).max)
+        image = np.full(levels.shape, np.iinfo(kind).max, kind)
+        image[levels < 1] = (low + levels[levels < 1] * (high - low)).astype(kind)
+    noise = (wave * (high - low)).astype(np.float32)
+    cleaned = subtract(image, noise)
+    settle_limited(cleaned, image, noise, limited)
+    assert cleaned.dtype == kind
+    settled = (cleaned.astype(np.float64) - low) / (high - low)
+    np.testing.assert_allclose(settled[:, :40], 0.5, atol=1e-3)
+    np.testing.assert_array_equal(cleaned[:, 80:], image[:, 80:])
 
 
 @pytest.mark.parametrize("dtype", [">u2", ">f4", "float16", "float32", "float64"])

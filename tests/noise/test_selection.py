@@ -117,6 +117,16 @@ def test_waves_of_a_shared_model(image):
     assert correlation(fewer.noise, WAVES[0]) > 0.99
 
 
+@pytest.mark.parametrize(
+    "off",
+    [None, [0.1, 0.2], [(0.1,)], [(0.1, 0.2), (0.1,)], [("a", "b")], [(np.inf, 0)], [(np.nan, 0)]],
+    ids=str,
+)
+def test_what_is_no_list_of_frequencies_is_refused(image, estimate, off):
+    with pytest.raises(ValueError, match="off must be a list of frequencies"):
+        select_waves(image, estimate, off)
+
+
 def test_another_images_estimate_is_refused(image, estimate):
     with pytest.raises(ValueError, match=r"shape \(255, 256\)"):
         select_waves(image[1:], estimate, off=[FREQUENCIES[0]])

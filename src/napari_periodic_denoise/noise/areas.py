@@ -133,8 +133,9 @@ def subtracted_share(
     """
     if protected is None or edge is None:
         return None
-    # a mask grown by half of the edge, and averaged over as much: zero and one stay exact
-    reach = int(edge / 2)
+    # a mask grown by half of the edge, and averaged over as much: zero and one stay exact.
+    # More than the image's sides would change nothing, and take as long as the edge is wide.
+    reach = int(min(edge / 2, max(protected.shape)))
     covered = torch.from_numpy(protected.astype(np.float32)).to(device)[None, None]
     for pool in (max_pool2d, partial(avg_pool2d, count_include_pad=False)):
         for size, padding in (((2 * reach + 1, 1), (reach, 0)), ((1, 2 * reach + 1), (0, reach))):
@@ -204,9 +205,9 @@ def largest_rectangle(mask: Mask) -> Rectangle:
 def _filled(corners: NDArray[Any], shape: tuple[int, int], name: str) -> Mask:
     mask = np.zeros(shape, dtype=bool)
     for corner in corners.tolist():
-        y0, x0, y1, x1 = map(round, corner)
-        if [y0, x0, y1, x1] != corner:
+        if not all(float(place).is_integer() for place in corner):
             raise ValueError(f"rectangle {tuple(corner)} of {name} is not in whole pixels")
+        y0, x0, y1, x1 = map(int, corner)
         if not (0 <= y0 < y1 <= shape[0] and 0 <= x0 < x1 <= shape[1]):
             raise ValueError(
                 f"rectangle {(y0, x0, y1, x1)} of {name} is no (y0, x0, y1, x1) with "

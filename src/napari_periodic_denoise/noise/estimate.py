@@ -51,7 +51,7 @@ from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
 from napari_periodic_denoise.noise.search import find_waves
 from napari_periodic_denoise.noise.texture import MAX_SIZE, OPTIMIZERS, synthesize_texture
 from napari_periodic_denoise.noise.texture import STEPS as TEXTURE_STEPS
-from napari_periodic_denoise.noise.waves import Frequency, Wave
+from napari_periodic_denoise.noise.waves import Frequency, Wave, as_frequencies
 from napari_periodic_denoise.vision import NETWORKS
 
 __all__ = ["NoiseEstimate", "Progress", "estimate_noise", "iter_estimate_noise"]
@@ -66,6 +66,7 @@ DEFAULT_SENSITIVITY = 1e-3
 _DETECTION_LAYER = {"conv1_2": 1.0}  # of those before the first pooling, what finds the most
 _EXPECTED_STEPS = 12
 _NARROW = 1 / 16  # of the image's side
+_NO_CYCLE = 1e-12  # cycles/pixel, which no image can tell from none; far less overflows the fit
 
 T = TypeVar("T")
 
@@ -586,26 +587,22 @@ def _layer_weights(
 
 def _checked(proposed: Sequence[Frequency], shape: tuple[int, int]) -> list[Frequency]:
     """Proposed frequencies as plain numbers, or what is wrong with them."""
-    array = np.asarray(proposed, dtype=np.float64)
-    if not array.size:
-        return []
-    if array.ndim != 2 or array.shape[1] != 2:
-        raise ValueError(
-            f"proposed must be a list of frequencies (fy, fx) in cycles/pixel, not "
-            f"{reprlib.repr(proposed)}"
-        )
-    for frequency in array:
-        if not (np.abs(frequency) <= 0.5).all():
+    frequencies = [
+        (fy if abs(fy) > _NO_CYCLE else 0.0, fx if abs(fx) > _NO_CYCLE else 0.0)
+        for fy, fx in as_frequencies(proposed, "proposed")
+    ]
+    for frequency in frequencies:
+        if max(map(abs, frequency)) > 0.5:
             raise ValueError(
-                f"the proposed frequency {tuple(frequency.tolist())} is beyond 0.5 cycles/pixel "
-                "along an axis, which is the finest that pixels can show"
+                f"the proposed frequency {frequency} is beyond 0.5 cycles/pixel along an axis, "
+                "which is the finest that pixels can show"
             )
-        if np.hypot(*(frequency * window_size(*shape))) < MIN_CYCLES:
+        if np.hypot(*(np.array(frequency) * window_size(*shape))) < MIN_CYCLES:
             raise ValueError(
-                f"the proposed frequency {tuple(frequency.tolist())} has fewer than "
-                f"{MIN_CYCLES} cycles in the image, which is too few to tell a wave by"
+                f"the proposed frequency {frequency} has fewer than {MIN_CYCLES} cycles in the "
+                "image, which is too few to tell a wave by"
             )
-    return [(fy, fx) for fy, fx in array.tolist()]
+    return frequencies
 
 
 def _clear_rectangle(protected: Mask) -> Rectangle | None:

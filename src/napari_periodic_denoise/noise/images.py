@@ -20,6 +20,7 @@ _CLOSE = 50  # steps of the range, one of which is close by
 _CROWD = 1.0  # times as many pixels at a limit as close by
 _AROUND = (2, 4, 8, 16)  # pixels around one at a limit, tried in turn
 _ALMOST_ALL = 0.95
+_MOST = float(np.nextafter(2.0**64, 0))  # which an unsigned integer still holds
 _ROUNDING = 1e-5  # in robust deviations; no residual of float32 arithmetic is larger
 
 
@@ -197,14 +198,14 @@ def limits(image: NDArray[Any]) -> NDArray[np.bool_] | None:
     return limited
 
 
-def subtract(image: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
+def subtract(image: NDArray[Any], noise: NDArray[np.floating[Any]]) -> NDArray[Any]:
     """``image − noise`` in the image's own dtype.
 
     Parameters
     ----------
     image : ndarray
         Integers or floats.
-    noise : ndarray of float32
+    noise : ndarray of float
         Same shape.
 
     Returns
@@ -229,8 +230,9 @@ def subtract(image: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
     # no float holds every 64-bit integer: move within the room there is on either side
     sign = np.uint64(1 << 63) if image.dtype.kind == "i" else np.uint64(0)
     offset = image.astype(np.uint64) ^ sign
-    down = np.minimum(np.clip(step, 0, 2.0**63).astype(np.uint64), offset)
-    up = np.minimum(np.clip(-step, 0, 2.0**63).astype(np.uint64), np.iinfo(np.uint64).max - offset)
+    step = np.clip(step, -_MOST, _MOST, dtype=np.float64)
+    down = np.minimum(np.maximum(step, 0).astype(np.uint64), offset)
+    up = np.minimum(np.maximum(-step, 0).astype(np.uint64), np.iinfo(np.uint64).max - offset)
     moved = (offset - down + up) ^ sign
     return np.asarray(moved, dtype=image.dtype)
 
@@ -256,7 +258,8 @@ def settle_limited(
     """
     at = limited.cpu().numpy()
     # distances from a middle intensity, which float32 can tell even of large integers
-    middle = np.median(image[~at]).astype(image.dtype)
+    others = image[~at]
+    middle = np.partition(others, others.size // 2)[others.size // 2]
     level = np.where(at, 0, np.subtract(cleaned, middle, dtype=np.float64)).astype(np.float32)
     known = torch.from_numpy(np.stack([level, ~at])[None].astype(np.float32))
     local = np.zeros_like(level)
@@ -273,6 +276,4 @@ def settle_limited(
     settled = np.clip(wanted, np.minimum(limit, beyond), np.maximum(limit, beyond))
     # where the noise would have brought the pixel further from the limit than it can be
     settled = np.where((image[at] == image.max()) == (beyond < limit), settled, limit)
-    if image.dtype.kind in "iu":
-        settled = np.rint(settled)
-    cleaned[at] = (settled + float(middle)).astype(image.dtype)
+    cleaned[at] = subtract(image[at], limit - settled)  # no float holds a limit of 64 bits

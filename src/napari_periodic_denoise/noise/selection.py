@@ -16,7 +16,7 @@ from napari_periodic_denoise.noise.gain import noise_of
 from napari_periodic_denoise.noise.images import Normalized, as_image, normalize
 from napari_periodic_denoise.noise.model import APART
 from napari_periodic_denoise.noise.result import NoiseEstimate
-from napari_periodic_denoise.noise.waves import Frequency, Wave, in_units
+from napari_periodic_denoise.noise.waves import Frequency, Wave, as_frequencies, in_units
 
 
 def select_waves(
@@ -47,7 +47,7 @@ def select_waves(
     Raises
     ------
     ValueError
-        If the image is not of the estimate's shape.
+        If the image is not of the estimate's shape, or ``off`` is no list of frequencies.
 
     Examples
     --------
@@ -61,6 +61,7 @@ def select_waves(
     >>> [round(wave.amplitude, 2) for wave in fewer.waves]
     [5.0]
     """
+    switched_off = as_frequencies(off, "off")
     settings = estimate.settings
     axis = settings["channel_axis"]
     array = as_image(image, axis)
@@ -72,7 +73,7 @@ def select_waves(
             f"shape {estimate.noise.shape}"
         )
     shape = channels.shape[1], channels.shape[2]
-    is_on = [not _is_among(wave.frequency, off, shape) for wave in estimate.waves]
+    is_on = [not _is_among(wave.frequency, switched_off, shape) for wave in estimate.waves]
     if all(is_on):
         return estimate
     device = torch.device(settings["device"])
@@ -97,7 +98,7 @@ def select_waves(
         images,
         found,
         channel_axis=axis,
-        settings={**settings, "off": [[float(fy), float(fx)] for fy, fx in off]},
+        settings={**settings, "off": [list(frequency) for frequency in switched_off]},
         gram=estimate.gram,
         taken=taken,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,39 @@ Frequency = tuple[float, float]
 Order = tuple[int, int]
 
 _BAND = 1 << 18  # pixels of a profile looked up at once
+
+
+def as_frequencies(frequencies: Sequence[Frequency], name: str) -> list[Frequency]:
+    """Frequencies as plain numbers, or what is wrong with them.
+
+    Parameters
+    ----------
+    frequencies : sequence of tuple of float
+        ``(fy, fx)`` in cycles/pixel.
+    name : str
+        What they are called in errors.
+
+    Returns
+    -------
+    list of tuple of float
+
+    Raises
+    ------
+    ValueError
+        If they are not pairs of finite numbers.
+    """
+    try:
+        array = np.asarray(frequencies, dtype=np.float64)
+    except (TypeError, ValueError):  # no numbers, or tuples of different lengths
+        array = np.asarray(np.nan)
+    if not array.size:
+        return []
+    if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
+        raise ValueError(
+            f"{name} must be a list of frequencies (fy, fx) in cycles/pixel, not "
+            f"{reprlib.repr(frequencies)}"
+        )
+    return [(fy, fx) for fy, fx in array.tolist()]
 
 
 @dataclass(frozen=True, slots=True)

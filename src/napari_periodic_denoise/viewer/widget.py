@@ -276,6 +276,7 @@ class PeriodicNoiseDock(Container[Widget]):
         else:
             arguments = self._arguments(source, self._plane)
             run = worker.denoise(layers.pixels(source), self._plane, **arguments)
+        source.events.data.connect(self._stop_if_axes_have_changed)
         self._begin(run, self._on_result)
 
     def _arguments(self, source: Image, plane: plane_choice.Plane) -> dict[str, Any]:
@@ -399,6 +400,10 @@ class PeriodicNoiseDock(Container[Widget]):
             self._tell_found()
         if self._source is not None and self._source not in self._viewer.layers:
             self.stop("Cancelled: the layer was removed.")
+
+    def _stop_if_axes_have_changed(self) -> None:
+        if self._source is not None and self._source.ndim != self._plane.ndim:
+            self.stop("Cancelled: the layer has other data now.")
 
     def _on_docked_or_closed(self, parent: object) -> None:
         if self._docked and parent is None:
