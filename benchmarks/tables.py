@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
 ADDRESS = "https://github.com/napari-periodic-denoise/napari-periodic-denoise/blob/main/docs/benchmarks.md"
 FIGURES = {
-    "bench_families.png": "Rejection of all cases of all kinds of noise, in each method's own order",
+    "bench_families.png": "Rejection of all cases of all kinds of noise, sorted method by method",
     "bench_sweeps.png": "Rejection where one thing changes: medians and quartiles",
     "bench_seconds.png": "Seconds of the processor by size of the image: medians and quartiles",
 }
