@@ -275,9 +275,10 @@ def page(results: Row) -> str:
         "average over every other image of a kind of noise (without Gaussian noise), or in the "
         "middle 256×256 pixels of the first image of a sweep's point. This package and the "
         "spectral outliers (Sur & Grédiac 2015) have one setting, and are told nothing. Algotom's "
-        "other filters (sorting, filtering, fitting, all stripes...) were tried first, and left "
-        "out as they did worse. Seconds are the processor's, all threads added up, and like the "
-        "memory they include what it takes to turn an image.",
+        "other filters (sorting, filtering, fitting, normalization...) were tried first on three "
+        "kinds of noise in two images, and did no better than the best of those shown. Seconds "
+        "are the processor's, all threads added up, and like the memory they include what it "
+        "takes to turn an image.",
         told(results),
         "## Kinds of noise",
         f"Noise rejection in dB, mean and worst of {len(families['images'])} images "
