@@ -53,8 +53,7 @@ Progress = tuple[str, str]  # stage, message
 Steps = Generator[Progress, None, Channel]
 
 _LEAST_FINAL, _FINAL_WORK = 60_000, 2_400_000  # pixels, and pixels times waves
-# softening at first, and steps: on few pixels, then on all
-_FINISH = (0.2, 3), (0.025, 2)
+_FINISH = (0.2, 5)  # softening at first, and steps
 _START = (3.0, 6)
 _UNEXPLAINED = 1.5  # local excess at a place of a lattice, above which a wave is tried there
 _GROWTH = 3  # times that a lattice is filled up
@@ -84,10 +83,9 @@ def finish(channel: Channel) -> Steps:
     full = full.first(max(_LEAST_FINAL, _FINAL_WORK // len(channel.found)))
     channel = _tied(channel, full.first(SEARCH_PIXELS))
     found = channel.found
-    for sample, schedule in zip((full.first(SEARCH_PIXELS), full), _FINISH, strict=True):
-        for fit in polish_waves(sample, found.fit, *schedule):
-            yield "fit", f"refining {plural(len(fit))} on {len(sample)} pixels"
-            found = replace(found, fit=fit)
+    for step, fit in enumerate(polish_waves(full, found.fit, *_FINISH)):
+        yield "fit", f"refining {plural(len(fit))}, step {step + 1} of {_FINISH[1]}"
+        found = replace(found, fit=fit)
     found, rejected = believed(full, found)
     return replace(channel, found=found, rejected=(*channel.rejected, *rejected))
 
