@@ -135,7 +135,11 @@ class ReplayPanel(Container[Widget]):
     ) -> None:
         self.copy.enabled = self.save.enabled = False
         self._run = worker.start(
-            steps, on_result=on_result, on_error=self._on_error, on_end=self._on_end
+            steps,
+            on_result=on_result,
+            on_error=self._on_error,
+            on_end=self._on_end,
+            asked_for=False,  # what napari keeps would keep this, through on_result
         )
 
     def _on_error(self, error: Exception) -> None:

@@ -260,6 +260,7 @@ class SpectrumPanel(QWidget):
             ),
             on_result=self._show,
             on_error=self._on_error,
+            asked_for=False,
         )
 
     def _show(self, spectrum: WhitenedSpectrum) -> None:

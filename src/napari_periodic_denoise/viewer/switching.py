@@ -88,6 +88,7 @@ class Switching:
             on_result=self._on_result,
             on_error=self._tell_error,
             on_end=self._on_end,
+            asked_for=False,
         )
 
     def _on_result(self, selected: Outcome) -> None:
