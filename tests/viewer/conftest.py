@@ -39,6 +39,7 @@ def _no_leaks(request):
         yield
         return
     request.getfixturevalue("qapp")
+    gc.unfreeze()  # what earlier tests' runs have set aside is not seen
     before = [*QApplication.allWidgets(), *_docks_and_layers()]  # kept: no other gets their place
     yield
     if request.node.rep_call.failed:
