@@ -193,9 +193,9 @@ class Cleaner:
             for future in begun:
                 future.result()
         finally:
-            for future in begun:
-                future.cancel()
-            wait(begun)  # else one would go on writing to what is removed after an error
+            # those that run, else one would go on writing to what is removed after an error; of
+            # those cancelled nobody tells when they are over
+            wait([future for future in begun if not future.cancel()])
 
 
 def expand(inputs: list[Path]) -> list[Path]:
