@@ -170,6 +170,27 @@ def test_the_generator_is_the_function_step_by_step():
     np.testing.assert_array_equal(estimate.noise, estimate_noise(image).noise)
 
 
+@pytest.mark.parametrize("axis", [None, 0, -1])
+def test_the_image_so_far_is_shown_as_waves_are_found(axis):
+    image = noisy_cell()
+    if axis is not None:
+        image = np.stack([image, np.roll(image, 9, 0)], axis)
+    kept = [(0, 0, 40, 256)]
+    options = {"channel_axis": axis, "protect": kept, "protect_edge": 0}
+    seen = [step.cleaned() for step in iter_estimate_noise(image, **options) if step.cleaned]
+    result = estimate_noise(image, **options).cleaned.astype(float)
+    assert all(one.dtype == np.uint8 and one.shape == image.shape for one in seen)
+    assert np.abs(image - result).mean() > 10
+    assert np.abs(seen[-1] - result).mean() < 1
+    protected = (slice(None), slice(40)) if axis == 0 else slice(40)
+    np.testing.assert_array_equal(seen[-1][protected], image[protected])
+
+
+def test_a_clean_image_is_not_shown_so_far():
+    run = iter_estimate_noise(bundled("cell", 128))
+    assert not [step for step in run if step.cleaned]
+
+
 def test_stopping_early_is_harmless():
     run = iter_estimate_noise(noisy_cell())
     next(run)

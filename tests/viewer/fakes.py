@@ -52,6 +52,7 @@ class FakeEngine:
         self.hold = Event()  # while set, the engine works on and on
         self.error = None
         self.amplitude = 3.0
+        self.half_way = False  # whether it shows an image of which half the noise is taken away
         self.in_step = None  # called in every step, with what the engine holds
 
     def __call__(self, image, **options):
@@ -66,6 +67,9 @@ class FakeEngine:
             for share in (0.5, 1.0):
                 preview = np.float32(share) * image
                 yield Progress("fit", 1, 2, f"texture, {share}", preview)
+        if self.half_way:
+            half = make_estimate(image, self.amplitude / 2).cleaned
+            yield Progress("detect", 1, 2, "looking for waves (1 found)", cleaned=lambda: half)
         while True:
             if self.in_step:
                 self.in_step(held)

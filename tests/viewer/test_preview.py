@@ -175,6 +175,25 @@ def test_slow_previews_tell_how_it_goes(dock, viewer, image, engine, qtbot, show
     shown()
 
 
+def test_what_is_known_so_far_is_seen_at_once(dock, viewer, image, engine, qtbot, shown):
+    source = viewer.add_image(image)
+    engine.hold.set()
+    engine.half_way = True
+    dock.preview.on.value = True
+    qtbot.waitUntil(lambda: dock.preview.layer is not None)
+    layer = dock.preview.layer
+    half = make_estimate(image, 1.5).cleaned
+    np.testing.assert_array_equal(layer.data, half)
+    assert "removed" not in dock.status.value
+    hold(dock, True)  # the original is not known yet
+    np.testing.assert_array_equal(layer.data, half)
+    engine.hold.clear()
+    assert shown() is layer
+    np.testing.assert_array_equal(layer.data, source.data)
+    hold(dock, False)
+    np.testing.assert_array_equal(layer.data, make_estimate(image).cleaned)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

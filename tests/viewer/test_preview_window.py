@@ -94,16 +94,15 @@ def test_of_fast_changes_the_last_one_is_shown(viewer, qtbot):
     qtbot.waitUntil(lambda: is_shown(dock), timeout=60_000)
     (layer,) = viewer.layers[1:]
     shown = []
-    layer.events.data.connect(lambda: shown.append(layer.data))
+    layer.events.data.connect(lambda: shown.append(layer.translate[0]))
     slider = viewer.window._qt_viewer.dims.slider_widgets[0].slider
     for plane in range(2, 9):
         where = QPoint(plane * (slider.width() - 1) // 8, slider.height() // 2)
         QTest.mouseClick(slider, Qt.MouseButton.LeftButton, pos=where)
     assert viewer.dims.current_step[0] == 7
-    qtbot.waitUntil(lambda: bool(shown), timeout=10_000)
-    qtbot.wait(500)
-    assert len(shown) == 1
-    np.testing.assert_array_equal(shown[0][0], estimate_noise(stack[7]).cleaned)
+    qtbot.waitUntil(lambda: 7 in shown and dock.preview._run is None, timeout=10_000)
+    assert len(shown) < 7  # what is known so far, and a result, of each would be 14
+    np.testing.assert_array_equal(layer.data[0], estimate_noise(stack[7]).cleaned)
     assert layer.translate[0] == 7
 
 
@@ -133,28 +132,36 @@ def test_the_window_stays_alive(viewer, qtbot):
     pytest.fail(f"the event loop was blocked for too long: {tries}")
 
 
-@pytest.mark.parametrize(("more", "seconds"), [((), 0.5), (WAVES, 1.0)], ids=["one", "five"])
-def test_a_change_is_seen_soon(viewer, more, seconds):
-    """Of 1024×1024 pixels with one wave within half a second, with five in less than one."""
+@pytest.mark.parametrize("more", [(), WAVES], ids=["one", "five"])
+def test_a_change_is_seen_within_half_a_second(viewer, more):
+    """In 1024×1024 pixels: no wave is left that is more than a grey level."""
     y, x = np.indices((1024, 1024), dtype=np.float32)
     noise = sum(a * np.cos(2 * np.pi * (fy * y + fx * x)) for fy, fx, a in more)
-    viewer.add_image(np.rint(moire(1024, "float32") + noise).astype(np.uint8))
+    pixels = np.rint(moire(1024, "float32") + noise).astype(np.uint8)
+    viewer.add_image(pixels)
     dock = open_dock(viewer)
     check(dock.preview.on)
     wait(lambda: is_shown(dock))
     (layer,) = viewer.layers[1:]
     shown = []
-    layer.events.data.connect(lambda: shown.append(time.perf_counter()))
+    result = layer.data.astype(float)
+
+    def see():
+        seconds = time.perf_counter() - started
+        shown.append((np.abs(layer.data - result).mean(), seconds))
+
+    layer.events.data.connect(see)
     tries = []
     for attempt in range(8):  # the best, since others may keep the machine busy
         shown.clear()
         started = time.perf_counter()
         dock.method_panel.sensitivity.value = (1e-2, 1e-4)[attempt % 2]
-        wait(lambda: bool(shown))
-        tries.append(shown[0] - started)
+        wait(lambda: bool(shown) and dock.preview._run is None)
+        tries.append(min(seconds for wrong, seconds in shown if wrong < 1))
         wait(lambda: False, 0.2)
-    print("seen after", ", ".join(f"{tried:.2f} s" for tried in tries))
-    assert min(tries) < seconds
+        told = (f"{seconds:.2f} s ({wrong:.2f} grey levels off)" for wrong, seconds in shown)
+        print("seen after", ", ".join(told))
+    assert min(tries) < 0.5
 
 
 @pytest.mark.parametrize("how", ["close button", "remove_dock_widget", "viewer"])

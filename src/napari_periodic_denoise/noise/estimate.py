@@ -6,8 +6,9 @@ import math
 import numbers
 import os
 import reprlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -35,8 +36,10 @@ from napari_periodic_denoise.noise.images import (
     Normalized,
     as_image,
     normalize,
+    subtract,
 )
 from napari_periodic_denoise.noise.look import MAPS, Look, look_at
+from napari_periodic_denoise.noise.model import Channel
 from napari_periodic_denoise.noise.networks import (
     LAYER_WEIGHTS,
     WEIGHTS,
@@ -70,8 +73,9 @@ _NO_CYCLE = 1e-12  # cycles/pixel, which no image can tell from none; far less o
 
 T = TypeVar("T")
 
-# what is done and a message, and the texture so far, shape (C, H, W), in intensity units
-_Step = tuple[str, str, np.ndarray | None]
+# what is done and a message, and the texture so far, or what makes the noise so far, shape
+# (C, H, W), in intensity units
+_Step = tuple[str, str, np.ndarray | Callable[[], np.ndarray] | None]
 
 
 def estimate_noise(
@@ -328,6 +332,7 @@ def iter_estimate_noise(
     images = [normalize(channel, where) for channel in channels]
     told = images if protected is None else [_left_out(image, protected) for image in images]
     _check_shown(told, mask)
+    taken = subtracted_share(protected, protect_edge, where)
     network = None
     if features in NETWORKS:
         yield Progress("detect", 0, total, f"loading {features}")
@@ -363,20 +368,24 @@ def iter_estimate_noise(
             mask=mask,
             proposed=frequencies,
             clear=None if protected is None else _clear_rectangle(protected),
+            taken=taken,
         )
     done = 0
     while True:
         try:
-            stage, message, planes = next(run)
+            stage, message, so_far = next(run)
         except StopIteration as end:
             found: list[ChannelNoise] = end.value
             break
         done = min(done + 1, total - 2)
-        preview = None if planes is None else in_place(planes, channel_axis)
-        yield Progress(stage, done, total, message, preview)
+        preview = cleaned = None
+        if callable(so_far):
+            cleaned = partial(_cleaned, channels, so_far, channel_axis)
+        elif so_far is not None:
+            preview = in_place(so_far, channel_axis)
+        yield Progress(stage, done, total, message, preview, cleaned)
 
     yield Progress("subtract", total - 1, total, "subtracting the noise")
-    taken = subtracted_share(protected, protect_edge, where)
     if taken is not None:
         found = [own if own.rest is None else replace(own, rest=own.rest * taken) for own in found]
     estimate = assembled(
@@ -433,9 +442,11 @@ def _waves(
     mask: Mask | None,
     proposed: Sequence[Frequency],
     clear: Rectangle | None,
+    taken: torch.Tensor | None,
 ) -> Generator[_Step, None, list[ChannelNoise]]:
     """Waves of each channel, and what is left of noise that is no sum of few."""
     area = None if mask is None else torch.from_numpy(mask).to(images[0].pixels.device)
+    left_now: list[list[torch.Tensor]] = []
     search = find_waves(
         images,
         look,
@@ -445,8 +456,16 @@ def _waves(
         exemplar=area,
         proposed=proposed,
         clear=clear,
+        tell=left_now.append,
     )
-    channels = yield from _without_preview(search)
+    while True:
+        try:
+            stage, message = next(search)
+        except StopIteration as end:
+            channels: list[Channel] = end.value
+            break
+        noise = partial(_noise_so_far, images, left_now.pop(), taken) if left_now else None
+        yield stage, message, noise
     found: list[ChannelNoise] = []
     for image, channel in zip(images, channels, strict=True):
         waves, left = channel.waves(), None
@@ -463,6 +482,26 @@ def _waves(
             rest = rest if bool(rest.any()) else None
         found.append(ChannelNoise(waves, rest, channel.rejected))
     return found
+
+
+def _noise_so_far(
+    images: list[Normalized], left: list[torch.Tensor], taken: torch.Tensor | None
+) -> np.ndarray:
+    """What is taken away of images of which some is left, shape (C, H, W), in intensity units."""
+    share = 1.0 if taken is None else taken
+    planes = [
+        ((image.pixels - rest) * share * image.unit).cpu().numpy()
+        for image, rest in zip(images, left, strict=True)
+    ]
+    return np.stack(planes)
+
+
+def _cleaned(
+    channels: np.ndarray, noise: Callable[[], np.ndarray], channel_axis: int | None
+) -> np.ndarray:
+    """Channels less their noise so far, where the image has them."""
+    planes = [subtract(channel, own) for channel, own in zip(channels, noise(), strict=True)]
+    return in_place(np.stack(planes), channel_axis)
 
 
 def _refined(

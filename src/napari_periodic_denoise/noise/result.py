@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,9 @@ class Progress:
         What is being done, in words for a person.
     preview : ndarray of float32, shape of the image, optional
         The texture so far, in the image's intensity units; every few seconds of a synthesis.
+    cleaned : callable, optional
+        Returns the image without the waves that are known so far, in its shape and dtype; each
+        time that what is left is searched again.
     """
 
     stage: str
@@ -35,6 +38,7 @@ class Progress:
     total: int
     message: str
     preview: np.ndarray | None = field(default=None, compare=False)
+    cleaned: Callable[[], np.ndarray] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

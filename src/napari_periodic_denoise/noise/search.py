@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +74,7 @@ def find_waves(
     known: Sequence[Candidate] = (),
     proposed: Sequence[Frequency] = (),
     clear: Rectangle | None = None,
+    tell: Callable[[list[torch.Tensor]], None] | None = None,
 ) -> Generator[Progress, None, list[Channel]]:
     """Find all waves of an image that pay for themselves.
 
@@ -103,6 +104,8 @@ def find_waves(
     clear : tuple of int, optional
         Rectangle ``(y0, x0, y1, x1)`` that the spectrum is taken of: in that of an image with
         large gaps, each wave would be drowned in what the gaps make of it.
+    tell : callable, optional
+        Is told what known waves leave of each channel, each time that it is searched again.
 
     Yields
     ------
@@ -120,7 +123,7 @@ def find_waves(
         if known and not round_:
             channels = [_with_known(channel, known) for channel in channels]
         else:
-            channels = yield from _grown(channels, look, sensitivity, proposed, clear)
+            channels = yield from _grown(channels, look, sensitivity, proposed, clear, tell)
         if any(len(new.found) > len(old.found) for new, old in zip(channels, before, strict=True)):
             for i, channel in enumerate(channels):
                 if channel.found is before[i].found:
@@ -158,6 +161,7 @@ def _grown(
     sensitivity: float,
     proposed: Sequence[Frequency],
     clear: Rectangle | None,
+    tell: Callable[[list[torch.Tensor]], None] | None,
 ) -> Generator[Progress, None, list[Channel]]:
     """Add some of the constant waves that the channels still hold, and fit all again."""
     shape = channels[0].shape
@@ -172,6 +176,8 @@ def _grown(
         if spectrum is not None:
             seen.power.add_(spectrum.power)
         spectrum = seen
+    if tell and count:
+        tell(residuals)
     yield "detect", f"looking for waves ({count} found)"
     assert spectrum is not None
     peaks = find_peaks(spectrum, sensitivity=sensitivity, looks=len(channels))

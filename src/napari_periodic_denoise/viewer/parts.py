@@ -1,6 +1,7 @@
 """Small parts that the dock is put together from."""
 
 from magicgui.widgets import Container, Label, Widget
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 
@@ -66,6 +67,9 @@ def page(*panels: QWidget) -> QScrollArea:
     column.addStretch()
     scrolled = QScrollArea()
     scrolled.setWidgetResizable(True)
+    # What is square, as the spectrum is, may fit only as narrow as beside a bar: one that comes
+    # and goes by that would come and go without end, until the stack overflows.
+    scrolled.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
     scrolled.setFrameShape(QFrame.Shape.NoFrame)
     scrolled.setWidget(content)
     return scrolled

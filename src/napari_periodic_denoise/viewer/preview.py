@@ -119,7 +119,8 @@ class Preview(Container[Widget]):
         self._layer = PreviewLayer(viewer.layers)
         self._job: _Job | None = None  # the latest one, once begun
         self._run: worker.Run | None = None
-        self._seen: tuple[_Job, Outcome] | None = None
+        # with the original, once it is known
+        self._seen: tuple[_Job, np.ndarray, np.ndarray | None] | None = None
         self.on = CheckBox(
             text="Preview",
             tooltip=(
@@ -237,13 +238,16 @@ class Preview(Container[Widget]):
             self.restart()
 
     def _on_step(self, job: _Job, step: worker.Step) -> None:
-        if job is self._job and time.monotonic() - job.since > _QUICK:
+        if job is not self._job:
+            return
+        if step.cleaned is not None:  # all but right, and seen much sooner
+            self._see(job, step.cleaned)
+        if time.monotonic() - job.since > _QUICK:
             self.said.emit(f"Preview: {step.message}…")
 
     def _on_result(self, job: _Job, outcome: Outcome) -> None:
         if job is self._job:
-            self._seen = job, outcome
-            self._draw()
+            self._see(job, outcome.estimate.cleaned, np.asarray(outcome.image))
             self.said.emit(f"Preview: {outcome.estimate.summary}")
 
     def _on_error(self, job: _Job, error: Exception) -> None:
@@ -259,12 +263,16 @@ class Preview(Container[Widget]):
         if job is self._job:
             self._run = None  # which holds this
 
+    def _see(self, job: _Job, cleaned: np.ndarray, original: np.ndarray | None = None) -> None:
+        self._seen = job, cleaned, original
+        self._draw()
+
     def _draw(self) -> None:
         if self._seen is not None:
-            job, outcome = self._seen
-            held = self.original.native.isDown()
-            pixels = np.asarray(outcome.image) if held else outcome.estimate.cleaned
-            self._layer.show(job.source, pixels, job.plane, "preview")
+            job, cleaned, original = self._seen
+            pixels = original if self.original.native.isDown() else cleaned
+            if pixels is not None:
+                self._layer.show(job.source, pixels, job.plane, "preview")
 
     def _switch_off_if_removed(self, event: Any) -> None:  # noqa: ANN401
         if event.value is self._layer.layer:

@@ -50,13 +50,15 @@ _PATIENCE = 30.0  # seconds that Python, when it quits, waits for what was left 
 class Step(NamedTuple):
     """Where a run is: ``done`` of ``total`` steps (0: nobody knows), and what it is at.
 
-    Of a texture there is from time to time what it looks like so far.
+    Of a texture there is from time to time what it looks like so far, of a plane that is cleaned
+    what it would be like with the waves that are known so far.
     """
 
     message: str
     done: int = 0
     total: int = 0
     preview: np.ndarray | None = None
+    cleaned: np.ndarray | None = None
 
 
 class CannotRunError(Exception):
@@ -338,7 +340,8 @@ def _steps_of(run: Generator[Progress, None, T]) -> Generator[Step, None, T]:
                 result: T = end.value
                 return result
             reading = "reading" in progress.message
-            yield Step(progress.message, progress.done, progress.total, progress.preview)
+            told = (progress.message, progress.done, progress.total)
+            yield Step(*told, progress.preview, progress.cleaned and progress.cleaned())
 
 
 def _channels(data: Any, rgb: bool) -> dict[str, Any]:  # noqa: ANN401
@@ -505,7 +508,7 @@ def _aside(steps: Generator[Step, None, T]) -> Generator[Step, None, T]:
             try:
                 latest = news.get(timeout=0.05)
             except Empty:  # the step goes on; quit() is looked at after each
-                step = step._replace(preview=None)
+                step = step._replace(preview=None, cleaned=None)
                 continue
             if latest is None:
                 return result.result()
