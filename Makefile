@@ -44,9 +44,12 @@ ifneq ($(DISPLAY)$(WAYLAND_DISPLAY),)
 endif
 	$(VENV)/bin/napari-periodic-denoise demo --out demo-output
 
+# Windows are timed, and so have the machine for themselves.
 test: $(READY)
 	@scripts/need-packages.sh $(QT_PACKAGES) xvfb xauth
-	$(SCREEN) $(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(SCREEN) $(VENV)/bin/python -m pytest \
+		--numprocesses auto --maxprocesses 4 --ignore tests/viewer
+	$(SCREEN) $(VENV)/bin/python -m pytest tests/viewer
 
 bench: $(READY)
 	$(VENV)/bin/python -m benchmarks.rejection --check --seeds $(SEEDS)
