@@ -45,6 +45,7 @@ endif
 	$(VENV)/bin/napari-periodic-denoise demo --out demo-output
 
 # Windows are timed, and so have the machine for themselves.
+test: export TIME_MARGIN := $(MARGIN)
 test: $(READY)
 	@scripts/need-packages.sh $(QT_PACKAGES) xvfb xauth
 	OMP_NUM_THREADS=1 $(SCREEN) $(VENV)/bin/python -m pytest \
