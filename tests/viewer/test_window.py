@@ -179,7 +179,7 @@ def test_texture_with_preview_cancelled_and_run_again(viewer, qtbot, monkeypatch
     started = time.perf_counter()
     click(dock)
     qtbot.waitUntil(lambda: not dock.running, timeout=5000)
-    assert time.perf_counter() - started < MARGIN
+    assert time.perf_counter() - started < 1
     assert list(viewer.layers) == [source]
     assert dock.status.value == "Cancelled."
 
@@ -214,7 +214,7 @@ def test_the_window_stays_alive_while_a_texture_is_made(viewer, qtbot):
         click(dock)
         wait(lambda: not dock.running)
         print(f"blocked for {tries[-1]:.3f} s")
-        if tries[-1] < 0.1 * MARGIN:
+        if tries[-1] < 0.1:
             return
     pytest.fail(f"the event loop was blocked for too long: {tries}")
 
@@ -266,7 +266,7 @@ def test_a_long_lazy_stack_is_cleaned_as_it_is_looked_through(viewer, qtbot, mon
             truth = hum(plane)
             assert 10 * np.log10(truth.var() / (noise._data_view - truth).var()) > 30
     print("a plane appeared after", ", ".join(f"{seconds:.2f} s" for seconds in taken))
-    assert min(taken) < 1.5 * MARGIN  # the best, since others may keep the machine busy
+    assert min(taken) < 1.5  # the best, since others may keep the machine busy
     viewer.dims.set_current_step(0, 150)  # known already
     QApplication.processEvents()
     assert len(cleaned) == 5
@@ -364,8 +364,8 @@ def test_waves_are_switched_off_and_on_in_the_table(viewer, tmp_path, monkeypatc
     print(
         f"blocked for {min(gaps):.3f} s, napari's own {min(own):.3f} s, {min(delays):.3f} s each"
     )
-    assert min(gaps) < MARGIN * max(0.1, min(own) + 0.05)
-    assert min(delays) < 0.5 * MARGIN
+    assert min(gaps) < max(0.1, min(own) + 0.05)
+    assert min(delays) < 0.5
 
     click_tick(dock, 1)
     path = tmp_path / "waves.csv"
@@ -403,10 +403,10 @@ def test_the_window_stays_alive(dtype):
         tries.append(measured)
         assert measured["layers"] == 4
         assert not measured["torch before Run"]
+        assert measured["opening"] < MARGIN
         working = max(measured["first run"], measured["second run"])
         arriving = max(measured["first arrival"], measured["second arrival"])
-        is_quick = working < 0.1 * MARGIN and measured["opening"] < MARGIN
-        if is_quick and arriving < measured["napari's own"] + 0.1 * MARGIN:
+        if working < 0.1 * MARGIN and arriving < measured["napari's own"] + 0.1:
             return
     pytest.fail("the event loop was blocked for too long:\n" + "\n".join(map(str, tries)))
 
@@ -424,7 +424,7 @@ def test_cancel_within_a_second(viewer, qtbot, stage):
     qtbot.waitUntil(lambda: not dock.running, timeout=5000)
     taken = time.perf_counter() - started
     print(f"{stage}: cancelled in {taken:.3f} s")
-    assert taken < MARGIN
+    assert taken < 1
     assert len(viewer.layers) == 1
     assert dock.status.value == "Cancelled."
 
@@ -446,7 +446,7 @@ def test_cancel_a_texture_within_a_second(viewer, qtbot, stage):
     qtbot.waitUntil(lambda: not dock.running, timeout=5000)
     taken = time.perf_counter() - started
     print(f"{stage}: cancelled in {taken:.3f} s")
-    assert taken < MARGIN
+    assert taken < 1
     assert len(viewer.layers) == 1
 
 
