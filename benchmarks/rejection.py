@@ -12,7 +12,8 @@ import argparse
 import math
 import multiprocessing
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -58,23 +59,20 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=2, help="cases per image and family")
     parser.add_argument("--check", action="store_true", help="exit with 1 under the bounds")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    met = families(options.seeds)
-    met &= weak(options.seeds)
-    met &= clean()
-    if (DATA / LATTICES["STM step edge"][0]).exists():
-        lattices()
+    spawn = multiprocessing.get_context("spawn")
+    one = {"initializer": torch.set_num_threads, "initargs": (1,)}
+    with ProcessPoolExecutor(mp_context=spawn, **one) as pool:
+        met = families(pool, options.seeds)
+        met &= weak(pool, options.seeds)
+        met &= clean(pool)
+        if (DATA / LATTICES["STM step edge"][0]).exists():
+            lattices(pool)
     return int(options.check and not met)
 
 
-def families(seeds: int) -> bool:
+def families(pool: Executor, seeds: int) -> bool:
     """Print the rejection of each kind of noise; tell whether all bounds are met."""
     names, met = available(), True
-    pool = ProcessPoolExecutor(
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=torch.set_num_threads,
-        initargs=(1,),
-    )
     print(f"Noise rejection in dB, {len(names)} images, {seeds} seeds, 8 bits\n")
     print("| family | Gaussian σ | mean | worst | (on) | outer 8 px, mean | bounds |")
     print("|---|---|---|---|---|---|---|")
@@ -90,7 +88,6 @@ def families(seeds: int) -> bool:
                 f"| {np.mean(borders):.1f} | {least[0]} / {least[1]} |",
                 flush=True,
             )
-    pool.shutdown()
     return met
 
 
@@ -101,22 +98,25 @@ def measured(case: tuple[str, int, np.ndarray, np.ndarray]) -> tuple[float, str,
     return rejection(noise, truth), name, rejection_at_border(noise, truth)
 
 
-def weak(seeds: int) -> bool:
+def weak(pool: Executor, seeds: int) -> bool:
     """Print the rejection of one wave of 1% of the range; tell whether the bound is met."""
     print("\nOne wave of amplitude 1% of the range, 0.02 to 0.35 cycles/pixel, 8 bits\n")
     print("| image | mean, dB | worst | bound |\n|---|---|---|---|")
     met = True
     for name in WEAK:
-        values = []
-        for seed in range(4 * seeds):
-            clean = clean_image(name)
-            rng = np.random.default_rng(seed)
-            wave = sinusoids(rng, clean.shape, count=1, amplitude=0.01, lowest=0.02, highest=0.35)
-            image = np.clip(np.round(255 * (0.6 * clean + 0.2 + wave)), 0, 255).astype(np.uint8)
-            values.append(rejection(estimate_noise(image).noise, 255 * wave))
+        values = list(pool.map(measured_weak, repeat(name), range(4 * seeds)))
         met &= min(values) >= WEAK_BOUND
         print(f"| {name} | {np.mean(values):.1f} | {min(values):.1f} | {WEAK_BOUND} |", flush=True)
     return met
+
+
+def measured_weak(name: str, seed: int) -> float:
+    """Rejection of one weak wave in an image."""
+    clean = clean_image(name)
+    rng = np.random.default_rng(seed)
+    wave = sinusoids(rng, clean.shape, count=1, amplitude=0.01, lowest=0.02, highest=0.35)
+    image = np.clip(np.round(255 * (0.6 * clean + 0.2 + wave)), 0, 255).astype(np.uint8)
+    return rejection(estimate_noise(image).noise, 255 * wave)
 
 
 def damage(image: np.ndarray) -> float:
@@ -126,16 +126,15 @@ def damage(image: np.ndarray) -> float:
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
-def clean() -> bool:
+def clean(pool: Executor) -> bool:
     """Print what is done to clean images; tell whether the bounds are met."""
     names, met = (*available(), *CLEAN_ONLY), True
     print(f"\nClean images, 8 bits: PSNR of {len(names)} cleaned images in dB (∞: unchanged)\n")
     print("| intensities | unchanged | others |\n|---|---|---|")
     for label, contrast, offset in (("full range", 1.0, 0.0), ("0.6·c + 0.2", 0.6, 0.2)):
-        values = {}
-        for name in names:
-            image = np.round(255 * (contrast * clean_image(name) + offset)).astype(np.uint8)
-            values[name] = damage(image)
+        images = (np.round(255 * (contrast * clean_image(name) + offset)) for name in names)
+        damages = pool.map(damage, (image.astype(np.uint8) for image in images))
+        values = dict(zip(names, damages, strict=True))
         touched = {name: value for name, value in values.items() if math.isfinite(value)}
         met &= len(touched) <= TOUCHED and min(values.values()) >= DAMAGE_BOUND
         others = ", ".join(f"{name} {value:.1f}" for name, value in touched.items()) or "none"
@@ -143,13 +142,18 @@ def clean() -> bool:
     return met
 
 
-def lattices() -> None:
+def lattices(pool: Executor) -> None:
     """Print what is said of specimens that are lattices themselves."""
     print("\nSpecimens that are lattices: what is found\n")
     print("| image | summary |\n|---|---|")
-    for name in LATTICES:
-        image = np.round(255 * clean_image(name)).astype(np.uint8)
-        print(f"| {name} | {estimate_noise(image).summary} |", flush=True)
+    images = (np.round(255 * clean_image(name)).astype(np.uint8) for name in LATTICES)
+    for name, summary in zip(LATTICES, pool.map(summed_up, images), strict=True):
+        print(f"| {name} | {summary} |", flush=True)
+
+
+def summed_up(image: np.ndarray) -> str:
+    """What is said of the noise in an image."""
+    return estimate_noise(image).summary
 
 
 if __name__ == "__main__":
