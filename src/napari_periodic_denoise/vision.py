@@ -6,6 +6,8 @@ from types import ModuleType
 
 import torch
 
+from napari_periodic_denoise.shared_libraries import load_triton
+
 NETWORKS = ("vgg16", "vgg19")
 
 # A torchvision built for CUDA can't load its operators beside a torch built for the CPU, and
@@ -29,6 +31,7 @@ def torchvision_models() -> ModuleType:
     ImportError
         If torchvision is not installed, or was built for another torch; says what to install.
     """
+    load_triton()  # as torchvision does
     try:
         try:
             from torchvision import models

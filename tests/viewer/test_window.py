@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import weakref
+from importlib.util import find_spec
 from pathlib import Path
 
 import dask
@@ -409,6 +410,22 @@ def test_the_window_stays_alive(dtype):
         if working < 0.1 * MARGIN and arriving < measured["napari's own"] + 0.1:
             return
     pytest.fail("the event loop was blocked for too long:\n" + "\n".join(map(str, tries)))
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="torch for CUDA, with triton, is not here")
+def test_networks_are_loaded_beside_the_llvm_that_draws():
+    code = (
+        "import sys\n"
+        "import napari, numpy as np\n"
+        "viewer = napari.Viewer()\n"
+        "viewer.add_image(np.eye(9))\n"
+        "viewer.screenshot(flash=False)\n"
+        "from napari_periodic_denoise.vision import torchvision_models\n"
+        "torchvision_models()\n"
+        "print('triton' in sys.modules)\n"
+        "viewer.close()"
+    )
+    assert python("-c", code) == "True\n"
 
 
 @pytest.mark.parametrize("stage", ["Starting", "Looking", "Fitting", "Subtracting"])

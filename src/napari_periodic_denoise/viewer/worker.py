@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import gc
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
-from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
@@ -19,9 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 import superqt.utils
 from napari.qt import threading
+from qtpy.QtCore import QObject
 from superqt.utils import GeneratorWorker
 
 from napari_periodic_denoise.channels import leaving_alpha
+from napari_periodic_denoise.shared_libraries import load_torch
 from napari_periodic_denoise.viewer.layers import COLOURS
 from napari_periodic_denoise.viewer.lazily import by_planes, compute, is_lazy
 from napari_periodic_denoise.viewer.masks import Mask, NothingMarkedError
@@ -77,6 +77,34 @@ class EngineError(Exception):
     """A bug in the engine that came as a RuntimeError; that one is the cause."""
 
 
+class Listener(QObject):
+    """Calls what is to be told of a run, in the thread where it was made.
+
+    A QObject: what a thread has emitted, PySide6 delivers to the methods of other objects even
+    when these are gone by then, and crashes.
+    """
+
+    def __init__(self, told: dict[str, Callable[..., None]]) -> None:
+        super().__init__()
+        self._told = told
+
+    def yielded(self, step: Step) -> None:
+        """Tell of a step."""
+        self._told["yielded"](step)
+
+    def returned(self, result: object) -> None:
+        """Tell the result."""
+        self._told["returned"](result)
+
+    def errored(self, error: Exception) -> None:
+        """Tell an error."""
+        self._told["errored"](error)
+
+    def finished(self) -> None:
+        """Tell of the end."""
+        self._told["finished"]()
+
+
 class Run(GeneratorWorker[Step, None, Any]):
     """Work in a thread; ``quit()`` stops it at once.
 
@@ -84,6 +112,8 @@ class Run(GeneratorWorker[Step, None, Any]):
     generator that was stopped, and its memory, to the garbage collector. Only what is in a step
     that takes long is free when that is over.
     """
+
+    listener: Listener  # lives as long
 
     def work(self) -> Any:  # noqa: ANN401
         """Do the work; called by superqt in the thread."""
@@ -126,6 +156,8 @@ def start(
         "errored": on_error,
         "finished": on_end,
     }
+    told = {signal: tell for signal, tell in wanted.items() if tell is not None}
+    listener = Listener(told)
     create_worker: Callable[..., Any] = (
         threading.create_worker if asked_for else superqt.utils.create_worker
     )
@@ -133,8 +165,9 @@ def start(
         _aside,
         steps,
         _worker_class=Run,
-        _connect={signal: told for signal, told in wanted.items() if told is not None},
+        _connect={signal: getattr(listener, signal) for signal in told},
     )
+    run.listener = listener
     return run
 
 
@@ -303,7 +336,7 @@ def look_at_spectrum(
     with short_collections():
         yield Step("starting torch and matplotlib")
         with _no_collections():
-            _load_torch_libraries()
+            load_torch()
             from napari_periodic_denoise.noise.spectrum import whitened_spectrum
             from napari_periodic_denoise.viewer.spectrum_figure import warm_up
 
@@ -436,7 +469,7 @@ def download_weights(source: Source) -> Generator[Step, None, Path]:
 
 def load_engine() -> Engine:
     """Import the engine, and torch with it, which takes seconds."""
-    _load_torch_libraries()
+    load_torch()
     from napari_periodic_denoise import iter_estimate_noise
 
     return iter_estimate_noise
@@ -445,7 +478,7 @@ def load_engine() -> Engine:
 def _weights_module() -> Generator[Step, None, Any]:
     yield Step("starting torch")
     with short_collections(), _no_collections():
-        _load_torch_libraries()
+        load_torch()
         from napari_periodic_denoise import vision, weights
 
         with _weights_explained():
@@ -629,20 +662,6 @@ def _no_collections() -> Iterator[None]:
         gc.freeze()
         if was_enabled:
             gc.enable()
-
-
-def _load_torch_libraries() -> None:
-    # Python holds its lock while it loads an extension's shared libraries: for torch's that
-    # freezes the viewer for a third of a second, and for seconds from a slow disk. Called as a
-    # plain C function, dlopen lets the lock go; the import then finds them loaded. (On Windows
-    # torch itself does so.) Whatever fails here, the import does again and reports.
-    torch = find_spec("torch")
-    if os.name != "posix" or torch is None or torch.origin is None:
-        return
-    dlopen = ctypes.CDLL(None).dlopen
-    dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
-    for library in (Path(torch.origin).parent / "lib").glob("libtorch.*"):
-        dlopen(os.fsencode(library), os.RTLD_NOW)
 
 
 _NO_MEMORY = (
