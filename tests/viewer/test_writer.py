@@ -101,6 +101,17 @@ def test_axes_and_the_finest_level(viewer, tmp_path):
     assert size_in(path) == {"Y": (0.5, "pixel"), "X": (0.5, "pixel")}
 
 
+@pytest.mark.parametrize(
+    ("unit", "size"),
+    [("micron", (0.5, "µm")), ("nm", (0.5, "nm")), ("inch", (12700, "µm")), ("s", (0.5, "pixel"))],
+)
+def test_lengths_have_the_names_that_ome_knows(viewer, tmp_path, unit, size):
+    viewer.add_image(np.zeros((20, 24), np.uint8), scale=(0.5, 0.5), units=(unit, unit))
+    path = tmp_path / "image.tif"
+    save(viewer, path)
+    assert size_in(path) == {"Y": size, "X": size}
+
+
 def test_naparis_own_writer_stays_the_usual_one(viewer, tmp_path):
     viewer.add_image(np.zeros((20, 24), np.uint8), metadata={"periodic_noise": {"a": 1}})
     viewer.layers.save(str(tmp_path / "image.tif"))

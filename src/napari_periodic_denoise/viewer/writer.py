@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from napari_periodic_denoise.viewer.layers import METADATA_KEY
+from napari_periodic_denoise.viewer.pixel_size import symbol
 
 _AXES = "TZCYX"  # the last ones, where the layer does not name its axes so
+_LENGTHS = ("pm", "Å", "nm", "µm", "mm", "cm", "m")  # by the names that OME knows
 _BIG = 2**32 - 2**25  # bytes of pixels, above which offsets may not fit into 32 bits
 
 
@@ -76,7 +78,10 @@ def _physical(stacked: int, attributes: dict[str, Any]) -> dict[str, Any]:
     told = {"axes": axes + "S" * attributes["rgb"]}
     for axis, step, unit in zip(axes, attributes["scale"], attributes["units"], strict=True):
         if axis in "XYZ":
-            is_length = unit.dimensionality == {"[length]": 1}
-            told[f"PhysicalSize{axis}"] = abs(float(step))
-            told[f"PhysicalSize{axis}Unit"] = f"{unit:~}" if is_length else "pixel"
+            size = abs(float(step)) * unit
+            is_length = size.is_compatible_with("µm")
+            if is_length and symbol(unit) not in _LENGTHS:
+                size = size.to("µm")
+            told[f"PhysicalSize{axis}"] = size.magnitude
+            told[f"PhysicalSize{axis}Unit"] = symbol(size.units) if is_length else "pixel"
     return told
