@@ -147,7 +147,7 @@ def test_choices_are_kept_for_the_next_dock(dock, viewer, panel, qtbot):
 
 
 def test_a_dock_that_is_closed_at_once_keeps_its_choices(dock, panel, monkeypatch):
-    panel._pause.setInterval(10_000)
+    panel._pause._timer.setInterval(10_000)
     dock.method_panel.gram.value = True
     assert not settings.kept_in().exists()
     panel.keep()

@@ -1,7 +1,10 @@
 """Small parts that the dock is put together from."""
 
+from collections.abc import Callable
+from contextlib import suppress
+
 from magicgui.widgets import Container, Label, Widget
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 
@@ -73,3 +76,30 @@ def page(*panels: QWidget) -> QScrollArea:
     scrolled.setFrameShape(QFrame.Shape.NoFrame)
     scrolled.setWidget(content)
     return scrolled
+
+
+class Pause:
+    """Calls once nothing has asked for it any more for a while.
+
+    Parameters
+    ----------
+    milliseconds : int
+    then : callable
+        A method: its object is not kept alive by the pause.
+    """
+
+    def __init__(self, milliseconds: int, then: Callable[[], None]) -> None:
+        self._timer = QTimer()  # no child of a widget, which would go before its owner ends it
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(milliseconds)
+        self._timer.timeout.connect(then)
+
+    def begin(self) -> None:
+        """Begin the pause, or begin it again."""
+        self._timer.start()
+
+    def end(self) -> None:
+        """Call no more."""
+        # once an application quits, PySide6 deletes timers before the widgets that used them
+        with suppress(RuntimeError):
+            self._timer.stop()

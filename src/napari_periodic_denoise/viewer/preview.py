@@ -14,10 +14,10 @@ from napari.components import LayerList, ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import notification_manager
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
 from napari_periodic_denoise.viewer import layers, plane_choice, worker
 from napari_periodic_denoise.viewer.outcome import Outcome
+from napari_periodic_denoise.viewer.parts import Pause
 from napari_periodic_denoise.viewer.plane_choice import PREVIEW_SIZE, Plane
 
 _PAUSE = 30  # milliseconds without a change, until the preview is made anew
@@ -140,10 +140,7 @@ class Preview(Container[Widget]):
         )
         super().__init__(widgets=[self.on, self.original], layout="horizontal", labels=False)
         self.margins = (0, 0, 0, 0)
-        self._pause = QTimer()
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(_PAUSE)
-        self._pause.timeout.connect(self._begin)
+        self._pause = Pause(_PAUSE, self._begin)
         self.on.changed.connect(self._switch)
         self.original.native.pressed.connect(self._draw)
         self.original.native.released.connect(self._draw)
@@ -162,7 +159,7 @@ class Preview(Container[Widget]):
         """Make the preview anew, if it is on: something that it depends on has changed."""
         if self._wanted:
             self._stop()
-            self._pause.start()
+            self._pause.begin()
 
     def close(self) -> None:
         """End it; its widgets may be gone already."""
@@ -183,7 +180,7 @@ class Preview(Container[Widget]):
         self._layer.remove()
 
     def _stop(self) -> None:
-        self._pause.stop()
+        self._pause.end()
         self._job = None
         if self._run is not None:
             self._run.quit()

@@ -8,11 +8,11 @@ from typing import Any
 
 from magicgui.widgets import ComboBox, Container, PushButton, Widget
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QMenu
 
 from napari_periodic_denoise.viewer import settings, worker
 from napari_periodic_denoise.viewer.method_panel import SENSITIVITIES, MethodPanel
+from napari_periodic_denoise.viewer.parts import Pause
 
 #: As they are called in napari's preferences.
 _SENSITIVITY_OF = {words.split(":")[0].lower(): value for words, value in SENSITIVITIES}
@@ -54,13 +54,13 @@ class SettingsPanel(Container[Widget]):
             (
                 "&Reset settings",
                 "Choose the usual again. What is usual for Sensitivity, napari's preferences say.",
-                lambda: self._choose({}),
+                self._reset,
             ),
         ):
             action = self.menu.addAction(words)
             assert action is not None
             action.setToolTip(tooltip)
-            action.triggered.connect(act)
+            action.triggered.connect(act)  # a method: PySide6 keeps a function for ever
         self.button.native.setMenu(self.menu)
         self._path = settings.kept_in()
         self._preferences = settings.preferences()
@@ -73,10 +73,7 @@ class SettingsPanel(Container[Widget]):
         self._choose(self._kept)
         self._run: worker.Run | None = None  # that writes the file
         self._unkept: dict[str, Any] | None = None  # what is to be in it
-        self._pause = QTimer(self.native)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(_PAUSE)
-        self._pause.timeout.connect(self._keep_aside)
+        self._pause = Pause(_PAUSE, self._keep_aside)
         method_panel.changed.connect(self._on_change)
         planes.changed.connect(self._on_change)
         self._preferences.events.sensitivity.connect(self._on_preference)
@@ -89,6 +86,7 @@ class SettingsPanel(Container[Widget]):
 
     def keep(self) -> None:
         """Write at once what has changed; even after Qt has deleted the panel."""
+        self._pause.end()
         if self._unkept is not None and self._path is not None:
             settings.write(self._path, self._unkept)
             self._unkept = None
@@ -98,6 +96,9 @@ class SettingsPanel(Container[Widget]):
         whole = {**self._usual, **choices}
         self._method_panel.choose(whole)
         self._planes.value = whole["planes"]
+
+    def _reset(self) -> None:
+        self._choose({})
 
     def _read(self) -> dict[str, Any]:
         if self._path is None or not self._path.exists():
@@ -120,13 +121,13 @@ class SettingsPanel(Container[Widget]):
         self._unkept = {
             name: value for name, value in self.choices.items() if value != usual[name]
         }
-        self._pause.start()
+        self._pause.begin()
 
     def _keep_aside(self) -> None:
         """Write the file in a thread: on a disk that is far away it would hold up the viewer."""
         path, unkept = self._path, self._unkept
         if self._run is not None:
-            self._pause.start()  # one after the other
+            self._pause.begin()  # one after the other
             return
         self._unkept = None
         if path is not None and unkept is not None and unkept != self._kept:

@@ -18,7 +18,7 @@ from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_periodic_denoise.viewer import layers, plane_choice, worker
-from napari_periodic_denoise.viewer.parts import wrapped_label
+from napari_periodic_denoise.viewer.parts import Pause, wrapped_label
 from napari_periodic_denoise.viewer.pixel_size import PixelSize, pixel_size
 
 if TYPE_CHECKING:
@@ -80,10 +80,7 @@ class SpectrumPanel(QWidget):
         self._current: int | None = None  # the wave where the keyboard is
         self._proposed: WeakKeyDictionary[Image, list[Frequency]] = WeakKeyDictionary()
         self._asked: Frequency | None = None  # proposed, and not answered yet
-        self._pause = QTimer()  # no child, which would go before this is told to stop
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(_SETTLE)
-        self._pause.timeout.connect(self._take)
+        self._pause = Pause(_SETTLE, self._take)
         self.place = wrapped_label(
             tooltip="What is under the pointer: from crest to crest, direction, and frequency."
         )
@@ -198,14 +195,14 @@ class SpectrumPanel(QWidget):
             event.disconnect(self._on_dims)
         self._viewer.events.theme.disconnect(self._colour)
         self._is_fresh = False
-        self._pause.stop()
+        self._pause.end()
         self._stop_run()
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Take the spectrum, unless what is shown is of the picture as it is."""
         super().showEvent(event)
         if not self._is_fresh:
-            self._pause.start()
+            self._pause.begin()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Keep the figure square."""
@@ -244,7 +241,7 @@ class SpectrumPanel(QWidget):
         self._stop_run()
         if self.isVisible():
             self.place.value = _TAKING
-            self._pause.start()
+            self._pause.begin()
 
     def _take(self) -> None:
         layer, self._is_fresh = self._layer, True
