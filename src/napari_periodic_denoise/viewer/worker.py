@@ -101,8 +101,11 @@ class Listener(QObject):
         self._told["errored"](error)
 
     def finished(self) -> None:
-        """Tell of the end."""
-        self._told["finished"]()
+        """Tell of the end, and forget who is told: napari keeps runs."""
+        tell = self._told.get("finished")
+        self._told.clear()
+        if tell is not None:
+            tell()
 
 
 class Run(GeneratorWorker[Step, None, Any]):
@@ -165,7 +168,7 @@ def start(
         _aside,
         steps,
         _worker_class=Run,
-        _connect={signal: getattr(listener, signal) for signal in told},
+        _connect={signal: getattr(listener, signal) for signal in {*told, "finished"}},
     )
     run.listener = listener
     return run
