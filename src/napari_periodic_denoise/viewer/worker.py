@@ -73,8 +73,10 @@ class MissingWeightsError(CannotRunError):
         self.source = source
 
 
-class EngineError(Exception):
-    """A bug in the engine that came as a RuntimeError; that one is the cause."""
+class Failure(NamedTuple):
+    """What a run returns when an error ended it."""
+
+    error: Exception
 
 
 class Listener(QObject):
@@ -90,22 +92,24 @@ class Listener(QObject):
 
     def yielded(self, step: Step) -> None:
         """Tell of a step."""
-        self._told["yielded"](step)
+        self._tell("step", step)
 
     def returned(self, result: object) -> None:
-        """Tell the result."""
-        self._told["returned"](result)
-
-    def errored(self, error: Exception) -> None:
-        """Tell an error."""
-        self._told["errored"](error)
+        """Tell the result, or the error."""
+        if isinstance(result, Failure):
+            self._tell("error", result.error)
+        else:
+            self._tell("result", result)
 
     def finished(self) -> None:
         """Tell of the end, and forget who is told: napari keeps runs."""
-        tell = self._told.get("finished")
-        self._told.clear()
-        if tell is not None:
-            tell()
+        told, self._told = self._told, {}
+        if "end" in told:
+            told["end"]()
+
+    def _tell(self, what: str, *news: object) -> None:
+        if what in self._told:
+            self._told[what](*news)
 
 
 class Run(GeneratorWorker[Step, None, Any]):
@@ -119,11 +123,18 @@ class Run(GeneratorWorker[Step, None, Any]):
     listener: Listener  # lives as long
 
     def work(self) -> Any:  # noqa: ANN401
-        """Do the work; called by superqt in the thread."""
+        """Do the work; called by superqt in the thread.
+
+        An error is returned: of a RuntimeError superqt would give no sign, and of any other
+        napari could not tell with PySide6.
+        """
         try:
-            return super().work()
+            result = super().work()
+        except Exception as error:
+            result = error
         finally:
             self._gen.close()
+        return Failure(result) if isinstance(result, Exception) else result
 
 
 def start(
@@ -153,14 +164,8 @@ def start(
     -------
     Run
     """
-    wanted = {
-        "yielded": on_step,
-        "returned": on_result,
-        "errored": on_error,
-        "finished": on_end,
-    }
-    told = {signal: tell for signal, tell in wanted.items() if tell is not None}
-    listener = Listener(told)
+    wanted = {"step": on_step, "result": on_result, "error": on_error, "end": on_end}
+    listener = Listener({what: tell for what, tell in wanted.items() if tell is not None})
     create_worker: Callable[..., Any] = (
         threading.create_worker if asked_for else superqt.utils.create_worker
     )
@@ -168,7 +173,11 @@ def start(
         _aside,
         steps,
         _worker_class=Run,
-        _connect={signal: getattr(listener, signal) for signal in {*told, "finished"}},
+        _connect={
+            "yielded": listener.yielded,
+            "returned": listener.returned,
+            "finished": listener.finished,
+        },
     )
     run.listener = listener
     return run
@@ -564,13 +573,9 @@ def _forget(error: BaseException | None) -> None:
 
 
 def _told(error: BaseException) -> BaseException:
-    # superqt swallows a RuntimeError, which torch.OutOfMemoryError is one of, without a sign
-    if isinstance(error, MemoryError) or _is_out_of_memory(error):
-        told: Exception = CannotRunError(_NO_MEMORY)
-    elif isinstance(error, RuntimeError):
-        told = EngineError(f"{type(error).__name__}: {error}")
-    else:
+    if not isinstance(error, MemoryError) and not _is_out_of_memory(error):
         return error
+    told = CannotRunError(_NO_MEMORY)
     told.__cause__ = error
     return told
 
