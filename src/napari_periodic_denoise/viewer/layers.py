@@ -6,7 +6,6 @@ import math
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
-import dask.array
 import numpy as np
 from napari.layers import Image, Layer
 from napari.utils.transforms import Affine
@@ -287,6 +286,8 @@ def _as_of_stack(data: Any, source: Image) -> Any:  # noqa: ANN401
     that were lazy from the first.
     """
     if isinstance(data, np.ndarray) and not is_in_memory(pixels(source)):
+        import dask.array
+
         data = dask.array.from_array(data, chunks=-1, name=False)
     return [data] if source.multiscale and not isinstance(data, list) else data
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import dask.array as da
 import numpy as np
 from dask.base import is_dask_collection
 from dask.local import get_sync
@@ -42,6 +41,8 @@ def by_planes(data: Any, plane: Plane) -> Any:  # noqa: ANN401
     """
     if is_in_memory(data):
         return data
+    import dask.array as da
+
     if is_dask_collection(data):
         return da.asarray(data).rechunk(dict.fromkeys(plane.stacked, 1), method="tasks")
     chunks = tuple(1 if axis in plane.stacked else -1 for axis in range(data.ndim))

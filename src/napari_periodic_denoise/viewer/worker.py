@@ -23,7 +23,7 @@ from superqt.utils import GeneratorWorker
 from napari_periodic_denoise.channels import leaving_alpha
 from napari_periodic_denoise.shared_libraries import load_torch
 from napari_periodic_denoise.viewer.layers import COLOURS
-from napari_periodic_denoise.viewer.lazily import by_planes, compute, is_lazy
+from napari_periodic_denoise.viewer.lazily import by_planes, compute, is_in_memory, is_lazy
 from napari_periodic_denoise.viewer.masks import Mask, NothingMarkedError
 from napari_periodic_denoise.viewer.outcome import (
     Outcome,
@@ -586,6 +586,8 @@ def _read(data: Any, plane: Plane) -> Any:  # noqa: ANN401
 
     with _image_explained():
         pixels = plane.of(data)
+        if not is_in_memory(data):
+            import dask.array  # noqa: F401 - which the result's layer takes, in the viewer's thread
         return pixels if isinstance(pixels, torch.Tensor) else np.asanyarray(pixels)
 
 
