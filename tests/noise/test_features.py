@@ -32,6 +32,13 @@ def test_edges_are_clipped_at_one_deviation():
     assert float((maps.abs() < 1).float().mean()) == pytest.approx(0.68, abs=0.02)
 
 
+def test_rounding_along_a_wave_is_no_edge():
+    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(50.0), indexing="ij")
+    across, along = edges(torch.sin(x) + 1e-7 * torch.sin(y)).abs().amax(dim=(1, 2)).flip(0)
+    assert across > 0.9
+    assert along < 1e-3
+
+
 def test_edges_do_not_depend_on_scale_and_offset():
     image = random_image(40, 40)
     torch.testing.assert_close(edges(image), edges(8 * image + 3), atol=1e-4, rtol=1e-4)

@@ -6,6 +6,7 @@ import torch
 
 _SCALE_SAMPLE = 1 << 16
 _MAD_TO_SIGMA = 1.4826
+_LEAST = 1e-3  # of the deviations in one direction, those that the other is taken to have
 
 
 def gradient(image: torch.Tensor) -> torch.Tensor:
@@ -45,10 +46,12 @@ def edges(image: torch.Tensor, like: torch.Tensor | None = None) -> torch.Tensor
         Values in [−1, 1].
     """
     maps = gradient(image)
-    for channel, measured in zip(maps, maps if like is None else gradient(like), strict=True):
-        scale = robust_scale(measured)
-        if scale > 0:
-            channel.div_(scale).clamp_(-1, 1)
+    scales = [robust_scale(measured) for measured in (maps if like is None else gradient(like))]
+    # where nothing changes along a wave's crests, what rounding makes of it is no edge
+    least = _LEAST * max(scales)
+    if least > 0:
+        for channel, scale in zip(maps, scales, strict=True):
+            channel.div_(max(scale, least)).clamp_(-1, 1)
     return maps
 
 
