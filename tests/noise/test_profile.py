@@ -60,6 +60,17 @@ def test_hard_edges_at_any_angle(fy, fx, duty):
     assert rejection(fitted(specimen() + noise, off), noise) > 24
 
 
+def test_hard_edges_are_usually_fitted_better():
+    rng = np.random.default_rng(0)
+    values = []
+    for _ in range(12):
+        frequency, duty = rng.uniform([0.04, -0.12], 0.12), rng.uniform(0.2, 0.8)
+        noise = bands(frequency, duty)
+        off = frequency + np.array([0.005, -0.005]) / SHAPE
+        values.append(rejection(fitted(specimen() + noise, off), noise))
+    assert np.mean(values) > 30
+
+
 @pytest.mark.parametrize("period", [5.0, 8.3, 12.5])
 def test_stripes_of_any_period(period):
     frequency = np.array([0.0, 1 / period])
