@@ -49,8 +49,8 @@ test: export TIME_MARGIN := $(MARGIN)
 test: $(READY)
 	@scripts/need-packages.sh $(QT_PACKAGES) xvfb xauth
 	OMP_NUM_THREADS=1 $(SCREEN) $(VENV)/bin/python -m pytest \
-		--numprocesses auto --maxprocesses 4 --ignore-glob "*/viewer/test_*window.py"
-	$(SCREEN) $(VENV)/bin/python -m pytest tests/viewer/test_*window.py
+		--numprocesses auto --maxprocesses 4 --ignore tests/viewer/windows
+	$(SCREEN) $(VENV)/bin/python -m pytest tests/viewer/windows
 
 bench: $(READY)
 	$(VENV)/bin/python -m benchmarks.rejection --check --seeds $(SEEDS)
@@ -100,7 +100,7 @@ oldest:
 	build/oldest/bin/uv pip install --python build/oldest/bin/python --quiet \
 		--resolution lowest-direct --editable ".[all]" --group test
 	build/oldest/bin/python -m pytest -W default \
-		tests/noise tests/test_cli.py tests/test_files.py tests/test_stack.py
+		tests/noise tests/test_cli.py tests/io tests/stacks
 
 libraries:
 	scripts/need-packages.sh $(QT_PACKAGES) xvfb xauth

@@ -16,15 +16,15 @@ import numpy as np
 import torch
 
 from benchmarks.families import BUNDLED, Array, bundled
-from napari_periodic_denoise.noise.detect import find_candidates
-from napari_periodic_denoise.noise.features import clipped, cosines, edges, gradient
-from napari_periodic_denoise.noise.networks import (
+from napari_periodic_denoise.noise.robust import robust_range
+from napari_periodic_denoise.noise.statistics.features import clipped, cosines, edges, gradient
+from napari_periodic_denoise.noise.statistics.networks import (
     Network,
     feature_maps,
     load_network,
-    robust_range,
     to_network,
 )
+from napari_periodic_denoise.noise.statistics.peaks import find_candidates
 
 SIZE = 256
 FREQUENCIES = ((0.021, 0.034), (0.0, 0.113), (0.171, -0.207))  # cycles/pixel

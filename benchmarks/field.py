@@ -51,7 +51,7 @@ class Method:
 
 
 def _ours(image: np.ndarray, _told: Told, _setting: None) -> Array:
-    from napari_periodic_denoise import estimate_noise  # torch takes memory of its own
+    from napari_periodic_denoise import estimate_noise
 
     return estimate_noise(image).noise.astype(float)
 

@@ -19,14 +19,11 @@ import torch
 
 from benchmarks.families import Array, bundled, rejection
 from napari_periodic_denoise import estimate_noise
-from napari_periodic_denoise.noise.gram_aligned import noise_grams, refine_waves
-from napari_periodic_denoise.noise.networks import (
-    LAYER_WEIGHTS,
-    Network,
-    load_network,
-    robust_range,
-)
-from napari_periodic_denoise.noise.waves import Wave, synthesize
+from napari_periodic_denoise.noise.gram_matching.refine import noise_grams, refine_waves
+from napari_periodic_denoise.noise.robust import robust_range
+from napari_periodic_denoise.noise.statistics.networks import LAYER_WEIGHTS, Network, load_network
+from napari_periodic_denoise.noise.waves.synthesis import synthesize
+from napari_periodic_denoise.noise.waves.wave import Wave
 
 IMAGES = ("camera", "cell", "retina", "coins", "moon", "grass")
 SIZE, EXEMPLAR, PATCH = 256, 128, 72

@@ -16,13 +16,13 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.speed import memory_above
-from napari_periodic_denoise.noise.networks import (
-    Range,
+from napari_periodic_denoise.noise.gram_matching.texture import gram_loss
+from napari_periodic_denoise.noise.robust import Range
+from napari_periodic_denoise.noise.statistics.networks import (
     gram_matrices,
     load_network,
     to_network,
 )
-from napari_periodic_denoise.noise.texture import gram_loss
 
 MOST_BARE_PASSES = 1.3
 RUNS = 9

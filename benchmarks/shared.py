@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from benchmarks.families import bundled, rejection
 from napari_periodic_denoise import clean_stack, estimate_noise
-from napari_periodic_denoise.noise.shared import SharedModel
-from napari_periodic_denoise.planes import clean_plane
+from napari_periodic_denoise.noise.stack_model import SharedModel
+from napari_periodic_denoise.stacks.planes import clean_plane
 
 MOST_A_FURTHER_PLANE = 6  # FFT round trips
 MOST_AT_4096 = 20

@@ -55,11 +55,10 @@ def clean(source: Path, out: Path) -> None:
     """Clean a stack as the command does, and print how much memory that took, in bytes."""
     from typer.testing import CliRunner
 
-    import napari_periodic_denoise.batch
-    import napari_periodic_denoise.stack
-    import napari_periodic_denoise.workers  # noqa: F401 - the baseline is with all imported
-    from napari_periodic_denoise import lazy  # noqa: F401
+    import napari_periodic_denoise.batch.clean
+    import napari_periodic_denoise.runtime.workers  # noqa: F401 - the baseline is with all imported
     from napari_periodic_denoise.cli import app
+    from napari_periodic_denoise.stacks import lazy  # noqa: F401
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     result = CliRunner().invoke(app, ["clean", str(source), "--out", str(out), "--noise"])

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import scipy.ndimage
-from benchmarks.families import clean_image, corrupt, scan_hum, square_grid
-from benchmarks.shared import plane
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from benchmarks.families import clean_image, corrupt, scan_hum, square_grid
+from benchmarks.shared import plane
 from napari_periodic_denoise import NoiseEstimate, clean_stack, estimate_noise
-from napari_periodic_denoise.noise.spectrum import WhitenedSpectrum, whitened_spectrum
+from napari_periodic_denoise.noise.statistics.whitened import WhitenedSpectrum, whitened_spectrum
 from napari_periodic_denoise.samples import newspaper_halftone
 
 IMAGES = Path(__file__).parent / "images"

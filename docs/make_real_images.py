@@ -19,15 +19,15 @@ from typing import Literal
 
 import numpy as np
 import torch
-from benchmarks.spectral_outliers import spectral_outliers
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.io import imread
 
+from benchmarks.spectral_outliers import spectral_outliers
 from napari_periodic_denoise import estimate_noise
-from napari_periodic_denoise.noise.features import edges
-from napari_periodic_denoise.noise.gram import spectral_power
-from napari_periodic_denoise.noise.images import normalize
+from napari_periodic_denoise.noise.input import normalize
+from napari_periodic_denoise.noise.statistics.features import edges
+from napari_periodic_denoise.noise.statistics.gram import spectral_power
 from napari_periodic_denoise.samples import newspaper_halftone
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "real"

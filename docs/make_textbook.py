@@ -11,23 +11,23 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import torch
-from benchmarks.families import Array, rejection
-from benchmarks.methods import FREQUENCY, SIZE, noisy, sinusoid
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.families import Array, rejection
+from benchmarks.methods import FREQUENCY, SIZE, noisy, sinusoid
 from napari_periodic_denoise import estimate_noise
-from napari_periodic_denoise.noise.features import gradient
-from napari_periodic_denoise.noise.gram_aligned import noise_grams
-from napari_periodic_denoise.noise.networks import (
+from napari_periodic_denoise.noise.gram_matching.refine import noise_grams
+from napari_periodic_denoise.noise.gram_matching.texture import gram_loss, synthesize_texture
+from napari_periodic_denoise.noise.robust import robust_range
+from napari_periodic_denoise.noise.statistics.features import gradient
+from napari_periodic_denoise.noise.statistics.networks import (
     Network,
     feature_maps,
     gram_matrices,
     load_network,
-    robust_range,
     to_network,
 )
-from napari_periodic_denoise.noise.texture import gram_loss, synthesize_texture
 
 IMAGES = Path(__file__).parent / "images"
 PHASES = np.linspace(-np.pi, np.pi, 41)

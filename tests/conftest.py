@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from napari_periodic_denoise.weights import ENVIRONMENT, Source
+from napari_periodic_denoise.pretrained.weights import ENVIRONMENT, Source
 
 # the first call of a torch function takes a second on a busy machine
 settings.register_profile("default", deadline=None, max_examples=50)

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from napari_periodic_denoise import __version__, demo, estimate_noise
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.noise import estimate as engine
-from napari_periodic_denoise.report import record
-from napari_periodic_denoise.stack import MODELS
+from napari_periodic_denoise.records.record import record
+from napari_periodic_denoise.stacks.clean import MODELS
 
 COMMAND = [sys.executable, "-m", "napari_periodic_denoise"]
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from napari_periodic_denoise import NoiseEstimate, estimate_noise, select_waves
-from napari_periodic_denoise.report import record
+from napari_periodic_denoise.records.record import record
 
 CASES = int(os.environ.get("FUZZ_CASES", "2000"))
 

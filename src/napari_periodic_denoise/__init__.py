@@ -1,29 +1,27 @@
 """Find and remove periodic noise from images, in napari, from Python and from the shell."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from napari_periodic_denoise._version import __version__
+
 if TYPE_CHECKING:
+    from napari_periodic_denoise.io.images import read_image
     from napari_periodic_denoise.noise.estimate import estimate_noise, iter_estimate_noise
     from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
     from napari_periodic_denoise.noise.selection import select_waves
-    from napari_periodic_denoise.noise.waves import Wave
-    from napari_periodic_denoise.stack import StackEstimate, clean_stack, iter_clean_stack
-
-try:
-    __version__ = version("napari-periodic-denoise")
-except PackageNotFoundError:  # run from a source tree that was never installed
-    __version__ = "unknown"
+    from napari_periodic_denoise.noise.waves.wave import Wave
+    from napari_periodic_denoise.stacks.clean import StackEstimate, clean_stack, iter_clean_stack
 
 _HOMES = {
     "NoiseEstimate": "noise.result",
     "Progress": "noise.result",
-    "StackEstimate": "stack",
-    "Wave": "noise.waves",
-    "clean_stack": "stack",
+    "StackEstimate": "stacks.clean",
+    "Wave": "noise.waves.wave",
+    "clean_stack": "stacks.clean",
     "estimate_noise": "noise.estimate",
-    "iter_clean_stack": "stack",
+    "iter_clean_stack": "stacks.clean",
     "iter_estimate_noise": "noise.estimate",
+    "read_image": "io.images",
     "select_waves": "noise.selection",
 }
 
@@ -37,6 +35,7 @@ __all__ = [
     "estimate_noise",
     "iter_clean_stack",
     "iter_estimate_noise",
+    "read_image",
     "select_waves",
 ]
 

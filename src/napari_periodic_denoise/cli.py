@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_periodic_denoise import __version__
+from napari_periodic_denoise._version import __version__
 
 if TYPE_CHECKING:
-    from napari_periodic_denoise.batch import Job, Tell
+    from napari_periodic_denoise.batch.clean import Tell
+    from napari_periodic_denoise.batch.plan import Job
 
 # torch, tifffile, matplotlib and napari are imported where they are first needed: --help is quick
 
@@ -195,7 +196,7 @@ def clean(
     and written plane by plane. A file that can't be done is told in one line, and the others are
     done all the same.
     """
-    from napari_periodic_denoise.device import resolve_device
+    from napari_periodic_denoise.runtime.device import resolve_device
 
     try:
         resolve_device(device)
@@ -214,10 +215,11 @@ def clean(
     if sensitivity is not None:
         options["sensitivity"] = sensitivity
 
-    from napari_periodic_denoise.batch import Cleaner, check_targets, expand, jobs_of
-    from napari_periodic_denoise.files import remove_leftovers
-    from napari_periodic_denoise.report import Report
-    from napari_periodic_denoise.workers import start, threads
+    from napari_periodic_denoise.batch.clean import Cleaner
+    from napari_periodic_denoise.batch.plan import check_targets, expand, jobs_of
+    from napari_periodic_denoise.io.atomic import remove_leftovers
+    from napari_periodic_denoise.records.report import Report
+    from napari_periodic_denoise.runtime.workers import start, threads
 
     todo = jobs_of(expand(inputs), out, noise=noise, waves=waves)
     refused = check_targets(todo, overwrite=overwrite or resume)
@@ -273,9 +275,9 @@ def demo(
     ] = False,
 ) -> None:
     """Clean the two sample images, draw before, noise and after, and show them in napari."""
-    from napari_periodic_denoise.batch import estimate_image
+    from napari_periodic_denoise.batch.clean import estimate_image
     from napari_periodic_denoise.demo import has_display, open_napari, write_demo
-    from napari_periodic_denoise.files import ImageFile
+    from napari_periodic_denoise.io.images import ImageFile
     from napari_periodic_denoise.samples import SAMPLES
 
     for make in SAMPLES:
@@ -326,7 +328,7 @@ def _bar(label: str) -> Iterator[Tell]:
 
 def _reason(error: Exception) -> str:
     """Say in one line what was wrong, with the type of an error that nobody expected."""
-    from napari_periodic_denoise.files import one_line
+    from napari_periodic_denoise.io.images import one_line
 
     # RuntimeError is what torch raises when memory runs out
     if isinstance(error, OSError | ValueError | TypeError | RuntimeError | MemoryError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_periodic_denoise.files import Calibration, one_line, write_image
+from napari_periodic_denoise.io.images import Calibration, one_line, write_image
 
 if TYPE_CHECKING:
     from napari_periodic_denoise.noise.estimate import NoiseEstimate
@@ -117,9 +117,9 @@ def show_in_napari(results: Sequence[tuple[Sample, NoiseEstimate]]) -> None:
     import napari
     from qtpy.QtWidgets import QApplication
 
-    from napari_periodic_denoise.viewer.layers import deliver
-    from napari_periodic_denoise.viewer.outcome import outcome_of_plane
-    from napari_periodic_denoise.viewer.plane_choice import Plane
+    from napari_periodic_denoise.viewer.layers.outcome import outcome_of_plane
+    from napari_periodic_denoise.viewer.layers.plane import Plane
+    from napari_periodic_denoise.viewer.layers.results import deliver
 
     viewer = napari.Viewer(title="napari-periodic-denoise demo")
     for sample, estimate in results:

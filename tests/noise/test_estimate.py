@@ -10,6 +10,9 @@ import scipy.ndimage
 import skimage.data
 import tifffile
 import torch
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
 from benchmarks.families import (
     bundled,
     corrupt,
@@ -17,12 +20,9 @@ from benchmarks.families import (
     rejection,
     rejection_at_border,
 )
-from hypothesis import assume, example, given, settings
-from hypothesis import strategies as st
-
 from napari_periodic_denoise import NoiseEstimate, Progress, estimate_noise, iter_estimate_noise
 from napari_periodic_denoise.noise import estimate as noise_estimate
-from napari_periodic_denoise.weights import WeightsError, WeightsNotFoundError
+from napari_periodic_denoise.pretrained.weights import WeightsError, WeightsNotFoundError
 
 
 def discs(seed: int, h: int, w: int) -> np.ndarray:

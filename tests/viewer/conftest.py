@@ -13,7 +13,6 @@ NO_SCREEN = sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set
 if NO_SCREEN:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from fakes import FakeEngine  # noqa: E402
 from napari import settings as napari_settings  # noqa: E402
 from napari.components import ViewerModel  # noqa: E402
 from napari.layers import Layer  # noqa: E402
@@ -21,8 +20,10 @@ from napari.utils.notifications import notification_manager  # noqa: E402
 from qtpy.QtCore import QCoreApplication, QEvent  # noqa: E402
 from qtpy.QtWidgets import QApplication  # noqa: E402
 
+from fakes import FakeEngine  # noqa: E402
 from napari_periodic_denoise.noise import estimate  # noqa: E402
-from napari_periodic_denoise.viewer import weights_panel, worker  # noqa: E402
+from napari_periodic_denoise.viewer.panels import weights as weights_panel  # noqa: E402
+from napari_periodic_denoise.viewer.runs import jobs
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock  # noqa: E402
 
 
@@ -75,7 +76,7 @@ def notifications():
 @pytest.fixture
 def engine(monkeypatch):
     fake = FakeEngine()
-    monkeypatch.setattr(worker, "load_engine", lambda: fake)
+    monkeypatch.setattr(jobs, "load_engine", lambda: fake)
     monkeypatch.setattr(estimate, "iter_estimate_noise", fake)  # as stacks call it
     yield fake
     fake.hold.clear()

@@ -11,7 +11,9 @@ import pytest
 import torch
 from napari.components import ViewerModel
 
-from napari_periodic_denoise.viewer import layers, outcome, worker
+from napari_periodic_denoise.viewer.layers import outcome
+from napari_periodic_denoise.viewer.layers import results as layers
+from napari_periodic_denoise.viewer.runs import jobs
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
 
 
@@ -27,10 +29,10 @@ def broken(*arguments, **options):
 
 
 STAGES = [
-    (worker, "load_engine"),
-    (worker, "_read"),
-    (worker, "leaving_alpha"),
-    (worker, "outcome_of_plane"),
+    (jobs, "load_engine"),
+    (jobs, "_read"),
+    (jobs, "leaving_alpha"),
+    (jobs, "outcome_of_plane"),
     (outcome.Outcome, "summary"),
     (layers, "result_arguments"),
     (layers, "find_result"),

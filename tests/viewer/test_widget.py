@@ -18,10 +18,11 @@ from napari.layers import Image
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QWidget
 
-from napari_periodic_denoise import lazy as lazy_module
-from napari_periodic_denoise.viewer import worker
-from napari_periodic_denoise.viewer.found_panel import NOTHING
-from napari_periodic_denoise.viewer.plane_choice import Plane
+from napari_periodic_denoise.stacks import lazy as lazy_module
+from napari_periodic_denoise.viewer import responsive
+from napari_periodic_denoise.viewer.layers.plane import Plane
+from napari_periodic_denoise.viewer.panels.found import NOTHING
+from napari_periodic_denoise.viewer.runs import jobs, thread
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
 
 ACROSS = Qt.Orientation.Horizontal
@@ -354,7 +355,7 @@ def test_an_unfinished_texture_that_is_removed_stays_away(
     click(dock)
     qtbot.waitUntil(lambda: dock.status.value.startswith("Fitting"))
     viewer.layers.remove(viewer.layers[-1])
-    dock._on_step(worker.Step("texture", preview=np.float32(image)))
+    dock._on_step(thread.Step("texture", preview=np.float32(image)))
     assert len(viewer.layers) == 1
     assert dock.running
 
@@ -450,10 +451,10 @@ def test_cancel_need_not_wait_for_what_cannot_be_stopped(
 
     if slow == "torch":
         viewer.add_image(image)
-        monkeypatch.setattr(worker, "load_engine", lambda: crawl(engine))
+        monkeypatch.setattr(jobs, "load_engine", lambda: crawl(engine))
     elif slow == "pixels":
         viewer.add_image(image)
-        monkeypatch.setattr(worker, "_read", crawl)
+        monkeypatch.setattr(jobs, "_read", crawl)
     else:  # as one through a large network, at 400 pixels
         viewer.add_image(image)
         held = []
@@ -476,12 +477,12 @@ def test_what_was_left_behind_does_not_keep_python_from_quitting():
     code = """
 import time
 from napari_periodic_denoise import lazy as lazy_module
-from napari_periodic_denoise.viewer import worker
+from napari_periodic_denoise.viewer.runs import thread
 def steps():
-    yield worker.Step("reading")
+    yield thread.Step("reading")
     time.sleep(1000)
-worker._PATIENCE = 0.5
-run = worker._aside(steps())
+thread._PATIENCE = 0.5
+run = thread._aside(steps())
 while next(run).message != "reading":
     pass
 run.close()
@@ -537,7 +538,7 @@ def test_overlapping_runs_leave_torchs_threads_as_they_were(monkeypatch, met_tor
             if met_torch_before:
                 for thread in (first, second):
                     assert thread.submit(torch.get_num_threads).result() == 4
-            runs = [(thread, worker._a_core_for_the_viewer()) for thread in (first, second)]
+            runs = [(thread, responsive.a_core_for_the_viewer()) for thread in (first, second)]
             for thread, run in runs:
                 thread.submit(run.__enter__).result()
                 assert thread.submit(torch.get_num_threads).result() == 3
@@ -552,7 +553,7 @@ def test_overlapping_runs_leave_torchs_threads_as_they_were(monkeypatch, met_tor
 
 
 def test_overlapping_runs_share_what_is_set_aside():
-    first, second = worker.short_collections(), worker.short_collections()
+    first, second = responsive.short_collections(), responsive.short_collections()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
@@ -651,7 +652,7 @@ def test_pixels_that_cannot_be_read_are_told(dock, viewer, image, engine, wait, 
 
 def test_reading_leaves_the_checks_to_the_engine():
     for pixels in (np.full((32, 32), np.nan), torch.zeros(32, 32, dtype=torch.bfloat16)):
-        assert worker._read(pixels, Plane()) is pixels
+        assert jobs._read(pixels, Plane()) is pixels
 
 
 def test_an_error_after_cancel_is_not_told(

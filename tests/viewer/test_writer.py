@@ -10,11 +10,11 @@ from napari.components import ViewerModel
 from napari.plugins import _initialize_plugins
 
 from napari_periodic_denoise import estimate_noise
-from napari_periodic_denoise.files import read_image
-from napari_periodic_denoise.replay import is_replayable
-from napari_periodic_denoise.viewer.layers import deliver
-from napari_periodic_denoise.viewer.outcome import outcome_of_plane
-from napari_periodic_denoise.viewer.plane_choice import Plane
+from napari_periodic_denoise.io.images import read_image
+from napari_periodic_denoise.records.replay import is_replayable
+from napari_periodic_denoise.viewer.layers.outcome import outcome_of_plane
+from napari_periodic_denoise.viewer.layers.plane import Plane
+from napari_periodic_denoise.viewer.layers.results import deliver
 
 PLUGIN = "napari-periodic-denoise"
 

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_periodic_denoise.noise.gain import noise_of
-from napari_periodic_denoise.noise.images import Normalized, settle_limited, subtract
-from napari_periodic_denoise.noise.model import Rejected
+from napari_periodic_denoise.noise.input import Normalized
 from napari_periodic_denoise.noise.result import NoiseEstimate
-from napari_periodic_denoise.noise.waves import Wave, in_units
+from napari_periodic_denoise.noise.waves.synthesis import noise_of
+from napari_periodic_denoise.noise.waves.wave import Rejected, Wave, in_units
+
+_AROUND = (2, 4, 8, 16)  # pixels around one at a limit, tried in turn
+_MOST = float(np.nextafter(2.0**64, 0))  # which an unsigned integer still holds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,3 +137,84 @@ def _variance(image: torch.Tensor) -> float:
 def _strength(wave: Wave) -> tuple[bool, float]:
     """Order of the waves: those that multiply, then the strongest first."""
     return wave.dark is None, -wave.amplitude
+
+
+def subtract(image: NDArray[Any], noise: NDArray[np.floating[Any]]) -> NDArray[Any]:
+    """``image − noise`` in the image's own dtype.
+
+    Parameters
+    ----------
+    image : ndarray
+        Integers or floats.
+    noise : ndarray of float
+        Same shape.
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of the image; integers are rounded, and clipped to the dtype's range.
+    """
+    wide: NDArray[Any]
+    if image.dtype.kind == "f":
+        limits = np.finfo(image.dtype)
+        wide = np.subtract(image, noise, dtype=np.result_type(image.dtype, np.float32))
+        cleaned = np.clip(wide, limits.min, limits.max, out=wide)
+        return np.asarray(cleaned, dtype=image.dtype)
+    range_of = np.iinfo(image.dtype)
+    step = np.rint(noise)
+    if image.dtype.itemsize < 8:
+        # float32 holds every difference of 16-bit integers, float64 that of 32-bit ones
+        wide = step if image.dtype.itemsize < 4 else step.astype(np.float64)
+        np.subtract(image, wide, out=wide)
+        wide = np.clip(wide, range_of.min, range_of.max, out=wide)
+        return np.asarray(wide, dtype=image.dtype)
+    # no float holds every 64-bit integer: move within the room there is on either side
+    sign = np.uint64(1 << 63) if image.dtype.kind == "i" else np.uint64(0)
+    offset = image.astype(np.uint64) ^ sign
+    step = np.clip(step, -_MOST, _MOST, dtype=np.float64)
+    down = np.minimum(np.maximum(step, 0).astype(np.uint64), offset)
+    up = np.minimum(np.maximum(-step, 0).astype(np.uint64), np.iinfo(np.uint64).max - offset)
+    moved = (offset - down + up) ^ sign
+    return np.asarray(moved, dtype=image.dtype)
+
+
+def settle_limited(
+    cleaned: NDArray[Any], image: NDArray[Any], noise: NDArray[np.float32], limited: torch.Tensor
+) -> None:
+    """Give pixels at an image's limits, in place, what their limit and their neighbours allow.
+
+    Of a pixel at the upper limit L it is only known that without the noise N it would have at
+    least ``L − N``, and the other way round at the lower limit. Within these bounds it gets the
+    mean of the pixels around that are not at a limit; where there are none it stays as it is.
+    To subtract the noise would draw the pattern into a saturated area that does not have it.
+
+    Parameters
+    ----------
+    cleaned : ndarray, shape (H, W)
+        The image without the noise; written to.
+    image : ndarray, shape (H, W)
+    noise : ndarray of float32, shape (H, W)
+    limited : Tensor of bool, shape (H, W)
+        See `Normalized`.
+    """
+    at = limited.cpu().numpy()
+    # distances from a middle intensity, which float32 can tell even of large integers
+    others = image[~at]
+    middle = np.partition(others, others.size // 2)[others.size // 2]
+    level = np.where(at, 0, np.subtract(cleaned, middle, dtype=np.float64)).astype(np.float32)
+    known = torch.from_numpy(np.stack([level, ~at])[None].astype(np.float32))
+    local = np.zeros_like(level)
+    missing = at.copy()
+    for reach in _AROUND:
+        size = 2 * reach + 1
+        total, count = torch.nn.functional.avg_pool2d(known, size, 1, reach)[0].numpy()
+        filled = missing & (count * size**2 > 0.5)
+        local[filled] = total[filled] / count[filled]
+        missing &= ~filled
+    limit = np.subtract(image[at], middle, dtype=np.float64)
+    beyond = limit - noise[at]
+    wanted = np.where(missing[at], limit, local[at])
+    settled = np.clip(wanted, np.minimum(limit, beyond), np.maximum(limit, beyond))
+    # where the noise would have brought the pixel further from the limit than it can be
+    settled = np.where((image[at] == image.max()) == (beyond < limit), settled, limit)
+    cleaned[at] = subtract(image[at], limit - settled)  # no float holds a limit of 64 bits

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from napari_periodic_denoise.device import resolve_device
 from napari_periodic_denoise.noise.areas import (
     LEAST_PIXELS,
     Mask,
@@ -25,37 +24,37 @@ from napari_periodic_denoise.noise.areas import (
     rectangles,
     subtracted_share,
 )
-from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled, in_place
-from napari_periodic_denoise.noise.detect import MIN_CYCLES, window_size
-from napari_periodic_denoise.noise.gain import noise_of
-from napari_periodic_denoise.noise.gram import gram_matrix
-from napari_periodic_denoise.noise.gram_aligned import STEPS as REFINE_STEPS
-from napari_periodic_denoise.noise.gram_aligned import refine_channel
-from napari_periodic_denoise.noise.images import (
-    MIN_SIZE,
-    Normalized,
-    as_image,
-    normalize,
-    subtract,
+from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled, in_place, subtract
+from napari_periodic_denoise.noise.gram_matching.refine import STEPS as REFINE_STEPS
+from napari_periodic_denoise.noise.gram_matching.refine import refine_channel
+from napari_periodic_denoise.noise.gram_matching.texture import (
+    MAX_SIZE,
+    OPTIMIZERS,
+    synthesize_texture,
 )
-from napari_periodic_denoise.noise.look import MAPS, Look, look_at
-from napari_periodic_denoise.noise.model import Channel
-from napari_periodic_denoise.noise.networks import (
+from napari_periodic_denoise.noise.gram_matching.texture import STEPS as TEXTURE_STEPS
+from napari_periodic_denoise.noise.input import MIN_SIZE, Normalized, as_image, normalize
+from napari_periodic_denoise.noise.remainder.map_fit import Kind, find_remainder
+from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
+from napari_periodic_denoise.noise.robust import robust_range
+from napari_periodic_denoise.noise.search.channel import Channel
+from napari_periodic_denoise.noise.search.find import find_waves
+from napari_periodic_denoise.noise.statistics.gram import gram_matrix
+from napari_periodic_denoise.noise.statistics.networks import (
     LAYER_WEIGHTS,
     WEIGHTS,
     Network,
     gram_matrices,
     load_network,
-    robust_range,
     to_network,
 )
-from napari_periodic_denoise.noise.remainder import Kind, find_remainder
-from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
-from napari_periodic_denoise.noise.search import find_waves
-from napari_periodic_denoise.noise.texture import MAX_SIZE, OPTIMIZERS, synthesize_texture
-from napari_periodic_denoise.noise.texture import STEPS as TEXTURE_STEPS
-from napari_periodic_denoise.noise.waves import Frequency, Wave, as_frequencies
-from napari_periodic_denoise.vision import NETWORKS
+from napari_periodic_denoise.noise.statistics.peaks import MIN_CYCLES, window_size
+from napari_periodic_denoise.noise.statistics.spectra import MAPS, Look, look_at
+from napari_periodic_denoise.noise.waves.frequency import Frequency, as_frequencies
+from napari_periodic_denoise.noise.waves.synthesis import noise_of
+from napari_periodic_denoise.noise.waves.wave import Wave
+from napari_periodic_denoise.pretrained.vgg import NETWORKS
+from napari_periodic_denoise.runtime.device import resolve_device
 
 __all__ = ["NoiseEstimate", "Progress", "estimate_noise", "iter_estimate_noise"]
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_periodic_denoise.noise.families import in_lattices
-from napari_periodic_denoise.noise.kinds import plural
-from napari_periodic_denoise.noise.model import Rejected
-from napari_periodic_denoise.noise.waves import Wave
+from napari_periodic_denoise.noise.waves.lattices import in_lattices
+from napari_periodic_denoise.noise.waves.wave import Rejected, Wave
+from napari_periodic_denoise.noise.wording import plural
 
 
 @dataclass(frozen=True, slots=True)

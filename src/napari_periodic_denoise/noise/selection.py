@@ -11,12 +11,16 @@ import torch
 
 from napari_periodic_denoise.noise.areas import as_protected, subtracted_share
 from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled, in_place
-from napari_periodic_denoise.noise.families import distances
-from napari_periodic_denoise.noise.gain import noise_of
-from napari_periodic_denoise.noise.images import Normalized, as_image, normalize
-from napari_periodic_denoise.noise.model import APART
+from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
 from napari_periodic_denoise.noise.result import NoiseEstimate
-from napari_periodic_denoise.noise.waves import Frequency, Wave, as_frequencies, in_units
+from napari_periodic_denoise.noise.waves.frequency import (
+    APART,
+    Frequency,
+    as_frequencies,
+    distances,
+)
+from napari_periodic_denoise.noise.waves.synthesis import noise_of
+from napari_periodic_denoise.noise.waves.wave import Wave, in_units
 
 
 def select_waves(

@@ -11,19 +11,23 @@ from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QTabWidget
 
-from napari_periodic_denoise.viewer import layers, plane_choice, worker
-from napari_periodic_denoise.viewer.areas_panel import AreasPanel
-from napari_periodic_denoise.viewer.found_panel import FoundPanel
-from napari_periodic_denoise.viewer.layer_choice import LayerChoice
-from napari_periodic_denoise.viewer.method_panel import MethodPanel
-from napari_periodic_denoise.viewer.outcome import Outcome
-from napari_periodic_denoise.viewer.parts import page, row, wrapped_label
-from napari_periodic_denoise.viewer.pixel_size import pixel_size
-from napari_periodic_denoise.viewer.preview import Preview, PreviewLayer
-from napari_periodic_denoise.viewer.replay_panel import ReplayPanel
-from napari_periodic_denoise.viewer.settings_panel import SettingsPanel
-from napari_periodic_denoise.viewer.spectrum_panel import SpectrumPanel
-from napari_periodic_denoise.viewer.switching import Switching
+from napari_periodic_denoise.viewer import responsive
+from napari_periodic_denoise.viewer.layers import plane as plane_choice
+from napari_periodic_denoise.viewer.layers import results as layers
+from napari_periodic_denoise.viewer.layers.outcome import Outcome
+from napari_periodic_denoise.viewer.layers.pixel_size import pixel_size
+from napari_periodic_denoise.viewer.layers.preview_layer import PreviewLayer
+from napari_periodic_denoise.viewer.panels.areas import AreasPanel
+from napari_periodic_denoise.viewer.panels.found import FoundPanel
+from napari_periodic_denoise.viewer.panels.layer_choice import LayerChoice
+from napari_periodic_denoise.viewer.panels.method import MethodPanel
+from napari_periodic_denoise.viewer.panels.parts import page, row, wrapped_label
+from napari_periodic_denoise.viewer.panels.preview import Preview
+from napari_periodic_denoise.viewer.panels.replay import ReplayPanel
+from napari_periodic_denoise.viewer.panels.settings import SettingsPanel
+from napari_periodic_denoise.viewer.panels.spectrum import SpectrumPanel
+from napari_periodic_denoise.viewer.runs import jobs, thread
+from napari_periodic_denoise.viewer.runs.switching import Switching
 
 T = TypeVar("T")
 
@@ -46,7 +50,7 @@ class PeriodicNoiseDock(Container[Widget]):
         self._viewer = napari_viewer
         self._source: Image | None = None  # of the run under way
         self._plane = plane_choice.Plane()  # of the source, shown when the run began
-        self._run: worker.Run | None = None  # under way, until its layers are there
+        self._run: thread.Run | None = None  # under way, until its layers are there
         self._texture = PreviewLayer(napari_viewer.layers)  # of the run, unfinished
         self._delivering = False
         self._ending = ""  # what to say about a run that was stopped
@@ -270,12 +274,12 @@ class PeriodicNoiseDock(Container[Widget]):
         if of_stack:
             data = list(source.data) if source.multiscale else source.data
             options = self.method_panel.engine_options()
-            run = worker.denoise_planes(
+            run = jobs.denoise_planes(
                 data, self._plane, model=chosen, rgb=source.rgb, options=options
             )
         else:
             arguments = self._arguments(source, self._plane)
-            run = worker.denoise(layers.pixels(source), self._plane, **arguments)
+            run = jobs.denoise(layers.pixels(source), self._plane, **arguments)
         source.events.data.connect(self._stop_if_axes_have_changed)
         self._begin(run, self._on_result)
 
@@ -291,20 +295,20 @@ class PeriodicNoiseDock(Container[Widget]):
     def _download_weights(self) -> None:
         source = self.method_panel.missing.source
         assert source is not None
-        self._begin(worker.download_weights(source), self._on_weights)
+        self._begin(jobs.download_weights(source), self._on_weights)
 
     def _choose_weights(self) -> None:
         missing = self.method_panel.missing
         path = missing.ask_for_file()
         if path is not None and missing.source is not None:
-            self._begin(worker.check_weights(missing.source.network, path), self._on_weights)
+            self._begin(jobs.check_weights(missing.source.network, path), self._on_weights)
 
     def _begin(
-        self, steps: Generator[worker.Step, None, T], on_result: Callable[[T], None]
+        self, steps: Generator[thread.Step, None, T], on_result: Callable[[T], None]
     ) -> None:
         self._ending = "Cancelled."
         self._show_running(True)
-        self._run = worker.start(
+        self._run = thread.start(
             steps,
             on_step=self._on_step,
             on_result=on_result,
@@ -315,7 +319,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def _is_stopped(self) -> bool:
         return self._run is None or self._run.abort_requested
 
-    def _on_step(self, step: worker.Step) -> None:
+    def _on_step(self, step: thread.Step) -> None:
         if not self._is_stopped():
             self.status.value = f"{step.message[:1].upper()}{step.message[1:]}…"
             self.progress.max = step.total
@@ -349,7 +353,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def _on_error(self, error: Exception) -> None:
         if self._is_stopped():
             return
-        if isinstance(error, worker.MissingWeightsError):
+        if isinstance(error, jobs.MissingWeightsError):
             self.method_panel.missing.show_missing(error.source)
             self._ending = "Not run: the network's weights are missing."
         else:
@@ -367,7 +371,7 @@ class PeriodicNoiseDock(Container[Widget]):
             if self._is_stopped():
                 steps.close()
             else:
-                with worker.short_collections():
+                with responsive.short_collections():
                     next(steps)
                 self._take_turn(steps, outcome)
                 return
@@ -452,7 +456,7 @@ class PeriodicNoiseDock(Container[Widget]):
 
 def _told(error: Exception) -> str:
     """Notify the user of an error, and return what the dock is to say."""
-    if isinstance(error, worker.CannotRunError):
+    if isinstance(error, thread.CannotRunError):
         show_error(f"Periodic noise: {error}")
         return str(error)
     notification_manager.receive_error(type(error), error, error.__traceback__)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_periodic_denoise.viewer.layers import METADATA_KEY
-from napari_periodic_denoise.viewer.pixel_size import symbol
+from napari_periodic_denoise.viewer.layers.pixel_size import symbol
+from napari_periodic_denoise.viewer.layers.results import METADATA_KEY
 
 _AXES = "TZCYX"  # the last ones, where the layer does not name its axes so
 _LENGTHS = ("pm", "Å", "nm", "µm", "mm", "cm", "m")  # by the names that OME knows
@@ -38,7 +38,7 @@ def write_image_and_record(path: str, data: Any, attributes: dict[str, Any]) -> 
     """
     import tifffile
 
-    from napari_periodic_denoise.files import replacing, write_json
+    from napari_periodic_denoise.io.atomic import replacing, write_json
 
     pixels = data[0] if attributes["multiscale"] else data
     shape, dtype = tuple(pixels.shape), np.dtype(pixels.dtype)

@@ -1,0 +1,1 @@
+"""Batch cleaning of files."""

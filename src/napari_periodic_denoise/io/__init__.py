@@ -1,0 +1,1 @@
+"""Files: images, stacks and stores, read and written whole."""

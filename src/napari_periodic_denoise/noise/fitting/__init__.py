@@ -1,0 +1,1 @@
+"""Robust fits to the image gradient."""

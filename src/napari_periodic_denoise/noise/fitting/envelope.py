@@ -1,0 +1,228 @@
+"""Waves whose amplitude and phase change slowly over the image: drift, fading, hum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_periodic_denoise.noise.fitting.evidence import NATS_PER_UNKNOWN, description_length
+from napari_periodic_denoise.noise.fitting.sample import GradientSample
+from napari_periodic_denoise.noise.waves.frequency import lowest_alias
+from napari_periodic_denoise.noise.waves.synthesis import modulated_phasors
+from napari_periodic_denoise.noise.waves.wave import Order
+
+# Orders are tried along each of these paths for as long as the description gets shorter:
+# change of any direction, change from line to line of either scan direction.
+_PATHS: tuple[tuple[Order, ...], ...] = (
+    ((2, 2), (3, 3), (4, 4), (5, 5), (7, 7), (9, 9), (12, 12), (16, 16)),
+    ((8, 0), (12, 0), (20, 0), (32, 0), (50, 0), (80, 0)),
+    ((0, 8), (0, 12), (0, 20), (0, 32), (0, 50), (0, 80)),
+)
+_LEAST_PIXELS = 6  # per half cycle of the envelope
+_START, _SHRINK, _BULK = 2.0, 0.5, 0.5
+_STEPS = 9
+_CONJUGATE_STEPS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeFit:
+    """A modulated wave fitted to a gradient.
+
+    Attributes
+    ----------
+    coefficients : ndarray of complex128, shape (J + 1, K + 1)
+        Of the cosine basis, phases from the image's centre.
+    description : float
+        Length of the gradient's description with it, in nats.
+    """
+
+    coefficients: NDArray[np.complex128]
+    description: float
+
+
+def choose_envelope(
+    sample: GradientSample,
+    frequency: NDArray[np.float64],
+    coefficient: complex,
+    description: float,
+    clumped: float = 1.0,
+) -> Generator[Order, None, EnvelopeFit | None]:
+    """Fit a carrier with a smooth envelope, of the order that describes the gradient shortest.
+
+    Parameters
+    ----------
+    sample : GradientSample
+        Of the image without all other waves.
+    frequency : ndarray, shape (2,)
+        The carrier's, in cycles/pixel.
+    coefficient : complex
+        Its complex amplitude as a wave that does not change, at the image's centre.
+    description : float
+        Length of the description to beat.
+    clumped : float
+        Spectrum of the specimen's clipped differences around the carrier, in units of that of
+        independent ones. By so many nats an unknown can pay by chance (Takeuchi 1976).
+
+    Yields
+    ------
+    tuple of int
+        The order that is tried next.
+
+    Returns
+    -------
+    EnvelopeFit or None
+        None where no envelope beats the description that there is.
+    """
+    best: EnvelopeFit | None = None
+    for path in _PATHS:
+        # a path may start above the description to beat and end far below it
+        last: EnvelopeFit | None = None
+        for order in path:
+            if not _fits(order, frequency, sample.shape):
+                break
+            yield order
+            start = [[coefficient]] if last is None else last.coefficients
+            fit = fit_envelope(sample, frequency, order, start, clumped)
+            if last is not None and fit.description >= last.description:
+                break
+            last = fit
+        if last is not None and last.description < description:
+            best, description = last, last.description
+    return best
+
+
+def fit_envelope(
+    sample: GradientSample,
+    frequency: NDArray[np.float64],
+    order: Order,
+    start: object,
+    clumped: float = 1.0,
+) -> EnvelopeFit:
+    """Fit the envelope of a carrier by iteratively reweighted least squares.
+
+    Minimises ``Σ |∂(I − N)|``, N = ``Re Σ_jk c_jk cos(πj(y+½)/H) cos(πk(x+½)/W) e^{2πi f·x}``,
+    which is linear in c. Rows and columns of the sample separate, so that conjugate gradients
+    take a few small matrix products a step, whatever the order.
+
+    Parameters
+    ----------
+    sample : GradientSample
+    frequency : ndarray, shape (2,)
+    order : tuple of int
+        ``(J, K)``, the largest j and k.
+    start : array-like of complex, shape (J' + 1, K' + 1)
+        Coefficients of a fit of any order.
+    clumped : float
+        See `choose_envelope`.
+
+    Returns
+    -------
+    EnvelopeFit
+    """
+    factors = _factors(sample, frequency, order)
+    begin = np.zeros((order[0] + 1, order[1] + 1), dtype=np.complex128)
+    given = np.asarray(start)[: order[0] + 1, : order[1] + 1]
+    begin[: given.shape[0], : given.shape[1]] = given
+    coefficients = torch.from_numpy(np.stack([begin.real, begin.imag]).astype(np.float32))
+    coefficients = coefficients.to(sample.gradient.device)
+    energy = factors.energy()
+    residual = sample.gradient - factors.gradient(coefficients)
+    softening = _START * float(residual.abs().mean())
+    for _ in range(_STEPS):
+        weight = residual.square().add_(softening**2).rsqrt_().mul_(sample.counted)
+        scale = 1 / (energy * weight.mean())
+        coefficients = coefficients + _solve(factors, weight, residual, scale)
+        residual = sample.gradient - factors.gradient(coefficients)
+        # rows are in random order, so that the first ones tell of all
+        bulk = _BULK * float(residual[:, :64].abs().median())
+        softening = max(_SHRINK * softening, bulk, sample.quantum)
+    both = coefficients.cpu().double().numpy()
+    fitted = both[0] + 1j * both[1]
+    # Independent differences save half a nat with any unknown, those of a smooth specimen more.
+    # Of these as many are drawn as of all pixels.
+    density = len(sample) / math.prod(sample.shape)
+    worth = 1 + density * (clumped - 1)
+    unknowns = 2 * fitted.size * max(1.0, worth / (NATS_PER_UNKNOWN * math.log(len(sample))))
+    return EnvelopeFit(fitted, description_length(sample, residual, unknowns))
+
+
+@dataclass(frozen=True, slots=True)
+class _Factors:
+    """Row and column factors of a modulated wave, and of their differences.
+
+    Real and imaginary parts one below the other, so that all products are real.
+    """
+
+    rows: torch.Tensor
+    rows_difference: torch.Tensor
+    columns: torch.Tensor
+    columns_difference: torch.Tensor
+
+    def gradient(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """Gradient of the wave at the sample, shape (2, m, n), from shape (2, J, K)."""
+        re, im = coefficients
+        square = torch.cat([torch.cat([re, -im], 1), torch.cat([im, re], 1)])
+        along_y = self.rows_difference.T @ (square @ self.columns)
+        return torch.stack([along_y, self.rows.T @ (square @ self.columns_difference)])
+
+    def transpose(self, gradient: torch.Tensor) -> torch.Tensor:
+        """Transpose of the linear map `gradient`."""
+        square = (self.rows_difference @ gradient[0]) @ self.columns.T
+        square += (self.rows @ gradient[1]) @ self.columns_difference.T
+        j, k = square.shape[0] // 2, square.shape[1] // 2
+        return torch.stack([square[:j, :k] + square[j:, k:], square[j:, :k] - square[:j, k:]])
+
+    def energy(self) -> torch.Tensor:
+        """Mean square of each basis function's gradient, summed over the sample; (J, K)."""
+
+        def per_order(factor: torch.Tensor) -> torch.Tensor:
+            return factor.square().sum(1).view(2, -1).sum(0)
+
+        along_y = per_order(self.rows_difference)[:, None] * per_order(self.columns)
+        along_x = per_order(self.rows)[:, None] * per_order(self.columns_difference)
+        return (along_y + along_x) / 2
+
+
+def _solve(
+    factors: _Factors, weight: torch.Tensor, residual: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
+    """Weighted least squares by conjugate gradients, ``scale`` the preconditioner."""
+    tiny = torch.finfo(torch.float32).tiny
+    left = factors.transpose(weight * residual)
+    solution = torch.zeros_like(left)
+    direction = left * scale
+    size = (left * direction).sum()
+    for _ in range(_CONJUGATE_STEPS):
+        image = factors.transpose(weight * factors.gradient(direction))
+        step = size / (direction * image).sum().clamp_min(tiny)
+        solution = solution + step * direction
+        left = left - step * image
+        scaled = left * scale
+        before, size = size, (left * scaled).sum()
+        direction = scaled + size / before.clamp_min(tiny) * direction
+    return solution
+
+
+def _factors(sample: GradientSample, frequency: NDArray[np.float64], order: Order) -> _Factors:
+    parts = []
+    for axis, (lines, sign) in enumerate(((sample.rows, -1), (sample.columns, 1))):
+        length = sample.shape[axis]
+        values = modulated_phasors(
+            float(frequency[axis]), order[axis], length, origin=(length - 1) / 2
+        )
+        at = lines.cpu().numpy()
+        for factor in (values[:, at], values[:, at + 1] - values[:, at]):
+            both = np.concatenate([factor.real, sign * factor.imag]).astype(np.float32)
+            parts.append(torch.from_numpy(both).to(sample.gradient.device))
+    return _Factors(*parts)
+
+
+def _fits(order: Order, frequency: NDArray[np.float64], shape: tuple[int, int]) -> bool:
+    """Whether an envelope changes more slowly than its carrier, and than the pixels."""
+    slower = max(order) <= float(np.hypot(*(lowest_alias(frequency) * shape)))
+    return slower and all(j * _LEAST_PIXELS <= n for j, n in zip(order, shape, strict=True))

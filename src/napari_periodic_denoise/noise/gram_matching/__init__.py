@@ -1,0 +1,1 @@
+"""Gram matching: texture synthesis and refinement."""

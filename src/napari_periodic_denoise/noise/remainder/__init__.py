@@ -1,0 +1,1 @@
+"""Noise that is no sum of few waves."""

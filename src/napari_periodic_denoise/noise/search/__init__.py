@@ -1,0 +1,1 @@
+"""The search for waves, and the tests that accept them."""

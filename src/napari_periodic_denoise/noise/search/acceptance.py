@@ -1,0 +1,106 @@
+"""The tests that accept or reject fitted waves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_periodic_denoise.noise.fitting.evidence import (
+    CONSENSUS,
+    EVIDENCE_PER_LOG_PIXEL,
+    evidence,
+)
+from napari_periodic_denoise.noise.fitting.gauss_newton import Fit
+from napari_periodic_denoise.noise.fitting.sample import GradientSample
+from napari_periodic_denoise.noise.search.channel import Found
+from napari_periodic_denoise.noise.waves.frequency import APART, distances
+from napari_periodic_denoise.noise.waves.wave import Rejected
+
+_OVERWHELMING = 50.0  # times the needed evidence
+_UNEVEN = 2 / 3  # of the consensus, which is then enough
+_RELATED = 1 / 2  # of the consensus, which is enough where other waves share the bases
+_VISIBLE = 0.25  # grey levels, under which a wave can be an artefact of rounding another
+
+
+def needed(samples: Sequence[GradientSample]) -> float:
+    """Nats that a wave has to save in the description of samples."""
+    return EVIDENCE_PER_LOG_PIXEL * math.log(sum(map(len, samples)))
+
+
+def believed(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejected, ...]]:
+    """Those of the waves that are noise, with their evidence, and why the others are not.
+
+    Parameters
+    ----------
+    sample : GradientSample
+        Of the image with these waves.
+    found : Found
+    """
+    keep, nats, rejected = judged([sample], [found.fit], found.false_alarms)
+    return replace(found, evidence=nats).take(keep), rejected
+
+
+def judged(
+    samples: Sequence[GradientSample], fits: Sequence[Fit], false_alarms: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], tuple[Rejected, ...]]:
+    """Tell which waves pay for themselves, all over the image, and are no rounding.
+
+    Parameters
+    ----------
+    samples : sequence of GradientSample
+        Of P images with these waves.
+    fits : sequence of Fit
+        The same K waves in each image.
+    false_alarms : ndarray of float64, shape (K,)
+
+    Returns
+    -------
+    keep : ndarray of bool, shape (K,)
+    nats : ndarray of float64, shape (K,)
+        Evidence.
+    rejected : tuple of Rejected
+        Those that are not kept.
+    """
+    fit, shape = fits[0], samples[0].shape
+    nats, consensus = evidence(samples, fits)
+    needs = needed(samples)
+    strength = np.sqrt(np.mean([np.abs(each.coefficients) ** 2 for each in fits], 0))
+    grey = np.sqrt(
+        np.mean(
+            [
+                np.abs(each.coefficients / sample.quantum) ** 2
+                for sample, each in zip(samples, fits, strict=True)
+            ],
+            0,
+        )
+    )
+    # overwhelming evidence may be uneven: two waves close by are at first found as one that beats
+    agreed = np.where(nats > _OVERWHELMING * needs, _UNEVEN * CONSENSUS, CONSENSUS)
+    # the company of waves that share a base is evidence too
+    shared = fit.ties != 0
+    related = (shared * shared.sum(0)).max(1, initial=0) > 2
+    agreed = np.where(related, _RELATED * CONSENSUS, agreed)
+    # two waves that have moved onto each other describe one that changes
+    twin = (distances(fit.frequencies, shape) < APART) & (strength[:, None] < strength)
+    tests = (
+        (nats <= needs, "saves {nats:.0f} nats of the {needs:.0f} it has to"),
+        (consensus <= agreed, "parts of the image disagree: t = {t:.1f}, not above {agreed:.1f}"),
+        (
+            ~related & (grey < _VISIBLE),
+            "{grey:.2f} grey levels, which rounding can make of another wave",
+        ),
+        (twin.any(1), "has moved onto a stronger wave"),
+    )
+    keep: NDArray[np.bool_] = ~np.any([failed for failed, _ in tests], axis=0)
+    rejected = []
+    for i in np.flatnonzero(~keep):
+        reason = next(text for failed, text in tests if failed[i]).format(
+            nats=nats[i], needs=needs, t=consensus[i], agreed=agreed[i], grey=grey[i]
+        )
+        fy, fx = fit.frequencies[i].tolist()
+        rejected.append(Rejected((fy, fx), float(false_alarms[i]), reason))
+    return keep, nats, tuple(rejected)

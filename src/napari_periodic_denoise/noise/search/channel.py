@@ -1,0 +1,204 @@
+"""What is known of one channel: its waves, why they were believed, and what they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_periodic_denoise.noise.fitting.gauss_newton import Fit, polish_waves, unfitted
+from napari_periodic_denoise.noise.fitting.sample import (
+    GradientSample,
+    sample_area,
+    sample_gradient,
+)
+from napari_periodic_denoise.noise.input import Normalized
+from napari_periodic_denoise.noise.statistics.features import without_limited
+from napari_periodic_denoise.noise.waves.frequency import APART, Frequency, Shape, lowest_alias
+from napari_periodic_denoise.noise.waves.synthesis import flatten, synthesize
+from napari_periodic_denoise.noise.waves.wave import Rejected, Wave, wave_at_centre
+
+SEARCH_PIXELS = 30_000
+FINAL_PIXELS = 200_000
+# of a Gauss–Newton fit of waves that have been fitted: softening at first, and steps
+REFIT = (0.5, 3)
+_EXEMPLAR_PIXELS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Constant waves, and why each was believed.
+
+    Attributes
+    ----------
+    fit : Fit
+        K waves.
+    false_alarms, evidence : ndarray of float64, shape (K,)
+        See `Wave`.
+    """
+
+    fit: Fit
+    false_alarms: NDArray[np.float64]
+    evidence: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.fit)
+
+    def take(self, keep: np.ndarray) -> Found:
+        """Take some of the waves, by index or by mask."""
+        return Found(self.fit.take(keep), self.false_alarms[keep], self.evidence[keep])
+
+    def join(self, other: Found) -> Found:
+        """Join the waves of both."""
+        return Found(
+            self.fit.join(other.fit),
+            np.concatenate([self.false_alarms, other.false_alarms]),
+            np.concatenate([self.evidence, other.evidence]),
+        )
+
+    def waves(self, shape: Shape, dark: float | None = None) -> list[Wave]:
+        """Return the waves of an image of that shape; with ``dark`` they multiply."""
+        return [
+            wave_at_centre(
+                frequency,
+                np.array([[coefficient]]),
+                shape,
+                false_alarms=float(false_alarms),
+                evidence=float(nats),
+                dark=dark,
+            )
+            for frequency, coefficient, false_alarms, nats in zip(
+                self.fit.frequencies,
+                self.fit.coefficients,
+                self.false_alarms,
+                self.evidence,
+                strict=True,
+            )
+        ]
+
+
+def nothing() -> Found:
+    """No waves."""
+    return Found(unfitted(np.empty((0, 2))), np.empty(0), np.empty(0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Channel:
+    """One channel of an image, and the model of its noise so far.
+
+    Attributes
+    ----------
+    pixels : Tensor of float32, shape (H, W)
+        In robust deviations.
+    sample : GradientSample
+        Of the pixels, for final fits.
+    zero : float
+        No light, in the unit of the pixels.
+    limited : Tensor of bool, shape (H, W), or None
+        Pixels that tell nothing: at the image's limits, see `images.Normalized`, or protected.
+    exemplar : GradientSample or None
+        Of the pixels where only noise is seen, where such are known.
+    found : Found
+        Constant waves that are added.
+    gains : Found
+        Constant waves that multiply.
+    dark : float or None
+        The intensity that is not multiplied, where there are such.
+    settled : tuple of Wave
+        Added waves with envelopes or profiles.
+    rejected : tuple of Rejected
+    folded, multiplied : tuple of ndarray
+        Frequencies that have been tried as a profile's, and as a gain's.
+    """
+
+    pixels: torch.Tensor
+    sample: GradientSample
+    zero: float
+    limited: torch.Tensor | None
+    exemplar: GradientSample | None
+    found: Found
+    gains: Found
+    dark: float | None = None
+    settled: tuple[Wave, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    folded: tuple[NDArray[np.float64], ...] = ()
+    multiplied: tuple[NDArray[np.float64], ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """``(H, W)``."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    def multiplying(self) -> list[Wave]:
+        """Waves that multiply."""
+        return self.gains.waves(self.shape, self.dark)
+
+    def added(self) -> list[Wave]:
+        """Waves that are added."""
+        return [*self.settled, *self.found.waves(self.shape)]
+
+    def waves(self) -> list[Wave]:
+        """All waves."""
+        return [*self.multiplying(), *self.added()]
+
+    def residual(self) -> torch.Tensor:
+        """The image without the waves, shape (H, W)."""
+        return self._without(self.added())
+
+    def before_constant(self) -> torch.Tensor:
+        """The image without the waves, but with the constant ones that are added."""
+        return self._without(self.settled)
+
+    def counted(self, maps: torch.Tensor) -> torch.Tensor:
+        """Differences, shape (2, H − 1, W − 1), without those of pixels at the image's limits.
+
+        A pixel at a limit does not have the noise, and would show it where it is taken away.
+        """
+        return without_limited(maps, self.limited)
+
+    def _without(self, added: Sequence[Wave]) -> torch.Tensor:
+        flat = flatten(self.pixels, self.multiplying())
+        return flat - synthesize(added, self.shape, self.pixels.device) if added else flat
+
+
+def channel_of(image: Normalized, seed: int, exemplar: torch.Tensor | None = None) -> Channel:
+    """A channel of which no waves are known yet.
+
+    Parameters
+    ----------
+    image : Normalized
+    seed : int
+        Of the random choice of pixels.
+    exemplar : Tensor of bool, shape (H, W), optional
+        Pixels where only noise is seen.
+    """
+    sample = sample_gradient(image.pixels, FINAL_PIXELS, seed, image.quantum, image.limited)
+    area = None
+    if exemplar is not None:
+        known = exemplar if image.limited is None else exemplar & ~image.limited
+        area = sample_area(image.pixels, known, _EXEMPLAR_PIXELS, seed, image.quantum)
+    zero = -image.centre / image.unit
+    return Channel(
+        image.pixels, sample, zero, image.limited, area, found=nothing(), gains=nothing()
+    )
+
+
+def refitted(channel: Channel) -> Channel:
+    """Fit all constant waves that are added again, jointly, to some of the sample."""
+    if not len(channel.found):
+        return channel
+    few = channel.sample.first(SEARCH_PIXELS).of(channel.before_constant())
+    *_, fit = polish_waves(few, channel.found.fit, *REFIT)
+    return replace(channel, found=replace(channel.found, fit=fit))
+
+
+def outside(frequency: Frequency | NDArray[np.float64], wave: Wave, shape: Shape) -> bool:
+    """Whether a frequency lies outside what a wave, and its envelope, can take up."""
+    reach = APART + np.array(wave.order) / 2
+    return all(
+        np.hypot(*(lowest_alias(np.subtract(frequency, other)) * shape / reach)) > 1
+        for other in (np.array(wave.frequency), -np.array(wave.frequency))
+    )

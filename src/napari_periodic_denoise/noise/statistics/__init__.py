@@ -1,0 +1,1 @@
+"""Gram statistics: features, spectra, peaks."""

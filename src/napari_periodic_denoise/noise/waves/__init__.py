@@ -1,0 +1,1 @@
+"""Waves: frequencies, lattices, synthesis."""

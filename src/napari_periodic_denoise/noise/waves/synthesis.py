@@ -1,0 +1,172 @@
+"""Plane waves, what may change about them, and their synthesis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from napari_periodic_denoise.noise.waves.frequency import Frequency
+from napari_periodic_denoise.noise.waves.wave import Wave
+
+LEAST_GAIN = 0.05  # a pixel with less light than that is left as dark as it is
+
+
+def flatten(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
+    """Divide an image by the waves that multiply it, ``dark + (I − dark) / (1 + M)``.
+
+    Parameters
+    ----------
+    pixels : Tensor of float32, shape (H, W)
+    waves : sequence of Wave
+        Those with a `dark`, all the same.
+
+    Returns
+    -------
+    Tensor of float32, shape (H, W)
+    """
+    if not waves:
+        return pixels
+    dark = waves[0].dark
+    assert dark is not None
+    gain = synthesize(waves, (pixels.shape[0], pixels.shape[1]), pixels.device)
+    gain.add_(1).clamp_(min=LEAST_GAIN)
+    return (pixels - dark).div_(gain).add_(dark)
+
+
+def noise_of(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
+    """Noise that waves of all kinds are in an image: ``I = N + C``.
+
+    With M the sum of the waves that multiply and A of those that are added,
+    ``I = b + (C + A − b)(1 + M)``.
+
+    Parameters
+    ----------
+    pixels : Tensor of float32, shape (H, W)
+    waves : sequence of Wave
+
+    Returns
+    -------
+    Tensor of float32, shape (H, W)
+    """
+    multiplying = [wave for wave in waves if wave.dark is not None]
+    added = [wave for wave in waves if wave.dark is None]
+    noise = synthesize(added, (pixels.shape[0], pixels.shape[1]), pixels.device)
+    return noise.add_(pixels - flatten(pixels, multiplying)) if multiplying else noise
+
+
+_BAND = 1 << 18  # pixels of a profile looked up at once
+
+
+def phasors(frequencies: np.ndarray, length: int, origin: float = 0.0) -> np.ndarray:
+    """One-dimensional phase vectors ``exp(2πi f (n − origin))``.
+
+    Computed in float64: a float32 phase is off by whole degrees after a few thousand pixels.
+
+    Parameters
+    ----------
+    frequencies : ndarray of float64, shape (K,)
+        Cycles/pixel.
+    length : int
+        Number of pixels N.
+    origin : float
+        Position of phase zero, in pixels.
+
+    Returns
+    -------
+    ndarray of complex128, shape (K, N)
+    """
+    turns = np.outer(frequencies, np.arange(length) - origin)
+    # whole turns are taken off first, so that the argument of exp stays small and exact
+    return np.exp(2j * np.pi * (turns - np.rint(turns)))
+
+
+def modulated_phasors(
+    frequency: float, order: int, length: int, origin: float = 0.0
+) -> np.ndarray:
+    """Phase vector times each function of a cosine basis.
+
+    ``cos(πj(n + ½)/N) · exp(2πi f (n − origin))``, j from 0 to the order.
+
+    Parameters
+    ----------
+    frequency : float
+        Cycles/pixel.
+    order : int
+        Largest j: half cycles over the length.
+    length : int
+        Number of pixels N.
+    origin : float
+        Position of phase zero, in pixels.
+
+    Returns
+    -------
+    ndarray of complex128, shape (order + 1, N)
+    """
+    turns = np.outer(np.arange(order + 1), np.arange(length) + 0.5) / (2 * length)
+    modulated: np.ndarray = np.cos(2 * np.pi * turns) * phasors(
+        np.array([frequency]), length, origin
+    )
+    return modulated
+
+
+def synthesize(
+    waves: Sequence[Wave], shape: tuple[int, int], device: torch.device | str = "cpu"
+) -> torch.Tensor:
+    """Sum of waves on a pixel grid, ``N = Σ Re(R_yᵀ · e · C_x)``, one small matrix product.
+
+    Profiles are looked up instead.
+
+    Parameters
+    ----------
+    waves : sequence of Wave
+    shape : tuple of int
+        ``(H, W)`` of the image; that which the envelopes belong to.
+    device : torch.device or str
+
+    Returns
+    -------
+    Tensor of float32, shape (H, W)
+    """
+    rows, columns = [], []
+    for wave in waves:
+        if wave.profile is not None:
+            continue
+        envelope = np.array(wave.envelope or [[wave.amplitude * np.exp(1j * wave.phase)]])
+        (fy, fx), (j, k) = wave.frequency, wave.order
+        rows.append(envelope.T @ modulated_phasors(fy, j, shape[0]))
+        columns.append(modulated_phasors(fx, k, shape[1]))
+    if rows:
+        along_y, along_x = np.concatenate(rows), np.concatenate(columns)
+        # Re(ab) = Re a Re b − Im a Im b: one real product, no complex matrices, which MPS lacks
+        left = np.concatenate([along_y.real, -along_y.imag]).T
+        right = np.concatenate([along_x.real, along_x.imag])
+        total = _float32(left, device) @ _float32(right, device)
+    else:
+        total = torch.zeros(shape, dtype=torch.float32, device=device)
+    for wave in waves:
+        if wave.profile is not None:
+            _add_profile(total, wave.frequency, np.array(wave.profile))
+    return total
+
+
+def _add_profile(total: torch.Tensor, frequency: Frequency, profile: np.ndarray) -> None:
+    """Add ``T(f·x mod 1)`` to an image, some rows at a time: phases are float64."""
+    h, w = total.shape
+    starts = torch.from_numpy(profile[:, 0].copy()).to(total.device)
+    values = torch.from_numpy(profile[:, 1].astype(np.float32)).to(total.device)
+    phase_y, phase_x = (
+        torch.arange(n, dtype=torch.float64, device=total.device) * f
+        for n, f in zip((h, w), frequency, strict=True)
+    )
+    height = max(1, _BAND // w)
+    for top in range(0, h, height):
+        band = total[top : top + height]
+        phase = (phase_y[top : top + height, None] + phase_x).remainder_(1.0)
+        # before the first start lasts the last step: index −1
+        band += values[torch.bucketize(phase, starts, right=True) - 1]
+
+
+def _float32(array: np.ndarray, device: torch.device | str) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(device)

@@ -1,0 +1,237 @@
+"""Waves, and rejected peaks, as results."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from napari_periodic_denoise.noise.waves.frequency import Frequency, lowest_alias
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A peak of the spectrum that was not taken for a wave.
+
+    Attributes
+    ----------
+    frequency : tuple of float
+        ``(fy, fx)`` in cycles/pixel.
+    false_alarms : float
+        Expected number of peaks this strong without periodic noise.
+    reason : str
+        Why it was dropped, for a person.
+    """
+
+    frequency: Frequency
+    false_alarms: float
+    reason: str
+
+
+Order = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """One wave ``amplitude · cos(2π (fy·y + fx·x) + phase)``; pixel (0, 0) is the origin.
+
+    With an envelope e, amplitude and phase change over the image of H×W pixels:
+    ``Re Σ_jk e_jk cos(πj(y+½)/H) cos(πk(x+½)/W) exp(2πi (fy·y + fx·x))``. With a profile T, the
+    wave has hard edges: ``T((fy·y + fx·x) mod 1)``.
+
+    Attributes
+    ----------
+    frequency : tuple of float
+        ``(fy, fx)`` in cycles/pixel, in the half plane ``fy > 0`` or ``fy = 0, fx > 0``.
+    amplitude : float
+        Root mean square over the image times √2, which is half of the peak-to-peak height of a
+        constant wave; in the image's intensity units, or where ``dark`` is given as a share of
+        the intensity.
+    phase : float
+        Radians, in (−π, π]; with an envelope, that of its mean; with a profile, that of its
+        fundamental.
+    false_alarms : float
+        Expected number of peaks this strong in the spectrum of an image without periodic
+        noise; the smaller, the surer.
+    evidence : float
+        How much shorter the image's description becomes with this wave, in nats.
+    envelope : tuple of tuple of complex, optional
+        The coefficients ``e_jk``, in the unit of the amplitude; none for a constant wave.
+    profile : tuple of tuple of float, optional
+        Steps ``(start, value)``: T has the value from this phase on, in turns from 0 to 1, to
+        the start of the next step; none for a sinusoid.
+    dark : float, optional
+        Given where the wave multiplies: of each intensity I, ``I − dark`` is that of the clean
+        image times one plus the waves. Without, the wave is added.
+    channel : int
+        Of the image's channels, that which has the wave.
+    share : float
+        Of the variance of the noise in its channel, that which is the wave's, 0 to 1.
+    """
+
+    frequency: Frequency
+    amplitude: float
+    phase: float
+    false_alarms: float
+    evidence: float
+    envelope: tuple[tuple[complex, ...], ...] | None = None
+    profile: tuple[tuple[float, float], ...] | None = None
+    dark: float | None = None
+    channel: int = 0
+    share: float = 0.0
+
+    @property
+    def period(self) -> float:
+        """Distance between two crests, in pixels."""
+        return 1 / math.hypot(*self.frequency)
+
+    @property
+    def angle(self) -> float:
+        """Direction of travel in degrees, 0 along x (vertical stripes), 90 along y."""
+        return math.degrees(math.atan2(*self.frequency))
+
+    @property
+    def order(self) -> Order:
+        """Half cycles of the envelope along y and x, at most; (0, 0) for a constant wave."""
+        if self.envelope is None:
+            return 0, 0
+        return len(self.envelope) - 1, len(self.envelope[0]) - 1
+
+    @property
+    def reason(self) -> str:
+        """Why the wave was kept, in words."""
+        return (
+            f"{self.false_alarms:.0e} false alarms expected; makes the image's description "
+            f"{self.evidence:.0f} nats shorter, all parts of the image agreeing"
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the attributes as plain numbers and lists, ready for JSON.
+
+        A complex number becomes a list of its real and its imaginary part.
+        """
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        plain["frequency"] = list(self.frequency)
+        if self.envelope is not None:
+            plain["envelope"] = [[[e.real, e.imag] for e in row] for row in self.envelope]
+        if self.profile is not None:
+            plain["profile"] = [list(step) for step in self.profile]
+        return plain
+
+
+def wave_at_centre(
+    frequency: np.ndarray,
+    coefficients: np.ndarray,
+    shape: tuple[int, int],
+    *,
+    false_alarms: float,
+    evidence: float,
+    dark: float | None = None,
+) -> Wave:
+    """Make a wave of coefficients that hold for the image's centre.
+
+    Parameters
+    ----------
+    frequency : ndarray of float64, shape (2,)
+        Cycles/pixel, in any half plane.
+    coefficients : ndarray of complex128, shape (J + 1, K + 1)
+        Of the cosine basis; ``[[c]]`` for a constant wave. Phases from the centre.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+    false_alarms, evidence : float
+        See `Wave`.
+    dark : float, optional
+        See `Wave`.
+
+    Returns
+    -------
+    Wave
+    """
+    fy, fx = lowest_alias(frequency)
+    centre = (np.array(shape) - 1) / 2
+    envelope = coefficients * np.exp(-2j * np.pi * float(frequency @ centre))
+    if (fy, fx) < (0, 0):
+        fy, fx, envelope = -fy, -fx, envelope.conj()
+    share_y, share_x = (np.where(np.arange(n) > 0, 0.5, 1.0) for n in envelope.shape)
+    return Wave(
+        frequency=(float(fy), float(fx)),
+        amplitude=float(np.sqrt(share_y @ np.abs(envelope) ** 2 @ share_x)),
+        phase=float(np.angle(envelope[0, 0])),
+        false_alarms=false_alarms,
+        evidence=evidence,
+        envelope=None if envelope.size == 1 else tuple(map(tuple, envelope.tolist())),
+        dark=dark,
+    )
+
+
+def profile_at_centre(
+    frequency: np.ndarray,
+    starts: np.ndarray,
+    values: np.ndarray,
+    shape: tuple[int, int],
+    *,
+    false_alarms: float,
+    evidence: float,
+) -> Wave:
+    """Make a wave of a profile whose phase is zero at the image's centre.
+
+    Parameters
+    ----------
+    frequency : ndarray of float64, shape (2,)
+        Cycles/pixel, in any half plane; not aliased, its sign is that of the profile's phase.
+    starts, values : ndarray of float64, shape (S,)
+        Where the steps begin, in turns, ascending; and their values.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+    false_alarms, evidence : float
+        See `Wave`.
+
+    Returns
+    -------
+    Wave
+    """
+    fy, fx = frequency
+    starts = starts + float(frequency @ (np.array(shape) - 1)) / 2
+    if (fy, fx) < (0, 0):  # seen from the other side, a step begins where it ended
+        fy, fx, starts = -fy, -fx, -np.roll(starts, -1)
+    starts = starts % 1.0
+    order = np.argsort(starts, kind="stable")
+    starts, values = starts[order], values[order]
+    widths = np.diff(starts, append=starts[0] + 1)
+    # first Fourier coefficient of a piecewise constant function
+    middles = starts + widths / 2
+    first = np.sum(values * np.sinc(widths) * widths * np.exp(-2j * np.pi * middles))
+    return Wave(
+        frequency=(float(fy), float(fx)),
+        amplitude=float(np.sqrt(2 * np.sum(widths * values**2))),
+        phase=float(np.angle(first)),
+        false_alarms=false_alarms,
+        evidence=evidence,
+        profile=tuple(zip(starts.tolist(), values.tolist(), strict=True)),
+    )
+
+
+def in_units(wave: Wave, unit: float, zero: float) -> Wave:
+    """Return the wave of an image whose intensities are ``unit · pixels + zero``.
+
+    Parameters
+    ----------
+    wave : Wave
+        Of the pixels.
+    unit : float
+        Positive.
+    zero : float
+
+    Returns
+    -------
+    Wave
+    """
+    if wave.dark is not None:
+        return replace(wave, dark=unit * wave.dark + zero)
+    envelope, profile = wave.envelope, wave.profile
+    if envelope is not None:
+        envelope = tuple(tuple(unit * e for e in row) for row in envelope)
+    if profile is not None:
+        profile = tuple((start, unit * value) for start, value in profile)
+    return replace(wave, amplitude=unit * wave.amplitude, envelope=envelope, profile=profile)

@@ -1,0 +1,83 @@
+"""torchvision's networks, imported when first used, and built without memory of their own."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import torch
+
+from napari_periodic_denoise.runtime.shared_libraries import load_triton
+
+NETWORKS = ("vgg16", "vgg19")
+
+# A torchvision built for CUDA can't load its operators beside a torch built for the CPU, and
+# fails to import as it describes these two all the same. It is what pip installs where torch's
+# CPU build was there first. The networks need no operators, so their names are enough.
+_BOX_OPERATORS = ("nms", "qnms")
+_SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+# kept: the names live as long as it does
+_declared = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+
+
+def torchvision_models() -> ModuleType:
+    """Import ``torchvision.models``.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    ImportError
+        If torchvision is not installed, or was built for another torch; says what to install.
+    """
+    load_triton()  # as torchvision does
+    try:
+        try:
+            from torchvision import models
+        except RuntimeError as error:
+            if "operator torchvision::" not in str(error):
+                raise
+            for name in _BOX_OPERATORS:
+                if not hasattr(torch.ops.torchvision, name):
+                    _declared.define(name + _SIGNATURE)  # type: ignore[no-untyped-call]
+            from torchvision import models
+    except (ImportError, RuntimeError) as error:
+        raise ImportError(
+            f"VGG features need torchvision, which can't be imported ({_first_line(error)}). "
+            f"Install the version that belongs to torch {torch.__version__}, from where torch "
+            "was installed; pip install torch torchvision takes a pair that fits"
+        ) from error
+    module: ModuleType = models
+    return module
+
+
+def vgg_features(network: str) -> torch.nn.Sequential:
+    """Convolutional part of a network, on torch's meta device: shapes without values.
+
+    Parameters
+    ----------
+    network : {"vgg16", "vgg19"}
+
+    Returns
+    -------
+    Sequential
+        3×3 convolutions, ReLUs and 2×2 max-poolings.
+
+    Raises
+    ------
+    ImportError
+        See `torchvision_models`.
+    ValueError
+        If the network is not one of the choices.
+    """
+    if network not in NETWORKS:
+        listed = ", ".join(map(repr, NETWORKS))
+        raise ValueError(f"network={network!r} is not one of the choices: {listed}")
+    with torch.device("meta"):
+        features: torch.nn.Sequential = getattr(torchvision_models(), network)().features
+    return features
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

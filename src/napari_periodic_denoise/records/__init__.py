@@ -1,0 +1,1 @@
+"""Records of results: values, tables, words, reports, scripts."""

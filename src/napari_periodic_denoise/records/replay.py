@@ -1,0 +1,322 @@
+"""A Python script that gives the arrays of a result layer again, from what the layer records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from pprint import pformat
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+
+Record = Mapping[str, Any]
+
+#: The engine's defaults; spelt out here, because asking the engine would import torch.
+DEFAULTS: dict[str, Any] = {
+    "method": "aligned",
+    "weights": "imagenet",
+    "weights_path": None,
+    "optimizer": "adam",
+    "max_size": 400,
+    "noise_model": "auto",
+    "remainder": "none",
+    "channel_axis": None,
+    "exemplar": None,
+    "proposed": [],
+    "protect": None,
+    "protect_edge": None,
+    "sensitivity": 1e-3,
+    "gram": False,
+    "device": "auto",
+    "seed": 0,
+}
+#: Those that depend on the method; ``layers`` where the features are a network's.
+_REFINED = {"conv1_1": 1.0, "conv2_1": 0.75, "conv3_1": 0.2, "conv4_1": 0.2, "conv5_1": 0.2}
+DEFAULTS_OF: dict[str, dict[str, Any]] = {
+    "aligned": {"features": "edges", "layers": {"conv1_2": 1.0}, "steps": None},
+    "gram_aligned": {"features": "vgg19", "layers": _REFINED, "steps": 60},
+    "texture": {"features": "vgg19", "layers": _REFINED, "steps": 2000},
+}
+
+_WIDTH = 88  # columns of the script
+
+
+def is_replayable(record: Record) -> bool:
+    """Whether a layer's record tells all that a script needs."""
+    return bool(record.get("made_of")) and ("settings" in record or "planes" in record)
+
+
+def digest(pixels: Any) -> str:  # noqa: ANN401 - any array
+    """Return what tells an array from all others: of its shape, its type and each pixel.
+
+    Parameters
+    ----------
+    pixels : array-like
+    """
+    array = np.asarray(pixels)
+    array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    told = f"{array.shape} {array.dtype.name} ".encode()
+    return hashlib.blake2b(told + array.tobytes(), digest_size=16).hexdigest()
+
+
+def made_of(pixels: Any) -> dict[str, Any]:  # noqa: ANN401 - any array
+    """Return what, beside the settings, decides about each bit of a result.
+
+    To be called in the thread that computes it.
+
+    Parameters
+    ----------
+    pixels : array-like
+        What it is computed of.
+    """
+    import torch
+
+    return {
+        "pixels": digest(pixels),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def is_made_of(record: Record, pixels: Any) -> bool:  # noqa: ANN401 - any array
+    """Whether these are the pixels that a run was on; of a stack, one plane is looked at.
+
+    Parameters
+    ----------
+    record : mapping
+        Of a result layer.
+    pixels : array-like
+        All of the image or stack.
+    """
+    source = record["input"]
+    if list(pixels.shape) != source["shape"]:
+        return False
+    stacked = _stacked(source)
+    where = [slice(None)] * len(pixels.shape)
+    for axis, i in stacked.items():
+        where[axis] = slice(i, i + 1)
+    plane = np.squeeze(np.asarray(pixels[tuple(where)]), tuple(stacked))
+    return bool(digest(plane) == record["made_of"]["pixels"])
+
+
+def is_in_file(record: Record) -> bool:
+    """Whether the package reads the pixels that a run was on from the file they came from.
+
+    Parameters
+    ----------
+    record : mapping
+        Of a result layer.
+    """
+    from napari_periodic_denoise.io.images import ImageFileError, read_image
+
+    path = record["input"]["path"]
+    try:
+        return path is not None and is_made_of(record, read_image(Path(path)).pixels)
+    except ImageFileError:
+        return False
+
+
+def plane_of(record: Record, pixels: Any) -> Any:  # noqa: ANN401 - any array
+    """Return what of an image or stack a run was on: a plane, or all.
+
+    Parameters
+    ----------
+    record : mapping
+        Of a result layer.
+    pixels : array-like
+    """
+    stacked = {} if "planes" in record else _stacked(record["input"])
+    return pixels[tuple(stacked.get(axis, slice(None)) for axis in range(len(pixels.shape)))]
+
+
+def from_file(record: Record) -> str:
+    """Return the line of a script that reads the image from the file it came from.
+
+    Parameters
+    ----------
+    record : mapping
+        Of a result layer, see `is_in_file`.
+    """
+    source = record["input"]
+    path = _quoted(str(Path(source["path"]).absolute()))
+    pixels = f"read_image(Path({path})).pixels"
+    if not source["lazy"] and len(source["shape"]) > 2 + source["rgb"]:
+        pixels = f"np.asarray({pixels})"
+    return f"image = {pixels}{_index(record)}"
+
+
+def from_array(record: Record, path: str) -> str:
+    """Return the line of a script that reads the image from a file of numpy's.
+
+    Parameters
+    ----------
+    record : mapping
+        Of a result layer.
+    path : str
+        Of the file with what `plane_of` returns, as Python.
+    """
+    lazily = ', mmap_mode="r"' if record["input"]["lazy"] else ""
+    return f"image = np.load({path}{lazily})"
+
+
+def from_array_to_be_saved(record: Record, layer: str | None) -> str:
+    """Return the lines of a script that read the image from a file, and say how it is made.
+
+    Parameters
+    ----------
+    record : mapping
+        Of a result layer.
+    layer : str or None
+        Name of the viewer's layer that has the pixels; None if they are gone.
+    """
+    path = _quoted(array_name(record))
+    how = f"# {path} is the image as it was when its noise was found"
+    if layer is not None:
+        level = "[0]" if record["input"]["multiscale"] else ""
+        data = f"viewer.layers[{_quoted(layer)}].data{level}{_index(record)}"
+        how = (
+            "# To save the image for this, in napari's console:\n"
+            f"# import numpy as np; np.save({path}, {data})"
+        )
+    return f"{how}\n{from_array(record, path)}"
+
+
+def array_name(record: Record) -> str:
+    """Return a name for the file of numpy's that the image is in."""
+    name = re.sub(r"[^\w.-]+", "_", record["source"])
+    return f"{name}.npy"
+
+
+def script(record: Record, load: str) -> str:
+    """Return a script that gives the noise and the cleaned image that a result layer records.
+
+    Parameters
+    ----------
+    record : mapping
+        Of a result layer, see `is_replayable`.
+    load : str
+        Lines of the script that assign the pixels to ``image``, as `from_file`, `from_array` and
+        `from_array_to_be_saved` make them.
+
+    Returns
+    -------
+    str
+    """
+    body = f"{load}\n{_of_stack(record) if 'planes' in record else _of_plane(record)}"
+    functions = [f for f in ("clean_stack", "estimate_noise", "select_waves") if f"{f}(" in body]
+    imports = [
+        "".join(f"{line}\n" for sign, line in needed if sign in body)
+        for needed in (
+            [("Path(", "from pathlib import Path")],
+            [("dask.", "import dask"), ("np.", "import numpy as np"), ("", "import torch")],
+            [
+                ("", f"from napari_periodic_denoise import {', '.join(functions)}"),
+                ("read_image(", "from napari_periodic_denoise import read_image"),
+            ],
+        )
+    ]
+    threads = f"torch.set_num_threads({record['made_of']['threads']})"
+    why = "# with others, sums differ in the last digits"
+    parts = [_promise(record), *filter(None, imports), f"{threads}  {why}\n", body, ""]
+    return "\n".join(parts)
+
+
+def _promise(record: Record) -> str:
+    """Return what a script holds for, as a comment."""
+    made, found = record["made_of"], record["planes"][0] if "planes" in record else record
+    words = (
+        f"The noise of {record['source']}, and the image without it, as napari-periodic-denoise "
+        f"{found['version']} found them on {found['settings']['device']} with torch "
+        f"{made['torch']} and numpy {made['numpy']}. On the same machine, with the same versions, "
+        "the arrays are the same to the bit; elsewhere they may differ in the last digits."
+    )
+    return fill(words, _WIDTH, initial_indent="# ", subsequent_indent="# ")
+
+
+def _of_plane(record: Record) -> str:
+    source, settings = record["input"], record["settings"]
+    call = _call("estimate_noise", "colours" if source["alpha"] else "image", _options(settings))
+    lines = [f"estimate = {call}"]
+    cleaned = "estimate.cleaned"
+    if source["alpha"]:
+        lines[:0] = ["colours, alpha = image[..., :3], image[..., 3:]"]
+        cleaned = "np.concatenate([estimate.cleaned, alpha], axis=-1)"
+    if settings.get("off"):
+        image = "colours" if source["alpha"] else "image"
+        switched = _call("select_waves", f"{image}, estimate", {"off": settings["off"]})
+        lines.append(f"estimate = {switched}")
+    lines += [f"noise, cleaned = estimate.noise, {cleaned}", "print(estimate.summary)"]
+    return "\n".join(lines)
+
+
+def _of_stack(record: Record) -> str:
+    source, model = record["input"], record["model"]
+    ndim = len(source["shape"])
+    axes: dict[str, Any] = {}
+    if source["plane_axes"] != [ndim - 2, ndim - 1]:
+        axes["plane_axes"] = tuple(source["plane_axes"])
+    if source["rgb"]:
+        axes["channel_axis"] = -1
+    if source["alpha"]:
+        axes["alpha"] = source["alpha"]
+    if model != "per_plane":
+        axes["model"] = model
+    result = "result.noise, result.cleaned"
+    if source["lazy"]:
+        result = f"dask.compute({result})  # all planes"
+    call = _call("clean_stack", "image", {**_options(record["planes"][0]["settings"]), **axes})
+    return f"result = {call}\nnoise, cleaned = {result}"
+
+
+def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those settings that the engine would not take by itself."""
+    usual = DEFAULTS | DEFAULTS_OF[settings["method"]]
+    return {
+        name: settings[name]
+        for name, default in usual.items()
+        if settings.get(name, default) not in (None, default)
+    }
+
+
+def _call(function: str, first: str, options: Mapping[str, Any]) -> str:
+    """Return a call, on one line if it fits."""
+    told = [f"{name}={_literal(value)}" for name, value in options.items()]
+    line = f"{function}({', '.join([first, *told])})"
+    if len(line) <= _WIDTH and "\n" not in line:
+        return line
+    indented = "".join(f"    {line},\n".replace("\n ", "\n     ") for line in [first, *told])
+    return f"{function}(\n{indented})"
+
+
+def _literal(value: Any) -> str:  # noqa: ANN401
+    """Return Python for a value from JSON, which has lists for points and rectangles."""
+    if isinstance(value, list):
+        value = [tuple(part) for part in value]
+    if isinstance(value, str):
+        return _quoted(value)
+    return pformat(value, width=_WIDTH - 8, compact=True, sort_dicts=False)
+
+
+def _quoted(words: str) -> str:
+    return json.dumps(words, ensure_ascii=False)
+
+
+def _stacked(source: Mapping[str, Any]) -> dict[int, int]:
+    """Where the plane is that was shown, along each axis but its own and that of colours."""
+    axes = range(len(source["shape"]) - source["rgb"])
+    stacked = [axis for axis in axes if axis not in source["plane_axes"]]
+    return dict(zip(stacked, source["plane"], strict=True))
+
+
+def _index(record: Record) -> str:
+    """Return Python for where in a stack the plane is that a run was on, if it was on one."""
+    stacked = _stacked(record["input"])
+    if not stacked or "planes" in record:
+        return ""
+    parts = [str(stacked.get(axis, ":")) for axis in range(max(stacked) + 1)]
+    return f"[{', '.join(parts)}]"

@@ -1,0 +1,1 @@
+"""Devices, threads, worker processes, native libraries."""

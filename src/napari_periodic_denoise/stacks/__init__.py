@@ -1,0 +1,1 @@
+"""Stacks of planes, in memory and lazy."""

@@ -1,0 +1,352 @@
+"""Stacks of planes, each cleaned by itself: at once, or lazily when it is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import signature
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_periodic_denoise.noise import estimate as engine
+from napari_periodic_denoise.noise.input import as_image
+from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
+from napari_periodic_denoise.noise.stack_model import SharedModel, find_shared
+from napari_periodic_denoise.noise.statistics.spectra import MAPS
+from napari_periodic_denoise.runtime.device import with_a_way_out
+from napari_periodic_denoise.runtime.steps import finish
+from napari_periodic_denoise.stacks.layout import Layout
+from napari_periodic_denoise.stacks.planes import clean_level, iter_clean_plane, without_last
+
+MODELS = ("per_plane", "shared", "drifting")
+#: What of `estimate_noise` a model of all planes is found with.
+_SHARED_OPTIONS = ("features", "noise_model", "sensitivity", "device", "seed", "channel_axis")
+_Arrays = tuple[Any, Any, Any]  # noise, cleaned, estimates
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StackEstimate:
+    """Periodic noise found in a stack, and the stack without it.
+
+    Attributes
+    ----------
+    noise : array of float32, shape of the stack
+        numpy or dask, as described in `clean_stack`; a list of such for a list of levels.
+    cleaned : array, shape and dtype of the stack
+        The same.
+    estimates : array of NoiseEstimate, shape of the stacked axes
+        What was found in each plane, of the finest level if there are several. Its arrays are
+        those of ``noise`` and ``cleaned``.
+    model : SharedModel or None
+        What the planes share, of the finest level if there are several.
+    """
+
+    noise: Any
+    cleaned: Any
+    estimates: Any
+    model: SharedModel | None
+
+
+def clean_stack(
+    data: Any,  # noqa: ANN401
+    *,
+    plane_axes: tuple[int, int] = (-2, -1),
+    channel_axis: int | None = None,
+    alpha: int = 0,
+    model: str = "per_plane",
+    **options: Any,  # noqa: ANN401
+) -> StackEstimate:
+    """Find the periodic noise of each plane of a stack, and the stack without it.
+
+    Lazy data give lazy results: nothing is computed before it is asked for, and then only the
+    planes that are asked for; the noise and the cleaned image of a plane, asked for together,
+    are computed once.
+
+    Parameters
+    ----------
+    data : array-like, or sequence of such
+        Of at least two axes. A numpy array or a torch tensor gives numpy arrays, everything
+        else (dask and zarr arrays, `numpy.memmap` and other arrays on disk) gives dask arrays
+        in chunks of whole planes, of which there are as many in a chunk as in those of the data:
+        in dask's chunks, zarr's shards or chunks, or one by one. Data in chunks of several
+        planes are computed by chunks: ``data.rechunk`` them to see single planes quickly.
+
+        A sequence are the levels of a pyramid, the finest first, and gives lists of levels. The
+        noise of a coarse level is that of the finest one, reduced as the level was (one pixel
+        of each block, or its mean) if the pixels show that it was; otherwise, and where the
+        level has other stacked axes, it is estimated by itself.
+    plane_axes : tuple of int
+        The two axes of a plane; rows are along the first of them in the data. All axes but
+        these and that of the channels are stacked.
+    channel_axis : int, optional
+        Axis of the channels, see `estimate_noise`.
+    alpha : int
+        How many of the last channels, as transparency, stay as they are; their noise is left
+        out of ``noise``.
+    model : {"per_plane", "shared", "drifting"}
+        ``"per_plane"`` estimates each plane by itself, just as `estimate_noise` does.
+        ``"shared"`` finds the waves once, in up to 32 planes together: weak noise that no plane
+        shows is found, frequencies are the same in all planes, amplitude and phase each
+        plane's own, and each further plane takes a fraction of the time. ``"drifting"`` finds
+        them in the middle of the stack, and follows their frequencies to both ends. Of lazy
+        data too these planes are read at once. See `noise.shared.find_shared`.
+    **options
+        Of `estimate_noise`; with a model of all planes, those of waves alone: ``features`` that
+        need no network, ``noise_model``, ``sensitivity``, ``device`` and ``seed``.
+
+    Returns
+    -------
+    StackEstimate
+
+    Raises
+    ------
+    TypeError
+        If the pixels are not real numbers, or an option is unknown.
+    ValueError
+        If an option is not one of its choices or does not go with the model, or an axis is not
+        there. Where `estimate_noise`
+        raises an error for a plane, this is raised when the plane is computed.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the memory of a GPU does not suffice for a plane, which is computed on the CPU then.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> import numpy as np
+    >>> from napari_periodic_denoise import clean_stack
+    >>> y, x = np.mgrid[:64, :64]
+    >>> hum = 5 * np.cos(2 * np.pi * (0.11 * y + 0.07 * x))
+    >>> stack = da.stack([100.0 * (y > 20 + t) + hum for t in range(50)])
+    >>> result = clean_stack(stack)
+    >>> result.cleaned.chunks == stack.chunks
+    True
+    >>> plane = result.cleaned[7].compute()  # the other 49 are not
+    >>> len(result.estimates[7].compute().waves)
+    1
+    """
+    run = iter_clean_stack(
+        data,
+        plane_axes=plane_axes,
+        channel_axis=channel_axis,
+        alpha=alpha,
+        model=model,
+        **options,
+    )
+    return finish(run)
+
+
+def iter_clean_stack(
+    data: Any,  # noqa: ANN401
+    *,
+    plane_axes: tuple[int, int] = (-2, -1),
+    channel_axis: int | None = None,
+    alpha: int = 0,
+    model: str = "per_plane",
+    **options: Any,  # noqa: ANN401
+) -> Generator[Progress, None, StackEstimate]:
+    """`clean_stack` step by step, for progress bars and to be stopped within a plane.
+
+    Parameters
+    ----------
+    data, plane_axes, channel_axis, alpha, model, **options
+        As for `clean_stack`.
+
+    Yields
+    ------
+    Progress
+        Before each step of the engine; ``done`` and ``total`` count planes. Of lazy data while a
+        model is found.
+
+    Returns
+    -------
+    StackEstimate
+    """
+    engine.check_choice("model", model, MODELS)
+    is_pyramid = isinstance(data, Sequence)
+    levels = [_as_array(level) for level in (data if is_pyramid else [data])]
+    if not levels or len({level.ndim for level in levels}) > 1:
+        raise ValueError("the levels of a pyramid are one or more arrays of as many axes")
+    layout = Layout.of(levels[0].ndim, plane_axes, channel_axis)
+    options["channel_axis"] = layout.channel_axis
+    _check(levels[0], layout, options)
+    if model != "per_plane":
+        _check_shared(model, options)
+    options["alpha"] = alpha
+
+    groups: dict[tuple[int, ...], list[int]] = {}  # levels of the same planes, finest first
+    for i, level in enumerate(levels):
+        groups.setdefault(layout.stacked_shape(level), []).append(i)
+    results: dict[int, _Arrays] = {}
+    models: list[SharedModel | None] = []
+    for members in groups.values():
+        group = [levels[i] for i in members]
+        models.append((yield from _found(group[0], layout, model, options)))
+        options["model"] = models[-1]
+        if all(map(_is_in_memory, group)):
+            made = yield from _clean_now(group, layout, options)
+        else:
+            from napari_periodic_denoise.stacks.lazy import as_lazy, clean_lazily
+
+            made = clean_lazily([as_lazy(level, layout) for level in group], layout, options)
+        results.update(zip(members, made, strict=True))
+    noise, cleaned, estimates = zip(*(results[i] for i in range(len(levels))), strict=True)
+    if is_pyramid:
+        return StackEstimate(list(noise), list(cleaned), estimates[0], models[0])
+    return StackEstimate(noise[0], cleaned[0], estimates[0], models[0])
+
+
+def of_each(function: Callable[[NoiseEstimate], Any], estimates: Any) -> Any:  # noqa: ANN401
+    """Apply a function to each estimate of a stack.
+
+    Parameters
+    ----------
+    function : callable
+    estimates : array of NoiseEstimate
+        numpy or dask.
+
+    Returns
+    -------
+    array of object, same shape and kind
+    """
+    if not isinstance(estimates, np.ndarray):
+        from napari_periodic_denoise.stacks.lazy import objects
+
+        return estimates.map_blocks(partial(of_each, function), **objects(estimates.ndim))
+    results = np.empty(estimates.shape, dtype=object)
+    for index in np.ndindex(estimates.shape):
+        estimate: Any = estimates[index]
+        results[index] = function(estimate)
+    return results
+
+
+def _as_array(data: Any) -> Any:  # noqa: ANN401
+    """Return a numpy array if the data are in memory, else what they are, if it is an array."""
+    if isinstance(data, torch.Tensor):
+        return data.detach().cpu().numpy()
+    if not all(hasattr(data, name) for name in ("shape", "dtype", "ndim", "__getitem__")):
+        raise TypeError(
+            f"an array, or a sequence of the levels of a pyramid, is taken, not {type(data)}"
+        )
+    return data
+
+
+def _is_in_memory(data: Any) -> bool:  # noqa: ANN401
+    return isinstance(data, np.ndarray) and not isinstance(data, np.memmap)
+
+
+def _check(data: Any, layout: Layout, options: dict[str, Any]) -> None:  # noqa: ANN401
+    """Raise the engine's errors for options, shape and dtype, before any plane is computed."""
+    plane = np.broadcast_to(np.zeros((), data.dtype), layout.plane_shape(data))
+    as_image(plane, layout.channel_axis)
+    with closing(engine.iter_estimate_noise(plane, **options)) as run:
+        next(run)
+
+
+def _check_shared(model: str, options: dict[str, Any]) -> None:
+    """Raise a ValueError for options that a model of all planes does not take."""
+    for name, value in options.items():
+        default = signature(engine.iter_estimate_noise).parameters[name].default
+        if name not in _SHARED_OPTIONS and value != default:
+            raise ValueError(
+                f"{name}={value!r} does not go with model={model!r}, which takes "
+                f"{', '.join(_SHARED_OPTIONS[:-1])} alone: leave it out, or take model='per_plane'"
+            )
+    if options.get("features") not in (None, *MAPS):
+        raise ValueError(
+            f"features={options['features']!r} need a network; with model={model!r} take one of "
+            f"{', '.join(MAPS)}, or take model='per_plane'"
+        )
+
+
+def _found(
+    data: Any,  # noqa: ANN401
+    layout: Layout,
+    model: str,
+    options: dict[str, Any],
+) -> Generator[Progress, None, SharedModel | None]:
+    """Find what the planes of a level share, if they do."""
+    if model == "per_plane":
+        return None
+    shape = layout.stacked_shape(data)
+    total = math.prod(shape)
+
+    def read(number: int) -> NDArray[Any]:
+        # slices, which all arrays take
+        index = [slice(i, i + 1) for i in map(int, np.unravel_index(number, shape))]
+        plane = np.squeeze(np.asarray(data[layout.at(index)]), layout.stacked)
+        return without_last(plane, options["alpha"], layout.channel_axis)
+
+    given = {name: value for name, value in options.items() if name in _SHARED_OPTIONS}
+    given["features"] = given.get("features") or "edges"
+    device = given.pop("device", "auto")
+
+    def run(device: str) -> Generator[tuple[str, str], None, SharedModel]:
+        drifting = model == "drifting"
+        return find_shared(read, total, drifting=drifting, device=device, **given)
+
+    steps = with_a_way_out(run, device, "the model of a stack")
+    while True:
+        try:
+            stage, message = next(steps)
+        except StopIteration as end:
+            found: SharedModel = end.value
+            return found
+        yield Progress(stage, 0, total, message)
+
+
+def _clean_now(
+    levels: list[NDArray[Any]], layout: Layout, options: dict[str, Any]
+) -> Generator[Progress, None, list[_Arrays]]:
+    """Noise, cleaned stack and estimates of each level, computed."""
+    shape = layout.stacked_shape(levels[0])
+    made = [
+        (
+            np.empty(layout.noise_shape(level, options["alpha"]), np.float32),
+            np.empty_like(level),
+            np.empty(shape, object),
+        )
+        for level in levels
+    ]
+    total = math.prod(shape)
+    for done, index in enumerate(np.ndindex(shape)):
+        where = layout.at(index)
+        for level, (noise, cleaned, estimates) in zip(levels, made, strict=True):
+            plane = level[where]
+            try:
+                if level is levels[0]:
+                    run = iter_clean_plane(plane, done, **options)
+                    fine = yield from _of_plane(run, done, total)
+                    estimate = fine
+                else:
+                    estimate = clean_level(plane, levels[0][where], fine, options)
+            except (TypeError, ValueError) as error:
+                error.add_note(f"This is about plane {index} of the stack.")
+                raise
+            noise[where], cleaned[where] = estimate.noise, estimate.cleaned
+            # views, lest each plane is kept twice
+            estimates[index] = replace(estimate, noise=noise[where], cleaned=cleaned[where])
+    yield Progress("subtract", total, total, f"cleaned {total} planes")
+    return made
+
+
+def _of_plane(
+    run: Generator[Progress, None, NoiseEstimate], done: int, total: int
+) -> Generator[Progress, None, NoiseEstimate]:
+    """Turn the steps of a plane into steps of the stack."""
+    while True:
+        try:
+            step = next(run)
+        except StopIteration as end:
+            estimate: NoiseEstimate = end.value
+            return estimate
+        message = f"plane {done + 1} of {total}: {step.message}"
+        yield Progress(step.stage, done, total, message, step.preview)

@@ -1,0 +1,1 @@
+"""Layers: planes, masks, previews and results."""

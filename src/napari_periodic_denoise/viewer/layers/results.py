@@ -1,0 +1,456 @@
+"""From a source layer and its estimate to layers. Nothing here opens a window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Layer
+from napari.utils.transforms import Affine
+
+from napari_periodic_denoise.viewer.layers.lazily import is_in_memory, is_lazy, remember
+from napari_periodic_denoise.viewer.layers.outcome import Outcome, symmetric_limits
+from napari_periodic_denoise.viewer.layers.plane import PREVIEW_SIZE, Plane
+
+#: Under this key of ``layer.metadata`` a result layer carries where it comes from.
+METADATA_KEY = "periodic_noise"
+
+#: The channels of a colour layer, and the colormaps that napari has for them.
+COLOURS = ("red", "green", "blue")
+
+PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+
+_GAP = 0.05  # between Gram matrices, and to the image, as a share of their distance
+_USUAL = 0.95  # of a Gram matrix: elements within its contrast; the diagonal outshines the rest
+
+
+def is_result(layer: Layer) -> bool:
+    """Whether a layer was made by this plugin."""
+    return bool(record_of(layer))
+
+
+def record_of(layer: Layer) -> dict[str, Any]:
+    """Return what a result layer tells of where it comes from; nothing of other layers."""
+    record = layer.metadata.get(METADATA_KEY)
+    return record if isinstance(record, dict) else {}  # else it is somebody else's
+
+
+def found_in(layer: Layer) -> dict[str, Any]:
+    """Return what a result layer records of what was found; nothing of other layers."""
+    record = record_of(layer)
+    return record if "waves" in record or "planes" in record else {}
+
+
+def is_of(layer: Layer, source: Image) -> bool:
+    """Whether a layer is a result of a source."""
+    return found_in(layer).get("source_id") == str(source.unique_id)
+
+
+def result_of(layers: Iterable[Layer], source: Image) -> Image | None:
+    """Return a layer that a run on a source left, if there is one."""
+    return next((layer for layer in layers if is_of(layer, source)), None)
+
+
+def pixels(layer: Image) -> Any:  # noqa: ANN401 - whatever array napari was given, maybe lazy
+    """Return the layer's array at full resolution, not computed and not copied."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def placement(layer: Layer) -> dict[str, Any]:
+    """Where a layer lies in the world, as comparable plain values.
+
+    Parameters
+    ----------
+    layer : Layer
+
+    Returns
+    -------
+    dict
+        Keyword arguments for a layer that covers the same place.
+    """
+    return {
+        "scale": tuple(layer.scale),
+        "translate": tuple(layer.translate),
+        "rotate": np.asarray(layer.rotate).tolist(),
+        "shear": tuple(layer.shear),
+        "affine": layer.affine.affine_matrix.tolist(),
+        "units": layer.units,
+        "axis_labels": layer.axis_labels,
+    }
+
+
+def _moved(layer: Layer, start: tuple[int, ...]) -> tuple[float, ...]:
+    """Where a layer must lie that starts at a pixel of another one."""
+    to_world = Affine(
+        scale=layer.scale,
+        translate=layer.translate,
+        rotate=layer.rotate,
+        shear=layer.shear,
+        ndim=layer.ndim,
+    )
+    return tuple(to_world(start))
+
+
+def preview_arguments(
+    source: Image, preview: np.ndarray, plane: Plane, name: str
+) -> dict[str, Any]:
+    """Everything that the layer of a preview, or of an unfinished texture, is made with.
+
+    Parameters
+    ----------
+    source : Image
+        The layer it is made of; only read.
+    preview : ndarray
+        The pixels, which are thinned out where they are many.
+    plane : Plane
+        Of the source, which it is made of.
+    name : str
+        What it is.
+
+    Returns
+    -------
+    dict
+        Keyword arguments for :class:`napari.layers.Image`, ``data`` among them.
+    """
+    step = max(1, math.isqrt(math.prod(preview.shape[:2])) // PREVIEW_SIZE)
+    preview = preview[::step, ::step]
+    scale = np.array(source.scale)
+    scale[list(plane.axes)] *= step
+    dtype = np.dtype(pixels(source).dtype)
+    if source.rgb and np.issubdtype(dtype, np.integer):  # napari takes float colours from 0 to 1
+        info = np.iinfo(dtype)
+        preview = np.rint(preview).clip(info.min, info.max).astype(dtype)
+    return {
+        **placement(source),
+        "translate": _moved(source, plane.start),
+        "scale": tuple(scale),
+        "data": plane.in_place(preview),
+        "name": f"{source.name} {name}",
+        "rgb": source.rgb,
+        "multiscale": False,
+        "interpolation2d": source.interpolation2d,
+        "colormap": source.colormap,
+        "contrast_limits": tuple(source.contrast_limits),
+        "gamma": source.gamma,
+        "metadata": {
+            METADATA_KEY: {
+                "source": source.name,
+                "source_id": str(source.unique_id),
+                "result": "preview",
+            }
+        },
+    }
+
+
+def gram_arguments(
+    source: Image, gram: Mapping[str, np.ndarray], plane: Plane
+) -> dict[str, dict[str, Any]]:
+    """What the layers of Gram matrices are made with, but for name and metadata.
+
+    They stand to the right of the source, in rows that are together as high as it is, and of a
+    stack at their plane.
+
+    Parameters
+    ----------
+    source : Image
+    gram : mapping of str to ndarray, shape (C, C)
+        By layer of the network.
+    plane : Plane
+        Of the source, which they are of.
+
+    Returns
+    -------
+    dict of str to dict
+        By result, as ``"Gram conv1_1"``.
+    """
+    axes = list(plane.axes)
+    (top, _), (bottom, right) = source.extent.world[:, axes]
+    at = np.array(source.data_to_world(plane.start))
+    scale = np.array(source.scale)
+    rows = max(1, round(math.sqrt(len(gram))))
+    columns = math.ceil(len(gram) / rows)
+    step = (bottom - top) / rows
+    results = {}
+    for place, (layer, matrix) in enumerate(gram.items()):
+        row, column = divmod(place, columns)
+        pixel = (1 - _GAP) * step / len(matrix)
+        usual = np.quantile(np.abs(matrix), _USUAL)
+        scale[axes] = pixel
+        at[axes] = (
+            top + row * step + pixel / 2,
+            right + (column + _GAP) * step + pixel / 2,
+        )
+        results[f"Gram {layer}"] = {
+            "data": plane.in_place(matrix),
+            "colormap": "PiYG",  # white is zero
+            "interpolation2d": "nearest",
+            "contrast_limits": (-usual, usual) if usual else (-1.0, 1.0),
+            "contrast_limits_range": symmetric_limits(matrix),
+            "scale": tuple(scale),
+            "translate": tuple(at),
+            "rotate": np.eye(source.ndim).tolist(),
+            "shear": (0.0,) * len(source.shear),
+            "affine": np.eye(source.ndim + 1).tolist(),
+        }
+    return results
+
+
+def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
+    """Everything that the result layers are made with.
+
+    Signed values are no colours: the noise of a colour layer comes as a layer for each channel,
+    as napari splits such a layer.
+
+    Parameters
+    ----------
+    source : Image
+        The layer the run was on; only read.
+    outcome : Outcome
+
+    Returns
+    -------
+    list of dict
+        Keyword arguments for :class:`napari.layers.Image`, ``data`` among them, and their
+        ``contrast_limits_range``; of the noise first, then of the cleaned image, then of Gram
+        matrices, if there are any.
+    """
+    results: dict[str, dict[str, Any]] = {}
+    if source.rgb:
+        for channel, colour in enumerate(COLOURS):
+            results[f"noise {colour}"] = {
+                "data": _channel(outcome.noise, channel),
+                "colormap": colour,
+                "blending": "additive" if channel else "translucent_no_depth",
+            }
+    else:
+        results["noise"] = {"data": outcome.noise, "colormap": "gray"}
+    for arguments in results.values():
+        arguments["contrast_limits"] = outcome.limits
+        arguments["contrast_limits_range"] = outcome.reach
+    results["cleaned"] = {
+        "data": outcome.cleaned,
+        "colormap": source.colormap,
+        "contrast_limits": tuple(source.contrast_limits),
+        "contrast_limits_range": tuple(source.contrast_limits_range),
+        "gamma": source.gamma,
+    }
+    if source.ndim > 2:
+        for arguments in results.values():
+            arguments["data"] = _as_of_stack(arguments["data"], source)
+            arguments["multiscale"] = source.multiscale
+    results |= gram_arguments(source, outcome.estimate.gram, outcome.plane)
+    found = {
+        "source": source.name,
+        "source_id": str(source.unique_id),
+        "input": _input(source, outcome),
+        "made_of": outcome.made_of,
+        **outcome.found,
+    }
+    return [
+        {
+            **placement(source),
+            "translate": _moved(source, outcome.start),
+            "name": f"{source.name} {result}",
+            # said, not guessed: a cleaned layer of three columns is no colour image
+            "rgb": source.rgb and result == "cleaned",
+            "multiscale": False,
+            "interpolation2d": source.interpolation2d,
+            "metadata": {METADATA_KEY: {**found, "result": result}},
+            **arguments,
+        }
+        for result, arguments in results.items()
+    ]
+
+
+def _input(source: Image, outcome: Outcome) -> dict[str, Any]:
+    """What a run was on, as plain values."""
+    shape = pixels(source).shape
+    return {
+        "path": source.source.path,
+        "shape": list(shape),
+        "plane_axes": list(outcome.plane.axes),
+        "plane": list(outcome.plane.index),
+        "rgb": source.rgb,
+        "alpha": shape[-1] - len(COLOURS) if source.rgb else 0,
+        "multiscale": source.multiscale,
+        "lazy": is_lazy(outcome.cleaned),
+    }
+
+
+def _as_of_stack(data: Any, source: Image) -> Any:  # noqa: ANN401
+    """Return one plane as all planes would come: as a pyramid, as a lazy array.
+
+    napari can't make a pyramid of a layer that is none, and looks into its cache only for layers
+    that were lazy from the first.
+    """
+    if isinstance(data, np.ndarray) and not is_in_memory(pixels(source)):
+        import dask.array
+
+        data = dask.array.from_array(data, chunks=-1, name=False)
+    return [data] if source.multiscale and not isinstance(data, list) else data
+
+
+def _channel(data: Any, channel: int) -> Any:  # noqa: ANN401 - of an array, or of each level
+    if isinstance(data, list):
+        return [level[..., channel] for level in data]
+    return data[..., channel]
+
+
+def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | None:
+    """Find the layer that an earlier run on the same source left, whatever it is called now.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        The viewer's layers.
+    source : Image
+    result : str
+        ``"noise"``, in colour ``"noise red"`` and so on, ``"cleaned"``, or of Gram matrices
+        ``"Gram conv1_1"`` and so on.
+
+    Returns
+    -------
+    Image or None
+        The first one, should the user have duplicated it.
+    """
+    for layer in layers:
+        record = record_of(layer)
+        if (record.get("source_id"), record.get("result")) == (str(source.unique_id), result):
+            return layer
+    return None
+
+
+def place_above(layers: Sequence[Layer], source: Image) -> int:
+    """Where a layer is inserted to cover a source, and what was made of it, but nothing more.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The viewer's.
+    source : Image
+    """
+    return 1 + max(
+        place for place, layer in enumerate(layers) if layer is source or is_of(layer, source)
+    )
+
+
+def _other_grams(layers: Iterable[Layer], source: Image, gram: Iterable[str]) -> list[Layer]:
+    """Gram matrices of other features, from an earlier run, where new ones now stand."""
+    known = [f"Gram {layer}" for layer in gram]
+    return [
+        layer
+        for layer in layers
+        if (record := record_of(layer)).get("source_id") == str(source.unique_id)
+        and record["result"].startswith("Gram ")
+        and record["result"] not in known
+    ]
+
+
+def update(layer: Image, arguments: dict[str, Any]) -> None:
+    """Put a new result into the layer of an earlier one; its name and look stay the user's.
+
+    Parameters
+    ----------
+    layer : Image
+    arguments : dict
+        As made by :func:`result_arguments`.
+    """
+    layer.metadata = {**layer.metadata, **arguments["metadata"]}
+    # new data in the old place, or the reverse: napari would compute planes that are not there
+    visible, layer.visible = layer.visible, False
+    put(layer, arguments)
+    layer.visible = visible
+
+
+def put(layer: Image, arguments: dict[str, Any]) -> None:
+    """Put other data into a layer, at its place.
+
+    Parameters
+    ----------
+    layer : Image
+    arguments : dict
+        ``data``, and those of `placement`.
+    """
+    layer.data = arguments["data"]
+    place = placement(layer)
+    for name in PLACEMENT:
+        if place[name] != arguments[name]:
+            setattr(layer, name, arguments[name])
+
+
+def refresh(
+    layers: Iterable[Layer], source: Image, outcome: Outcome
+) -> Generator[None, None, None]:
+    """Show another choice of waves in the layers of a result, a step at a time.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        The viewer's; those that the user has removed stay away.
+    source : Image
+    outcome : Outcome
+
+    Yields
+    ------
+    None
+    """
+    for arguments in result_arguments(source, outcome):
+        layer = find_result(layers, source, arguments["metadata"][METADATA_KEY]["result"])
+        if layer is not None:
+            update(layer, arguments)
+            yield
+
+
+def deliver(
+    layers: Any,  # noqa: ANN401 - napari's LayerList
+    source: Image,
+    outcome: Outcome,
+) -> Generator[None, None, None]:
+    """Show what a run has ended with as layers, a step at a time.
+
+    Each step is one thing that napari is slow at: a new layer costs it about a tenth of a
+    second, drawing a large one for the first time as much again. Between the steps the caller
+    lets the event loop run. Closed early, it removes again what it has added.
+
+    Parameters
+    ----------
+    layers : LayerList
+        The viewer's layers; the results go to the end, or into those of an earlier run.
+    source : Image
+    outcome : Outcome
+
+    Yields
+    ------
+    None
+    """
+    added = []
+    remember(outcome.computed)
+    try:
+        for arguments in result_arguments(source, outcome):
+            span = arguments.pop("contrast_limits_range")
+            result = arguments["metadata"][METADATA_KEY]["result"]
+            layer = find_result(layers, source, result)
+            if layer is None:
+                added.append(Image(**arguments, visible=False))
+                added[-1].contrast_limits_range = span
+                layers.append(added[-1])
+            else:
+                update(layer, arguments)
+                if result != "cleaned":
+                    layer.contrast_limits_range = span
+                    layer.contrast_limits = arguments["contrast_limits"]
+            yield
+        for layer in added:
+            layer.visible = True
+            yield
+        if outcome.estimate.gram:
+            for layer in _other_grams(layers, source, outcome.estimate.gram):
+                layers.remove(layer)
+                yield
+    except BaseException:  # GeneratorExit among them
+        for layer in added:
+            if layer in layers:
+                layers.remove(layer)
+        raise

@@ -1,0 +1,314 @@
+"""The table of the waves that were found, in which each can be switched off and on."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from magicgui.widgets import PushButton
+from napari.utils.notifications import show_error
+from psygnal import Signal
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import QAbstractItemView, QFileDialog, QTableView, QVBoxLayout, QWidget
+
+from napari_periodic_denoise.io.atomic import replacing
+from napari_periodic_denoise.records.table import WaveRow, waves_as_csv
+from napari_periodic_denoise.viewer.layers.pixel_size import PixelSize
+
+Frequency = tuple[float, float]
+
+_LINES = 6  # of the table that are seen at least
+
+_TOOLTIP = (
+    "Take the tick off (or press the space bar) to leave a wave in the picture: noise and\n"
+    "cleaned layer follow at once. Click a heading to sort."
+)
+
+
+class _Column(NamedTuple):
+    title: str
+    tooltip: str
+    value: Callable[[WaveRow], float | str]  # to sort by
+    text: Callable[[WaveRow], str]
+
+
+class WavesModel(QAbstractTableModel):
+    """Waves for Qt's views, a row for each; the first column has the ticks.
+
+    Attributes
+    ----------
+    switched : Signal of list of tuple of float
+        The user has switched waves: frequencies of all that are now off.
+    """
+
+    switched = Signal(list)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.rows: list[WaveRow] = []
+        self.is_on: list[bool] = []
+        self.pixel: PixelSize | None = None
+        self.why_fixed = ""  # why waves can't be switched, where they can't
+        self._columns: list[_Column] = []
+
+    def show(
+        self,
+        rows: Sequence[WaveRow],
+        channels: Sequence[str],
+        pixel: PixelSize | None,
+        why_fixed: str,
+    ) -> None:
+        """Show other waves; see `WavesTable.show_waves`."""
+        self.beginResetModel()
+        self.rows, self.pixel, self.why_fixed = list(rows), pixel, why_fixed
+        self.is_on = [row.is_on for row in rows]
+        self._columns = _columns(channels, pixel)
+        self.endResetModel()
+
+    @property
+    def off(self) -> list[Frequency]:
+        """Frequencies of the waves that are off, of all channels."""
+        return [
+            frequency
+            for row, on in zip(self.rows, self.is_on, strict=True)
+            if not on
+            for frequency in row.frequencies
+        ]
+
+    def switch(self, number: int, on: bool) -> None:
+        """Switch the wave of a row off or on."""
+        if self.is_on[number] != on:
+            self.is_on[number] = on
+            index = self.index(number, 0)
+            self.dataChanged.emit(index, index, [Qt.ItemDataRole.CheckStateRole])
+            self.switched.emit(self.off)
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """How many waves there are."""
+        return 0 if parent is not None and parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """How many things are told of each."""
+        return 0 if parent is not None and parent.isValid() else len(self._columns)
+
+    def headerData(
+        self,
+        section: int,
+        orientation: Qt.Orientation,
+        role: int = Qt.ItemDataRole.DisplayRole,
+    ) -> Any:  # noqa: ANN401
+        """Titles of the columns."""
+        if orientation != Qt.Orientation.Horizontal or not 0 <= section < len(self._columns):
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._columns[section].title
+        return self._columns[section].tooltip if role == Qt.ItemDataRole.ToolTipRole else None
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:  # noqa: ANN401
+        """What is told of a wave."""
+        row, column = self.rows[index.row()], self._columns[index.column()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return column.text(row)
+        if role == Qt.ItemDataRole.UserRole:
+            return column.value(row)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return self.why_fixed or _TOOLTIP
+        if role == Qt.ItemDataRole.CheckStateRole and index.column() == 0:
+            on = self.is_on[index.row()]
+            return Qt.CheckState.Checked if on else Qt.CheckState.Unchecked
+        return None
+
+    def setData(
+        self,
+        index: QModelIndex,
+        value: Any,  # noqa: ANN401
+        role: int = Qt.ItemDataRole.EditRole,
+    ) -> bool:
+        """Take a tick off, or set it."""
+        if role != Qt.ItemDataRole.CheckStateRole or index.column() != 0:
+            return False
+        self.switch(index.row(), Qt.CheckState(value) == Qt.CheckState.Checked)
+        return True
+
+    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+        """What can be done with a cell."""
+        flags = Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled
+        if index.column() == 0 and not self.why_fixed:
+            flags |= Qt.ItemFlag.ItemIsUserCheckable
+        return flags
+
+
+class _View(QTableView):
+    """A table whose rows the space bar switches, wherever in them the cursor is."""
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        if event is not None and event.key() == Qt.Key.Key_Space:
+            self.setCurrentIndex(self.currentIndex().siblingAtColumn(0))
+        super().keyPressEvent(event)
+
+
+class WavesTable(QWidget):
+    """The waves of a result, to look at, to switch and to export; hidden where there are none.
+
+    Attributes
+    ----------
+    model : WavesModel
+    switched : Signal of list of tuple of float
+        The user has switched waves: frequencies of all that are now off.
+    """
+
+    switched = Signal(list)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = WavesModel(self)
+        self._sorted = QSortFilterProxyModel(self)
+        self._sorted.setSourceModel(self.model)
+        self._sorted.setSortRole(Qt.ItemDataRole.UserRole)
+        self.view = _View()
+        # a box without its tick is all but invisible in napari's dark theme
+        self.view.setStyleSheet("QTableView::indicator:unchecked { border: 1px solid gray }")
+        self.view.setModel(self._sorted)
+        self.view.setSortingEnabled(True)
+        self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.view.setTabKeyNavigation(False)  # Tab leads out of the table
+        self.view.setWordWrap(False)
+        self.view.setToolTip(_TOOLTIP)
+        numbers = self.view.verticalHeader()
+        assert numbers is not None
+        numbers.hide()
+        self.view.setMinimumHeight((_LINES + 2) * numbers.defaultSectionSize())
+        self.export = PushButton(
+            text="Export as CSV…",
+            tooltip=(
+                "Write the table into a file: a line for each wave and channel, with its\n"
+                "frequency and phase, and whether it is switched on."
+            ),
+        )
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.view)
+        column.addWidget(self.export.native)
+        self.export.changed.connect(self._export)
+        self.model.switched.connect(self.switched.emit)
+        self.hide()
+
+    def show_waves(
+        self,
+        rows: Sequence[WaveRow],
+        *,
+        channels: Sequence[str] = (),
+        pixel: PixelSize | None = None,
+        why_fixed: str = "",
+    ) -> None:
+        """Show other waves.
+
+        Parameters
+        ----------
+        rows : sequence of WaveRow
+        channels : sequence of str
+            Names of the channels; empty for an image without.
+        pixel : PixelSize, optional
+            Where it is known.
+        why_fixed : str
+            Why they can't be switched, where they can't.
+        """
+        self.model.show(rows, channels, pixel, why_fixed)
+        self.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # the strongest first
+        self.view.resizeColumnsToContents()
+        self.setVisible(bool(rows))
+
+    def switch(self, frequency: Frequency, on: bool) -> None:
+        """Switch a wave off or on, as a click on its tick does.
+
+        Parameters
+        ----------
+        frequency : tuple of float
+            Of the wave, in any channel.
+        on : bool
+        """
+        if self.model.why_fixed:
+            return
+        for number, row in enumerate(self.model.rows):
+            if frequency in row.frequencies:
+                self.model.switch(number, on)
+
+    def _export(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Export waves", "waves.csv", "Table (*.csv)")
+        if name:
+            try:
+                self.write(Path(name))
+            except OSError as error:
+                show_error(f"Periodic noise: {error}")
+
+    def write(self, path: Path) -> None:
+        """Write the waves as CSV, in the order that is seen; whole or not at all.
+
+        Parameters
+        ----------
+        path : Path
+        """
+        order = [
+            self._sorted.mapToSource(self._sorted.index(line, 0)).row()
+            for line in range(self._sorted.rowCount())
+        ]
+        told = [WaveRow(self.model.rows[i].waves, self.model.is_on[i]) for i in order]
+        with replacing(path) as file:
+            file.write(waves_as_csv(told, self.model.pixel).encode())
+
+
+def _columns(channels: Sequence[str], pixel: PixelSize | None) -> list[_Column]:
+    across = "How far it is from crest to crest, {}."
+    columns = [
+        _Column(
+            "Period (px)",
+            across.format("in pixels"),
+            lambda row: row.period(),
+            lambda row: f"{row.period():.2f}",
+        ),
+        _Column(
+            "Angle",
+            "Direction: 0° are vertical stripes, 90° horizontal ones.",
+            lambda row: row.angle,
+            lambda row: f"{round(row.angle) % 180}°",
+        ),
+        _Column(
+            "Amplitude",
+            "How far it raises and lowers the picture; in percent, where it follows the\n"
+            "brightness.",
+            lambda row: float(row.waves[0]["amplitude"]),
+            lambda row: row.amplitude(channels),
+        ),
+        _Column(
+            "Share",
+            "Of the variance of all the noise that was found; in colour, in the channel where\n"
+            "it is largest.",
+            lambda row: row.share,
+            lambda row: f"{100 * row.share:.2g}%",
+        ),
+        _Column(
+            "False alarms",
+            "How many peaks as strong come by chance in a picture without periodic noise: the\n"
+            "smaller, the surer.",
+            lambda row: row.false_alarms,
+            lambda row: f"{row.false_alarms:.0e}" if row.false_alarms else "<1e-300",
+        ),
+        _Column(
+            "Family",
+            "Of what kind it is, and whether it belongs to others: as one of a lattice, or as a\n"
+            "harmonic, whose period is a whole part of a longer one.",
+            lambda row: row.family,
+            lambda row: row.family,
+        ),
+    ]
+    if pixel is not None:
+        columns.insert(
+            1,
+            _Column(
+                f"Period ({pixel.unit})",
+                across.format("by the layer's scale"),
+                lambda row: row.period(pixel.y, pixel.x),
+                lambda row: f"{row.period(pixel.y, pixel.x):.3g}",
+            ),
+        )
+    return columns

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from benchmarks.destripers import in_each_direction, turned
+from benchmarks.families import bundled, rejection
+from benchmarks.told import Told
+
+
+def wave(shape, angle, frequency=0.06):
+    y, x = np.indices(shape)
+    direction = np.radians(angle)
+    return np.cos(2 * np.pi * frequency * (np.sin(direction) * y + np.cos(direction) * x))
+
+
+@pytest.mark.parametrize("angle", [-60.0, 20.0, 90.0, 135.0])
+def test_a_turned_wave_runs_along_x(angle):
+    upright = turned(wave((90, 120), angle), angle)
+    middle = upright[len(upright) // 2 - 20 : len(upright) // 2 + 20, 50:90]
+    assert np.ptp(middle, axis=0).max() < 0.05
+    assert np.ptp(middle, axis=1).min() > 1.9
+
+
+def test_turned_back_an_image_is_as_it_was():
+    image = bundled("moon", 128)
+    back = turned(turned(image, 33.0), -33.0, image.shape)
+    assert rejection(back[1:-1, 1:-1], image[1:-1, 1:-1]) > 25
+
+
+@pytest.mark.parametrize("angle", [0.0, 90.0, -35.0])
+def test_a_filter_of_upright_stripes_finds_those_of_another_direction(angle):
+    noise = wave((128, 150), angle)
+
+    def remove(upright):  # what goes on down the columns
+        return upright - np.median(upright, 0, keepdims=True)
+
+    estimate = in_each_direction(noise, Told((angle,), noise), remove)
+    assert np.std((estimate - noise)[20:-20, 20:-20]) < 0.15 * np.std(noise)
+
+
+def test_directions_are_taken_one_after_the_other():
+    noise = np.ones((40, 50))
+    estimate = in_each_direction(noise, Told((0.0, 90.0), noise), lambda upright: upright / 2)
+    np.testing.assert_allclose(estimate, 0.75)

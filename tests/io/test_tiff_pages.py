@@ -1,0 +1,115 @@
+import pickle
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_periodic_denoise.io import tiff_pages as tiffpages
+from napari_periodic_denoise.io.atomic import replacing
+from napari_periodic_denoise.io.images import read_image, tiff_options
+from napari_periodic_denoise.io.tiff_pages import TiffPages, TiffTarget
+
+
+def data(*shape, dtype=np.uint16):
+    return np.random.default_rng(0).integers(0, 60_000, shape).astype(dtype)
+
+
+KINDS = {
+    "pages": ((5, 24, 32), {"photometric": 1}),
+    "compressed": ((5, 24, 32), {"photometric": 1, "compression": "zlib"}),
+    "tiled": ((5, 48, 32), {"photometric": 1, "tile": (16, 16)}),
+    "other byte order": ((5, 24, 32), {"photometric": 1, "byteorder": ">"}),
+    "imagej": ((2, 3, 24, 32), {"imagej": True, "metadata": {"axes": "TZYX"}}),
+    "ome": ((2, 3, 24, 32), {"ome": True, "photometric": 1, "metadata": {"axes": "TCYX"}}),
+    "colours": ((5, 24, 32, 3), {"photometric": 2, "compression": "zlib"}),
+    "planes of colours": ((5, 3, 24, 32), {"photometric": 2, "planarconfig": 2}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pages_are_what_tifffile_reads(tmp_path, kind):
+    shape, options = KINDS[kind]
+    pixels = data(*shape)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **options)
+    pages = read_image(tmp_path / "a.tif").pixels
+    assert isinstance(pages, TiffPages)
+    assert (pages.shape, pages.dtype, pages.ndim) == (shape, pixels.dtype, len(shape))
+    for pages_of in (pages, pickle.loads(pickle.dumps(pages))):
+        np.testing.assert_array_equal(pages_of[(slice(None),) * len(shape)], pixels)
+        np.testing.assert_array_equal(pages_of, pixels)
+        some = (slice(1, 2), *(slice(1, 9) for _ in shape[1:]))
+        np.testing.assert_array_equal(pages_of[some], pixels[some])
+
+
+def test_of_large_stacks_imagej_has_but_one_page(tmp_path):
+    pixels = data(5, 24, 32, dtype=">u2")
+    path = tmp_path / "a.tif"
+    with path.open("wb") as file, tifffile.TiffWriter(file, byteorder=">") as writer:
+        description = b"ImageJ=1.54f\nimages=5\nslices=5\n"
+        where = writer.write(
+            pixels[0], photometric=1, metadata=None, description=description, returnoffset=True
+        )
+    assert sum(where) == path.stat().st_size  # the pixels come last
+    with path.open("ab") as file:
+        file.write(pixels[1:].tobytes())
+    image = read_image(path)
+    np.testing.assert_array_equal(image.pixels[:, :, :], pixels)
+
+
+def rewrite(source, target, order):
+    """Read and write pages in some order, without changing a pixel."""
+    image = read_image(source)
+    pages = image.pixels
+    with replacing(target) as file:
+        written = TiffTarget(
+            file,
+            pages.shape,
+            pages.dtype,
+            pages.page_ndim,
+            pages.positions,
+            tiff_options(image.calibration),
+        )
+        for i in order(range(pages.shape[0])):
+            where = (slice(i, i + 1), *(slice(None),) * (pages.ndim - 1))
+            written[where] = pages[where]
+
+
+@pytest.mark.parametrize("order", [list, lambda numbers: list(reversed(numbers))])
+@pytest.mark.parametrize("kind", KINDS)
+def test_pages_are_written_in_any_order_and_keep_their_axes(tmp_path, kind, order):
+    shape, options = KINDS[kind]
+    pixels = data(*shape)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, resolution=(5, 7), **options)
+    rewrite(tmp_path / "a.tif", tmp_path / "b.tif", order)
+    with tifffile.TiffFile(tmp_path / "a.tif") as a, tifffile.TiffFile(tmp_path / "b.tif") as b:
+        assert a.series[0].axes == b.series[0].axes
+        assert a.ome_metadata == b.ome_metadata
+        assert a.imagej_metadata == b.imagej_metadata
+        assert b.pages.first.get_resolution() == (5, 7)
+        assert not b.is_bigtiff
+        np.testing.assert_array_equal(b.asarray(), pixels)
+
+
+def test_large_stacks_are_bigtiff(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiffpages, "_BIG", 1000)
+    tifffile.imwrite(tmp_path / "a.tif", data(5, 24, 32), photometric=1)
+    rewrite(tmp_path / "a.tif", tmp_path / "b.tif", list)
+    with tifffile.TiffFile(tmp_path / "b.tif") as b:
+        assert b.is_bigtiff
+        np.testing.assert_array_equal(b.asarray(), data(5, 24, 32))
+
+
+def test_pages_in_an_order_of_ome_keep_it(tmp_path):
+    """OME may say that the pages of a channel come one after the other, or any other order."""
+    pixels = data(2, 3, 24, 32)
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels, ome=True, photometric=1, metadata={"axes": "CZYX"}
+    )
+    xml = tifffile.tiffcomment(tmp_path / "a.tif")
+    changed = xml.replace('DimensionOrder="XYZCT"', 'DimensionOrder="XYCZT"')
+    assert changed != xml
+    tifffile.tiffcomment(tmp_path / "a.tif", changed)
+    rewrite(tmp_path / "a.tif", tmp_path / "b.tif", list)
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "b.tif"), tifffile.imread(tmp_path / "a.tif")
+    )

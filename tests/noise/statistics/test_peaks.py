@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_periodic_denoise.noise.statistics.features import edges
+from napari_periodic_denoise.noise.statistics.local_energy import present_in_most
+from napari_periodic_denoise.noise.statistics.peaks import (
+    Candidate,
+    _chance,
+    _fast_length,
+    _power_of,
+    find_candidates,
+)
+
+
+def white(h: int, w: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(h, w, generator=torch.Generator().manual_seed(seed))
+
+
+def wave(h: int, w: int, fy: float, fx: float) -> torch.Tensor:
+    y, x = np.mgrid[:h, :w]
+    return torch.from_numpy(np.cos(2 * np.pi * (fy * y + fx * x) + 1)).float()
+
+
+@given(
+    st.floats(0.05, 0.45),
+    st.floats(-0.45, 0.45),
+    st.integers(90, 160),
+    st.integers(90, 160),
+)
+def test_a_wave_is_the_strongest_candidate_and_refined_off_the_grid(fy, fx, h, w):
+    image = white(h, w) + 0.7 * wave(h, w, fy, fx)
+    first, *_ = find_candidates(edges(image), sensitivity=1e-3)
+    assert first.false_alarms < 1e-6
+    sign = 1 if first.frequency[0] * fy > 0 else -1
+    assert sign * first.frequency[0] * h == pytest.approx(fy * h, abs=0.3)
+    assert sign * first.frequency[1] * w == pytest.approx(fx * w, abs=0.3)
+
+
+def test_false_alarms_are_as_rare_as_promised():
+    found = sum(
+        len(find_candidates(edges(white(128, 128, seed)), sensitivity=0.1)) for seed in range(100)
+    )
+    # 10 are expected; a Poisson count above 24 has a chance of 5e-5
+    assert found <= 24
+
+
+def test_more_false_alarms_allowed_find_more():
+    features = edges(white(256, 256))
+    few, many = (len(find_candidates(features, sensitivity=s)) for s in (1e-2, 100.0))
+    assert few < many
+
+
+def test_a_flat_image_has_no_candidates():
+    assert find_candidates(torch.zeros(2, 63, 63), sensitivity=1e-3) == []
+
+
+def test_a_large_image_is_looked_at_in_windows():
+    image = white(1500, 1300) + 0.2 * wave(1500, 1300, 0.11, 0.07)
+    first, *_ = find_candidates(edges(image), sensitivity=1e-3)
+    assert first.frequency == pytest.approx((0.11, 0.07), abs=2e-4)
+
+
+def test_what_only_a_corner_shows_is_not_noise():
+    pattern = wave(256, 256, 0.11, 0.07)
+    corner = torch.zeros(256, 256)
+    corner[:100, :100] = 1
+    candidates = [Candidate((0.11, 0.07), 0.0)]
+    everywhere = edges(white(256, 256) + pattern)
+    somewhere = edges(white(256, 256) + 3 * pattern * corner)
+    assert present_in_most(everywhere, candidates) == candidates
+    assert present_in_most(somewhere, candidates) == []
+    assert present_in_most(everywhere, []) == []
+
+
+@given(st.integers(1, 5000))
+def test_fast_lengths_have_small_factors_and_lose_little(length):
+    fast = _fast_length(length)
+    assert 0.83 * length < fast <= length
+    for prime in (2, 3, 5):
+        while fast % prime == 0:
+            fast //= prime
+    assert fast == 1
+
+
+def test_channels_together_show_what_none_shows_alone():
+    pattern = 0.09 * wave(128, 128, 0.11, 0.13)
+    channels = [edges(white(128, 128, seed) + pattern) for seed in range(8)]
+    assert not any(find_candidates(channel, sensitivity=1e-3) for channel in channels)
+    (found,) = find_candidates(torch.cat(channels), sensitivity=1e-3, looks=8)
+    assert found.frequency == pytest.approx((0.11, 0.13), abs=0.004)
+
+
+@pytest.mark.parametrize("looks", [1, 3, 8])
+def test_chance_of_a_mean_of_channels(looks):
+    generator = torch.Generator().manual_seed(0)
+    power = torch.empty(200_000, looks).exponential_(generator=generator).mean(1)
+    assert float((power > 2).float().mean()) == pytest.approx(_chance(2.0, looks), rel=0.1)
+    assert _chance(_power_of(1e-9, looks), looks) == pytest.approx(1e-9, rel=1e-3)

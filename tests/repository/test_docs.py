@@ -1,0 +1,45 @@
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+
+
+def run_example(page):
+    """Run all examples of a page, one after the other."""
+    examples = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert examples
+    exec(compile("\n".join(examples), str(page), "exec"), {})
+
+
+def test_the_example_of_the_readme_runs(capsys):
+    run_example(README)
+    summary, dtype, error = capsys.readouterr().out.splitlines()[:3]
+    assert "1 wave" in summary
+    assert dtype == "uint8"
+    assert float(error) < 0.5
+
+
+def test_the_example_in_colour_runs(capsys):
+    run_example(DOCS / "python.md")
+    summary, *reasons = capsys.readouterr().out.splitlines()
+    assert "3 waves" in summary
+    kept = {reason.split(":")[0] for reason in reasons}
+    assert kept == {"channel 0", "channel 1", "channel 2"}
+
+
+def test_the_example_of_a_stack_runs(capsys):
+    run_example(DOCS / "stacks.md")
+    assert capsys.readouterr().out.startswith("1 wave, 7.7 px")
+
+
+def test_figures_on_the_artefacts_pages_are_the_measured_ones():
+    """They are copies, and would not change with what they were copied from."""
+    sources = (README, DOCS / "real-images.md", DOCS / "method.md")
+    measured = "".join(page.read_text(encoding="utf-8") for page in sources)
+    pages = sorted((DOCS / "artefacts").glob("*.md"))
+    assert pages
+    for page in pages:
+        figures = set(re.findall(r"[\d.]+(?=(?:, [\d.]+)? dB)", page.read_text(encoding="utf-8")))
+        assert {f for f in figures if "." in f} <= set(re.findall(r"\d+\.\d", measured)), page

@@ -1,0 +1,102 @@
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from cachey import Cache
+from dask.cache import Cache as DaskCache
+
+from napari_periodic_denoise import clean_stack
+from napari_periodic_denoise.stacks import lazy
+from stacks import SHAPE, stack
+
+OPTIONS = {"optimization.fuse.active": False}  # as napari looks at dask arrays
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """Planes that were computed, in turn."""
+    planes = []
+
+    def counting(plane, *number, **options):
+        planes.append(plane)
+        return real(plane, *number, **options)
+
+    real = lazy.clean_plane
+    monkeypatch.setattr(lazy, "clean_plane", counting)
+    return planes
+
+
+CHUNKS = [(1, 1, 64, 80), (2, (2, 1), 32, 80), (1, 3, (10, 54), 40)]
+
+
+@pytest.mark.parametrize("chunks", CHUNKS)
+def test_lazy_is_eager_and_keeps_the_chunks_of_stacked_axes(chunks, computed):
+    data = stack(2, 3)
+    source = da.from_array(data, chunks=chunks)
+    result, expected = clean_stack(source), clean_stack(data)
+    for made in (result.noise, result.cleaned):
+        assert made.shape == source.shape
+        assert made.chunks == (*source.chunks[:2], (64,), (80,))
+    assert (result.noise.dtype, result.cleaned.dtype) == (np.float32, data.dtype)
+    assert result.estimates.shape == (2, 3)
+    assert not computed
+    noise, cleaned, estimates = dask.compute(result.noise, result.cleaned, result.estimates)
+    assert len(computed) == 6  # asked for together, computed once
+    np.testing.assert_array_equal(noise, expected.noise)
+    np.testing.assert_array_equal(cleaned, expected.cleaned)
+    for found, wanted in zip(estimates.flat, expected.estimates.flat, strict=True):
+        assert found.waves == wanted.waves
+
+
+def test_only_what_is_asked_for_is_read_and_computed(computed):
+    read = []
+
+    def load(block_info=None):
+        read.append(block_info[None]["chunk-location"])
+        return stack(1)
+
+    source = da.map_blocks(
+        load, chunks=((1,) * 50, 64, 80), dtype=np.uint16, meta=np.zeros((0, 0, 0))
+    )
+    result = clean_stack(source)
+    assert not read
+    result.cleaned[7].compute()
+    assert read == [(7, 0, 0)]
+    assert len(computed) == 1
+    dask.compute(result.noise[9:11, 5:20], result.estimates[9])
+    assert len(computed) == 3
+
+
+def test_a_slice_of_the_result_is_the_result_of_the_slice():
+    source = da.from_array(stack(4), chunks=(1, 64, 80))
+    np.testing.assert_array_equal(
+        clean_stack(source).cleaned[1:3], clean_stack(source[1:3]).cleaned
+    )
+
+
+def test_names_follow_from_data_and_options():
+    def noise(**options):
+        return clean_stack(da.from_array(stack(2), chunks=(1, 64, 80)), **options).noise.name
+
+    assert noise() == noise()
+    assert noise(seed=1) == noise(seed=1) != noise()
+    area = np.ones(SHAPE, bool)
+    area[:, :20] = False
+    assert noise(exemplar=area) == noise(exemplar=area.copy()) != noise(exemplar=area[:, ::-1])
+
+
+def test_the_cache_that_napari_looks_through_knows_the_plane(computed):
+    result = clean_stack(da.from_array(stack(3), chunks=(1, 64, 80)))
+    cache = DaskCache(Cache(1e8))
+    for _ in range(2):
+        with dask.config.set(OPTIONS), cache:
+            for array in (result.noise, result.cleaned):
+                np.asarray(array[1])
+    assert len(computed) == 1
+
+
+def test_caches_are_told_how_large_a_plane_is():
+    block = lazy._clean_block(0, stack(1)[0], {})
+    expected = block.estimate.noise.nbytes + block.estimate.cleaned.nbytes
+    assert block.nbytes == expected
+    assert expected <= dask.sizeof.sizeof(block) < 1.1 * expected

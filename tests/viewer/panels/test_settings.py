@@ -1,0 +1,202 @@
+"""The dock's choices: kept, saved, loaded, reset."""
+
+import json
+import time
+
+import pytest
+from qtpy.QtWidgets import QFileDialog
+
+from napari_periodic_denoise.viewer import preferences as settings
+from napari_periodic_denoise.viewer.panels import settings as settings_panel
+from napari_periodic_denoise.viewer.panels.method import SENSITIVITIES
+from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
+
+OTHERS = {
+    "method": "texture",
+    "features": "cosines",
+    "network": "vgg16",
+    "weights": "random",
+    "noise_model": "additive",
+    "remainder": "stripes",
+    "sensitivity": 0.1,
+    "refine_steps": 7,
+    "optimizer": "lbfgs",
+    "texture_steps": 12,
+    "max_size": 64,
+    "gram": True,
+    "vgg16_weights": "/my/vgg16.pth",
+    "vgg19_weights": "/my/vgg19.pth",
+    "planes": "shared",
+}
+
+
+@pytest.fixture(autouse=True)
+def _hastily(monkeypatch):
+    monkeypatch.setattr(settings_panel, "_PAUSE", 10)
+
+
+@pytest.fixture
+def panel(dock):
+    return dock.settings_panel
+
+
+@pytest.fixture
+def answer(monkeypatch):
+    """Answer the file dialogs, which a test can't."""
+
+    def answer(path):
+        for dialog in ("getOpenFileName", "getSaveFileName"):
+            monkeypatch.setattr(QFileDialog, dialog, lambda *_: (str(path), ""))
+
+    return answer
+
+
+def trigger(panel, words):
+    (action,) = (a for a in panel.menu.actions() if words in a.text().replace("&", ""))
+    action.trigger()
+
+
+def load(panel, answer, tmp_path, choices):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(choices))
+    answer(path)
+    trigger(panel, "Load")
+
+
+def test_all_that_can_be_chosen_is_known(panel):
+    assert panel.choices.keys() == OTHERS.keys() == panel._allowed().keys()
+    assert not [name for name, value in panel.choices.items() if value == OTHERS[name]]
+
+
+def test_choices_are_loaded_saved_and_reset(dock, panel, answer, tmp_path, qtbot):
+    usual, options = panel.choices, dock.method_panel.engine_options()
+    load(panel, answer, tmp_path, OTHERS)
+    assert panel.choices == OTHERS
+    assert dock.planes.value == "shared"
+    assert dock.method_panel.features.value == "vgg16"
+    assert dock.method_panel.engine_options() == {
+        "method": "texture",
+        "features": "vgg16",
+        "weights": "random",
+        "optimizer": "lbfgs",
+        "steps": 12,
+        "max_size": 64,
+        "gram": True,
+    }
+    path = tmp_path / "saved.json"
+    answer(path)
+    trigger(panel, "Save")
+    qtbot.waitUntil(path.exists)
+    assert json.loads(path.read_text()) == OTHERS
+    trigger(panel, "Reset")
+    assert panel.choices == usual
+    assert dock.method_panel.engine_options() == options
+    trigger(panel, "Load")
+    assert panel.choices == OTHERS
+    load(panel, answer, tmp_path, {"features": "cosines"})  # and of all else the usual
+    assert panel.choices == usual | {"features": "cosines"}
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"method": "texture", "metod": "aligned"}, "metod is no setting"),
+        ({"method": "texture", "max_size": 5000}, "max_size is 5000"),
+        ({"network": "edges"}, 'network is "edges"'),
+    ],
+)
+def test_a_file_that_does_not_fit_changes_nothing(
+    panel, answer, tmp_path, choices, words, notifications
+):
+    before = panel.choices
+    load(panel, answer, tmp_path, choices)
+    (notification,) = notifications
+    assert words in notification.message
+    assert panel.choices == before
+
+
+def test_no_file_chosen_changes_nothing(panel, answer):
+    before = panel.choices
+    answer("")
+    trigger(panel, "Load")
+    trigger(panel, "Save")
+    assert panel.choices == before
+
+
+def test_a_file_that_can_not_be_written_is_told(panel, answer, tmp_path, qtbot, notifications):
+    (tmp_path / "file").write_text("")
+    answer(tmp_path / "file/settings.json")
+    trigger(panel, "Save")
+    qtbot.waitUntil(lambda: bool(notifications))
+    assert "can't be written" in notifications[0].message
+
+
+def test_choices_are_kept_for_the_next_dock(dock, viewer, panel, qtbot):
+    file = settings.kept_in()
+    assert not file.exists()
+    dock.method_panel.remainder.value = "stripes"
+    dock.planes.value = "drifting"
+    qtbot.waitUntil(file.exists)
+    assert json.loads(file.read_text()) == {"remainder": "stripes", "planes": "drifting"}
+    started = time.perf_counter()
+    again = PeriodicNoiseDock(viewer)
+    print(f"opened in {time.perf_counter() - started:.3f} s")
+    assert again.settings_panel.choices == panel.choices
+    assert again.planes.value == "drifting"
+    trigger(panel, "Reset")
+    qtbot.waitUntil(lambda: json.loads(file.read_text()) == {})
+
+
+def test_a_dock_that_is_closed_at_once_keeps_its_choices(dock, panel, monkeypatch):
+    panel._pause._timer.setInterval(10_000)
+    dock.method_panel.gram.value = True
+    assert not settings.kept_in().exists()
+    panel.keep()
+    assert json.loads(settings.kept_in().read_text()) == {"gram": True}
+
+
+def test_a_broken_file_is_told_and_the_usual_taken(viewer, qtbot, settings_folder, notifications):
+    settings_folder.mkdir()
+    settings.kept_in().write_text('{"method": "texture", "max_si')
+    dock = PeriodicNoiseDock(viewer)
+    (notification,) = notifications
+    assert "damaged, or no JSON" in notification.message
+    assert "usual settings" in notification.message
+    assert dock.method_panel.method.value == "aligned"
+    dock.method_panel.gram.value = True
+    qtbot.waitUntil(lambda: "gram" in settings.kept_in().read_text())
+    assert json.loads(settings.kept_in().read_text()) == {"gram": True}
+
+
+def test_without_a_folder_nothing_is_kept(viewer, qtbot, monkeypatch, tmp_path):
+    monkeypatch.setattr(settings, "kept_in", lambda: None)
+    dock = PeriodicNoiseDock(viewer)
+    dock.method_panel.gram.value = True
+    qtbot.wait(50)
+    dock.settings_panel.keep()
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_preferences_are_what_is_usual(viewer, dock, panel, qtbot):
+    preferences = settings.preferences()
+    for words, value in SENSITIVITIES:
+        preferences.sensitivity = words.split(":")[0].lower()
+        assert dock.method_panel.sensitivity.value == value
+    preferences.sensitivity = "high"
+    again = PeriodicNoiseDock(viewer)
+    assert again.method_panel.sensitivity.value == 1e-2
+    again.method_panel.sensitivity.value = 1e-5
+    trigger(again.settings_panel, "Reset")
+    assert again.method_panel.sensitivity.value == 1e-2
+
+
+def test_device_and_folder_go_to_the_engine(dock, tmp_path):
+    preferences = settings.preferences()
+    assert "device" not in dock.method_panel.engine_options()
+    preferences.device, preferences.weights_folder = "cpu", str(tmp_path)
+    panel = dock.method_panel
+    assert panel.engine_options()["device"] == "cpu"
+    panel.choose({**dock.settings_panel.choices, "method": "texture"})
+    assert panel.engine_options()["weights_path"] == tmp_path
+    panel.missing.choose_for("vgg19", "/my/vgg19.pth")
+    assert str(panel.engine_options()["weights_path"]) == "/my/vgg19.pth"
