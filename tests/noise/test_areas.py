@@ -10,7 +10,7 @@ from napari_periodic_denoise.noise.areas import (
     as_protected,
     largest_rectangle,
     rectangles,
-    subtracted_share,
+    subtraction_weight,
 )
 
 SHAPE = (60, 80)
@@ -88,7 +88,7 @@ def test_an_areas_error_names_it():
 )
 def test_the_noise_fades_from_all_to_none(y, x, height, width, edge):
     area = box(y, x, y + height, x + width)
-    share = subtracted_share(area, edge, torch.device("cpu")).numpy()
+    share = subtraction_weight(area, edge, torch.device("cpu")).numpy()
     assert (share[area] == 0).all()
     rows, columns = np.indices(SHAPE)
     distance = np.maximum(
@@ -104,7 +104,7 @@ def test_the_noise_fades_from_all_to_none(y, x, height, width, edge):
 
 @pytest.mark.parametrize("edge", [300.0, 1e9, 1e300])
 def test_over_a_wide_edge_nothing_is_taken_away_and_nobody_waits(edge):
-    share = subtracted_share(box(5, 10, 9, 12), edge, torch.device("cpu"))
+    share = subtraction_weight(box(5, 10, 9, 12), edge, torch.device("cpu"))
     assert not share.any()
 
 

@@ -372,8 +372,8 @@ def test_saturated_pixels_neither_mislead_nor_overshoot(share, least):
     assert rejection(estimate.noise, gain * 0.6 * noise) > least
     truth = np.clip(gain * (0.6 * clean + 0.2), 0, 255)
     settled = np.sqrt(np.mean((estimate.cleaned - truth) ** 2))
-    subtracted = np.sqrt(np.mean((np.clip(image - estimate.noise, 0, 255) - truth) ** 2))
-    assert settled < subtracted / 1.3
+    subtract_waves = np.sqrt(np.mean((np.clip(image - estimate.noise, 0, 255) - truth) ** 2))
+    assert settled < subtract_waves / 1.3
     plateau = scipy.ndimage.minimum_filter(image, 35) == 255
     assert (estimate.cleaned[plateau] == 255).all()
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_periodic_denoise.noise.assemble import settle_limited, subtract
+from napari_periodic_denoise.noise.assemble import restore_saturated, subtract
 from napari_periodic_denoise.noise.input import as_image, normalize
 
 INTEGERS = [np.dtype(kind + size) for kind in "iu" for size in "1248"]
@@ -18,9 +18,9 @@ def test_integers_are_rounded_and_clipped(data, dtype):
     noise = data.draw(
         hnp.arrays(np.float32, (3, 4), elements=st.floats(-largest, largest, width=32))
     )
-    limits = np.iinfo(dtype)
+    find_saturated = np.iinfo(dtype)
     expected = [
-        min(max(int(pixel) - int(np.rint(step)), limits.min), limits.max)
+        min(max(int(pixel) - int(np.rint(step)), find_saturated.min), find_saturated.max)
         for pixel, step in zip(image.flat, noise.flat, strict=True)
     ]
     cleaned = subtract(image, noise)
@@ -40,12 +40,12 @@ def test_integers_are_rounded_and_clipped(data, dtype):
 @pytest.mark.parametrize("dtype", ["uint64", "int64"])
 @pytest.mark.parametrize("share", [0.5, 0.75, 1.0])
 def test_large_noise_of_large_integers_is_not_cut_down(dtype, share):
-    limits = np.iinfo(dtype)
-    image = np.array([[limits.min, limits.max]], dtype)
+    find_saturated = np.iinfo(dtype)
+    image = np.array([[find_saturated.min, find_saturated.max]], dtype)
     step = share * 2.0**64
     low, high = subtract(image, np.array([[-step, step]], np.float32)).ravel().tolist()
-    assert low == pytest.approx(limits.min + step, rel=1e-6)
-    assert high == pytest.approx(limits.max - step, rel=1e-6, abs=1e4)
+    assert low == pytest.approx(find_saturated.min + step, rel=1e-6)
+    assert high == pytest.approx(find_saturated.max - step, rel=1e-6, abs=1e4)
 
 
 @pytest.mark.parametrize("dtype", ["uint64", "int64", "uint32", "float32", "float64"])
@@ -53,7 +53,7 @@ def test_saturated_pixels_of_any_type_are_settled_alike(dtype):
     y, x = np.indices((48, 100))
     wave = 0.9 * np.cos(2 * np.pi * (0.13 * y + 0.21 * x))
     levels = np.where(x < 60, np.clip(0.5 + wave, 0, 1), 1)  # and nothing to tell by on the right
-    limited = torch.from_numpy((levels == 0) | (levels == 1))
+    saturated = torch.from_numpy((levels == 0) | (levels == 1))
     kind = np.dtype(dtype)
     low, high = (0.0, 1.0)
     image = levels.astype(kind)
@@ -63,7 +63,7 @@ def test_saturated_pixels_of_any_type_are_settled_alike(dtype):
         image[levels < 1] = (low + levels[levels < 1] * (high - low)).astype(kind)
     noise = (wave * (high - low)).astype(np.float32)
     cleaned = subtract(image, noise)
-    settle_limited(cleaned, image, noise, limited)
+    restore_saturated(cleaned, image, noise, saturated)
     assert cleaned.dtype == kind
     settled = (cleaned.astype(np.float64) - low) / (high - low)
     np.testing.assert_allclose(settled[:, :40], 0.5, atol=1e-3)
@@ -149,8 +149,8 @@ def test_normalize_survives_a_hot_pixel():
 
 def test_pixels_at_the_limits_are_found():
     clean = np.random.default_rng(0).normal(128, 40, (64, 64))
-    assert normalize(np.clip(clean, -500, 500)).limited is None
+    assert normalize(np.clip(clean, -500, 500)).saturated is None
     clipped = np.clip(np.round(clean), 0, 190).astype(np.uint8)
-    limited = normalize(clipped).limited
-    np.testing.assert_array_equal(limited, clipped == 190)
-    assert normalize((clean > 128).astype(np.uint8)).limited is None
+    saturated = normalize(clipped).saturated
+    np.testing.assert_array_equal(saturated, clipped == 190)
+    assert normalize((clean > 128).astype(np.uint8)).saturated is None

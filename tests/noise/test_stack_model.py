@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_periodic_denoise import NoiseEstimate, estimate_noise
-from napari_periodic_denoise.noise.fitting.evidence import independent
+from napari_periodic_denoise.noise.fitting.evidence import independent_images
 from napari_periodic_denoise.noise.fitting.sample import sample_gradient
 from napari_periodic_denoise.noise.stack_model import SharedModel, find_shared, iter_estimate_plane
 
@@ -167,5 +167,5 @@ def test_planes_that_are_alike_count_as_one():
         return sample_gradient(torch.from_numpy(image.astype(np.float32)), 10**5, 0, 1e-5)
 
     noise = np.random.default_rng(0).normal(size=(8, *SHAPE))
-    assert independent([sample(image) for image in noise]) > 7.5
-    assert independent([sample(noise[0])] * 8) == pytest.approx(1)
+    assert independent_images([sample(image) for image in noise]) > 7.5
+    assert independent_images([sample(noise[0])] * 8) == pytest.approx(1)

@@ -112,7 +112,7 @@ def as_protected(area: Any, shape: tuple[int, int]) -> Mask:  # noqa: ANN401 - c
     return mask
 
 
-def subtracted_share(
+def subtraction_weight(
     protected: Mask | None, edge: float | None, device: torch.device
 ) -> torch.Tensor | None:
     """Share of the noise that is taken away from each pixel.

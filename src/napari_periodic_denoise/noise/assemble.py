@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.input import Normalized
 from napari_periodic_denoise.noise.result import NoiseEstimate
-from napari_periodic_denoise.noise.waves.synthesis import noise_of
+from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave, in_units
 
 _AROUND = (2, 4, 8, 16)  # pixels around one at a limit, tried in turn
@@ -36,7 +36,7 @@ class ChannelNoise:
     rejected: tuple[Rejected, ...] = field(default=())
 
 
-def assembled(
+def assemble_estimate(
     channels: NDArray[Any],
     images: Sequence[Normalized],
     found: Sequence[ChannelNoise],
@@ -44,7 +44,7 @@ def assembled(
     channel_axis: int | None,
     settings: dict[str, Any],
     gram: Mapping[str, np.ndarray],
-    taken: torch.Tensor | None = None,
+    weight: torch.Tensor | None = None,
 ) -> NoiseEstimate:
     """Take the noise away from each channel.
 
@@ -60,7 +60,7 @@ def assembled(
         Where the estimate has its channels; None for an image without.
     settings, gram
         See `NoiseEstimate`.
-    taken : Tensor of float32, shape (H, W), optional
+    weight : Tensor of float32, shape (H, W), optional
         Share of the waves that is taken away, see `areas.fade`.
     """
     noise = np.zeros(channels.shape, dtype=np.float32)
@@ -72,9 +72,9 @@ def assembled(
         whole += unit**2 * _variance(image.pixels)
         if not own.waves and own.rest is None:
             continue
-        pattern = noise_of(image.pixels, own.waves)
-        if taken is not None:
-            pattern.mul_(taken)
+        pattern = render_noise(image.pixels, own.waves)
+        if weight is not None:
+            pattern.mul_(weight)
         if own.rest is not None:
             pattern.add_(own.rest)
             left += unit**2 * _variance(own.rest)
@@ -82,15 +82,15 @@ def assembled(
         removed += _variance(pattern.mul_(unit))
         noise[i] = pattern.cpu().numpy()
         cleaned[i] = subtract(channel, noise[i])
-        if image.limited is not None:
-            settle_limited(cleaned[i], channel, noise[i], image.limited)
+        if image.saturated is not None:
+            restore_saturated(cleaned[i], channel, noise[i], image.saturated)
         waves += (
             replace(in_units(wave, unit, image.centre), channel=i, share=share)
             for wave, share in zip(own.waves, shares, strict=True)
         )
     return NoiseEstimate(
-        noise=in_place(noise, channel_axis),
-        cleaned=in_place(cleaned, channel_axis),
+        noise=restore_channel_axis(noise, channel_axis),
+        cleaned=restore_channel_axis(cleaned, channel_axis),
         waves=tuple(sorted(waves, key=_strength)),
         settings=settings,
         removed_variance=min(1.0, removed / whole) if whole else 0.0,
@@ -100,7 +100,7 @@ def assembled(
     )
 
 
-def in_place(planes: np.ndarray, channel_axis: int | None) -> np.ndarray:
+def restore_channel_axis(planes: np.ndarray, channel_axis: int | None) -> np.ndarray:
     """Channels, which are first, where the image has them.
 
     Parameters
@@ -178,8 +178,8 @@ def subtract(image: NDArray[Any], noise: NDArray[np.floating[Any]]) -> NDArray[A
     return np.asarray(moved, dtype=image.dtype)
 
 
-def settle_limited(
-    cleaned: NDArray[Any], image: NDArray[Any], noise: NDArray[np.float32], limited: torch.Tensor
+def restore_saturated(
+    cleaned: NDArray[Any], image: NDArray[Any], noise: NDArray[np.float32], saturated: torch.Tensor
 ) -> None:
     """Give pixels at an image's limits, in place, what their limit and their neighbours allow.
 
@@ -194,10 +194,10 @@ def settle_limited(
         The image without the noise; written to.
     image : ndarray, shape (H, W)
     noise : ndarray of float32, shape (H, W)
-    limited : Tensor of bool, shape (H, W)
+    saturated : Tensor of bool, shape (H, W)
         See `Normalized`.
     """
-    at = limited.cpu().numpy()
+    at = saturated.cpu().numpy()
     # distances from a middle intensity, which float32 can tell even of large integers
     others = image[~at]
     middle = np.partition(others, others.size // 2)[others.size // 2]

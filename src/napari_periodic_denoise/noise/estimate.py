@@ -22,9 +22,14 @@ from napari_periodic_denoise.noise.areas import (
     as_protected,
     largest_rectangle,
     rectangles,
-    subtracted_share,
+    subtraction_weight,
 )
-from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled, in_place, subtract
+from napari_periodic_denoise.noise.assemble import (
+    ChannelNoise,
+    assemble_estimate,
+    restore_channel_axis,
+    subtract,
+)
 from napari_periodic_denoise.noise.gram_matching.refine import STEPS as REFINE_STEPS
 from napari_periodic_denoise.noise.gram_matching.refine import refine_channel
 from napari_periodic_denoise.noise.gram_matching.texture import (
@@ -37,7 +42,7 @@ from napari_periodic_denoise.noise.input import MIN_SIZE, Normalized, as_image, 
 from napari_periodic_denoise.noise.remainder.map_fit import Kind, find_remainder
 from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
 from napari_periodic_denoise.noise.robust import robust_range
-from napari_periodic_denoise.noise.search.channel import Channel
+from napari_periodic_denoise.noise.search.channel import ChannelModel
 from napari_periodic_denoise.noise.search.find import find_waves
 from napari_periodic_denoise.noise.statistics.gram import gram_matrix
 from napari_periodic_denoise.noise.statistics.networks import (
@@ -49,9 +54,13 @@ from napari_periodic_denoise.noise.statistics.networks import (
     to_network,
 )
 from napari_periodic_denoise.noise.statistics.peaks import MIN_CYCLES, window_size
-from napari_periodic_denoise.noise.statistics.spectra import MAPS, Look, look_at
+from napari_periodic_denoise.noise.statistics.spectra import (
+    MAPS,
+    FeatureExtractor,
+    feature_extractor,
+)
 from napari_periodic_denoise.noise.waves.frequency import Frequency, as_frequencies
-from napari_periodic_denoise.noise.waves.synthesis import noise_of
+from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Wave
 from napari_periodic_denoise.pretrained.vgg import NETWORKS
 from napari_periodic_denoise.runtime.device import resolve_device
@@ -208,7 +217,7 @@ def estimate_noise(
     change as slowly as will do.
 
     Pixels at the image's limits, saturated or clipped, are left out of the fit; cleaned, they
-    get what their limit and their neighbours allow, see `images.settle_limited`.
+    get what their limit and their neighbours allow, see `images.restore_saturated`.
 
     Examples
     --------
@@ -331,7 +340,7 @@ def iter_estimate_noise(
     images = [normalize(channel, where) for channel in channels]
     told = images if protected is None else [_left_out(image, protected) for image in images]
     _check_shown(told, mask)
-    taken = subtracted_share(protected, protect_edge, where)
+    weight = subtraction_weight(protected, protect_edge, where)
     network = None
     if features in NETWORKS:
         yield Progress("detect", 0, total, f"loading {features}")
@@ -358,7 +367,7 @@ def iter_estimate_noise(
             refine = _Refinement(network, layer_weights, most)
         run = _waves(
             told,
-            look_at("edges" if refine else features, None if refine else network),
+            feature_extractor("edges" if refine else features, None if refine else network),
             refine,
             noise_model=noise_model,
             remainder=remainder,
@@ -367,7 +376,7 @@ def iter_estimate_noise(
             mask=mask,
             proposed=frequencies,
             clear=None if protected is None else _clear_rectangle(protected),
-            taken=taken,
+            weight=weight,
         )
     done = 0
     while True:
@@ -381,13 +390,15 @@ def iter_estimate_noise(
         if callable(so_far):
             cleaned = partial(_cleaned, channels, so_far, channel_axis)
         elif so_far is not None:
-            preview = in_place(so_far, channel_axis)
+            preview = restore_channel_axis(so_far, channel_axis)
         yield Progress(stage, done, total, message, preview, cleaned)
 
     yield Progress("subtract", total - 1, total, "subtracting the noise")
-    if taken is not None:
-        found = [own if own.rest is None else replace(own, rest=own.rest * taken) for own in found]
-    estimate = assembled(
+    if weight is not None:
+        found = [
+            own if own.rest is None else replace(own, rest=own.rest * weight) for own in found
+        ]
+    estimate = assemble_estimate(
         channels,
         images,
         found,
@@ -414,7 +425,7 @@ def iter_estimate_noise(
             "seed": int(seed),
         },
         gram=_grams(images, features, network) if gram else {},
-        taken=taken,
+        weight=weight,
     )
     yield Progress("subtract", total, total, estimate.summary)
     return estimate
@@ -431,7 +442,7 @@ class _Refinement:
 
 def _waves(
     images: list[Normalized],
-    look: Look,
+    extract: FeatureExtractor,
     refine: _Refinement | None,
     *,
     noise_model: str,
@@ -441,36 +452,36 @@ def _waves(
     mask: Mask | None,
     proposed: Sequence[Frequency],
     clear: Rectangle | None,
-    taken: torch.Tensor | None,
+    weight: torch.Tensor | None,
 ) -> Generator[_Step, None, list[ChannelNoise]]:
     """Waves of each channel, and what is left of noise that is no sum of few."""
     area = None if mask is None else torch.from_numpy(mask).to(images[0].pixels.device)
     left_now: list[list[torch.Tensor]] = []
     search = find_waves(
         images,
-        look,
+        extract,
         noise_model=noise_model,
         sensitivity=sensitivity,
         seed=seed,
         exemplar=area,
         proposed=proposed,
         clear=clear,
-        tell=left_now.append,
+        on_residual=left_now.append,
     )
     while True:
         try:
             stage, message = next(search)
         except StopIteration as end:
-            channels: list[Channel] = end.value
+            channels: list[ChannelModel] = end.value
             break
-        noise = partial(_noise_so_far, images, left_now.pop(), taken) if left_now else None
+        noise = partial(_noise_so_far, images, left_now.pop(), weight) if left_now else None
         yield stage, message, noise
     found: list[ChannelNoise] = []
     for image, channel in zip(images, channels, strict=True):
         waves, left = channel.waves(), None
         if refine and waves:
             waves = yield from _refined(image, waves, refine, mask)
-            left = image.pixels - noise_of(image.pixels, waves)
+            left = image.pixels - render_noise(image.pixels, waves)
         rest = None
         if remainder != "none":
             kind: Kind = "stripes" if remainder == "stripes" else "quasi-periodic"
@@ -484,10 +495,10 @@ def _waves(
 
 
 def _noise_so_far(
-    images: list[Normalized], left: list[torch.Tensor], taken: torch.Tensor | None
+    images: list[Normalized], left: list[torch.Tensor], weight: torch.Tensor | None
 ) -> np.ndarray:
     """What is taken away of images of which some is left, shape (C, H, W), in intensity units."""
-    share = 1.0 if taken is None else taken
+    share = 1.0 if weight is None else weight
     planes = [
         ((image.pixels - rest) * share * image.unit).cpu().numpy()
         for image, rest in zip(images, left, strict=True)
@@ -500,7 +511,7 @@ def _cleaned(
 ) -> np.ndarray:
     """Channels less their noise so far, where the image has them."""
     planes = [subtract(channel, own) for channel, own in zip(channels, noise(), strict=True)]
-    return in_place(np.stack(planes), channel_axis)
+    return restore_channel_axis(np.stack(planes), channel_axis)
 
 
 def _refined(
@@ -653,15 +664,15 @@ def _clear_rectangle(protected: Mask) -> Rectangle | None:
 def _left_out(image: Normalized, protected: Mask) -> Normalized:
     """Return the image with protected pixels as such that tell nothing."""
     area = torch.from_numpy(protected).to(image.pixels.device)
-    return replace(image, limited=area if image.limited is None else area | image.limited)
+    return replace(image, saturated=area if image.saturated is None else area | image.saturated)
 
 
 def _check_shown(images: list[Normalized], mask: Mask | None) -> None:
     """Whether the exemplar shows more than pixels at the image's limits."""
     for image in images:
-        if mask is None or image.limited is None:
+        if mask is None or image.saturated is None:
             continue
-        told = int(np.count_nonzero(mask & ~image.limited.cpu().numpy()))
+        told = int(np.count_nonzero(mask & ~image.saturated.cpu().numpy()))
         if told < LEAST_PIXELS:
             raise ValueError(
                 f"all but {told} pixels of the exemplar are at the limits of the image, black "

@@ -15,7 +15,7 @@ MIN_SIZE = 16
 _SAMPLE = 1 << 14
 _LARGEST_INTENSITY = 1e38
 _LARGEST = 1e6  # in robust deviations; float32 keeps enough digits beside such hot pixels
-_LIMITED = 1e-3  # share of pixels at a limit, at least
+_LEAST_SATURATED = 1e-3  # share of pixels at a limit, at least
 _CLOSE = 50  # steps of the range, one of which is close by
 _CROWD = 1.0  # times as many pixels at a limit as close by
 _ALMOST_ALL = 0.95
@@ -112,7 +112,7 @@ class Normalized:
     unit, centre : float
     quantum : float
         Step between two grey levels, in units; that of float32 where there are none.
-    limited : Tensor of bool, shape (H, W), or None
+    saturated : Tensor of bool, shape (H, W), or None
         Pixels at the limits of the image, whose true intensity is not known; None without.
     """
 
@@ -120,7 +120,7 @@ class Normalized:
     unit: float
     centre: float
     quantum: float
-    limited: torch.Tensor | None
+    saturated: torch.Tensor | None
 
 
 def normalize(image: NDArray[Any], device: torch.device | str = "cpu") -> Normalized:
@@ -135,7 +135,7 @@ def normalize(image: NDArray[Any], device: torch.device | str = "cpu") -> Normal
     -------
     Normalized
     """
-    limited = limits(image)
+    saturated = find_saturated(image)
     darkest = 0.0
     if image.dtype.kind in "iu" and image.dtype.itemsize == 8:
         darkest = float(image.min())
@@ -159,11 +159,11 @@ def normalize(image: NDArray[Any], device: torch.device | str = "cpu") -> Normal
         unit,
         darkest + centre,
         quantum,
-        None if limited is None else torch.from_numpy(limited).to(device),
+        None if saturated is None else torch.from_numpy(saturated).to(device),
     )
 
 
-def limits(image: NDArray[Any]) -> NDArray[np.bool_] | None:
+def find_saturated(image: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Pixels at the limits of an image, where the detector was saturated or the file clipped.
 
     The least and the greatest intensity are limits where many pixels have them, and many more
@@ -179,18 +179,18 @@ def limits(image: NDArray[Any]) -> NDArray[np.bool_] | None:
     ndarray of bool, shape (H, W), or None
         None where there are none.
     """
-    limited: NDArray[np.bool_] | None = None
+    saturated: NDArray[np.bool_] | None = None
     lowest, highest = image.min(), image.max()
     room = (float(highest) - float(lowest)) / _CLOSE
     for limit, close in ((lowest, float(lowest) + room), (highest, float(highest) - room)):
         at = image == limit
         count = int(np.count_nonzero(at))
-        if count < _LIMITED * image.size:
+        if count < _LEAST_SATURATED * image.size:
             continue
         beside = (image <= close) if limit == lowest else (image >= close)
         if count > _CROWD * (int(np.count_nonzero(beside)) - count):
-            limited = at if limited is None else limited | at
+            saturated = at if saturated is None else saturated | at
     # an image of two intensities has no others that tell more
-    if limited is not None and limited.mean() > _ALMOST_ALL:
+    if saturated is not None and saturated.mean() > _ALMOST_ALL:
         return None
-    return limited
+    return saturated

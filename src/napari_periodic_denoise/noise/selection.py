@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_periodic_denoise.noise.areas import as_protected, subtracted_share
-from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled, in_place
+from napari_periodic_denoise.noise.areas import as_protected, subtraction_weight
+from napari_periodic_denoise.noise.assemble import (
+    ChannelNoise,
+    assemble_estimate,
+    restore_channel_axis,
+)
 from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.frequency import (
@@ -19,7 +23,7 @@ from napari_periodic_denoise.noise.waves.frequency import (
     as_frequencies,
     distances,
 )
-from napari_periodic_denoise.noise.waves.synthesis import noise_of
+from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Wave, in_units
 
 
@@ -81,34 +85,36 @@ def select_waves(
     if all(is_on):
         return estimate
     device = torch.device(settings["device"])
-    taken = None
+    weight = None
     if settings.get("protect") is not None:  # which those of a shared model don't have
         protected = as_protected(settings["protect"], shape)
-        taken = subtracted_share(protected, settings["protect_edge"], device)
+        weight = subtraction_weight(protected, settings["protect_edge"], device)
     images = [normalize(channel, device) for channel in channels]
     found = []
     for i, normalized in enumerate(images):
         waves = [_in_pixels(w, normalized) for w in estimate.waves if w.channel == i]
         rest = None
         if estimate.remainder_variance:
-            pattern = noise_of(normalized.pixels, waves)
-            pattern = pattern if taken is None else pattern * taken
+            pattern = render_noise(normalized.pixels, waves)
+            pattern = pattern if weight is None else pattern * weight
             rest = torch.from_numpy(noise[i] / normalized.unit).to(device).sub_(pattern)
         keep = [on for on, wave in zip(is_on, estimate.waves, strict=True) if wave.channel == i]
         kept = [wave for on, wave in zip(keep, waves, strict=True) if on]
         found.append(ChannelNoise(kept, rest))
-    selected = assembled(
+    selected = assemble_estimate(
         channels,
         images,
         found,
         channel_axis=axis,
         settings={**settings, "off": [list(frequency) for frequency in switched_off]},
         gram=estimate.gram,
-        taken=taken,
+        weight=weight,
     )
     cleaned = selected.cleaned
     if len(others):
-        cleaned = in_place(np.concatenate([np.moveaxis(cleaned, axis, 0), others]), axis)
+        cleaned = restore_channel_axis(
+            np.concatenate([np.moveaxis(cleaned, axis, 0), others]), axis
+        )
     return replace(selected, cleaned=cleaned, rejected=estimate.rejected)
 
 

@@ -15,30 +15,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_periodic_denoise.noise.assemble import ChannelNoise, assembled
-from napari_periodic_denoise.noise.fitting.evidence import evidence, independent
+from napari_periodic_denoise.noise.assemble import ChannelNoise, assemble_estimate
+from napari_periodic_denoise.noise.fitting.evidence import evidence, independent_images
 from napari_periodic_denoise.noise.fitting.gauss_newton import (
     fit_waves,
     polish_together,
     polish_waves,
-    subtracted,
+    subtract_waves,
     unfitted,
 )
 from napari_periodic_denoise.noise.fitting.sample import GradientSample, sample_gradient
 from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
 from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
-from napari_periodic_denoise.noise.search.acceptance import judged
+from napari_periodic_denoise.noise.search.acceptance import assess_waves
 from napari_periodic_denoise.noise.search.channel import (
     REFIT,
     SEARCH_PIXELS,
-    Channel,
+    ChannelModel,
     Found,
-    nothing,
+    no_waves,
 )
-from napari_periodic_denoise.noise.search.find import APPROACH, TOLD, examined, find_waves
+from napari_periodic_denoise.noise.search.find import APPROACH, TOLD, find_waves, fit_candidates
 from napari_periodic_denoise.noise.search.kinds import Progress as Step
 from napari_periodic_denoise.noise.statistics.peaks import Candidate, Spectrum, find_peaks
-from napari_periodic_denoise.noise.statistics.spectra import look_at
+from napari_periodic_denoise.noise.statistics.spectra import feature_extractor
 from napari_periodic_denoise.noise.waves.frequency import APART, distances
 from napari_periodic_denoise.noise.waves.synthesis import synthesize
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave
@@ -183,8 +183,9 @@ def find_shared(
     for plane in chosen:
         yield "detect", f"reading plane {plane + 1}"
         samples += (_sampled(image, seed, _PIXELS) for image in images_of(int(plane)))
-    shape, look, channels = samples[0].shape, look_at(features), len(samples) // len(chosen)
-    found = [nothing()] * len(samples)
+    shape, channels = samples[0].shape, len(samples) // len(chosen)
+    extract = feature_extractor(features)
+    found = [no_waves()] * len(samples)
     rejected: tuple[Rejected, ...] = ()
     for _ in range(_ROUNDS):
         spectrum: Spectrum | None = None
@@ -192,14 +193,14 @@ def find_shared(
             yield "detect", f"looking for waves in plane {plane + 1} ({len(found[0])} found)"
             own = found[i * channels : (i + 1) * channels]
             for image, waves in zip(images_of(int(plane)), own, strict=True):
-                seen = look(_residual(image, waves), image.limited)
+                seen = extract(_residual(image, waves), image.saturated)
                 if spectrum is not None:
                     seen.power.add_(spectrum.power)
                 spectrum = seen
         assert spectrum is not None
         yield "fit", f"fitting waves to {plural(len(chosen), 'plane')}"
-        rest = [subtracted(s, own.fit) for s, own in zip(samples, found, strict=True)]
-        looks = max(1, int(independent(rest)))
+        rest = [subtract_waves(s, own.fit) for s, own in zip(samples, found, strict=True)]
+        looks = max(1, int(independent_images(rest)))
         known = [*found[0].fit.frequencies, *(np.array(r.frequency) for r in rejected)]
         candidates = [
             candidate
@@ -208,14 +209,16 @@ def find_shared(
         ]
         if not candidates:
             break
-        accepted, refused = examined(rest, candidates[:_BATCH])
+        accepted, refused = fit_candidates(rest, candidates[:_BATCH])
         rejected += refused
         if len(accepted[0]):
             found = [old.join(new) for old, new in zip(found, accepted, strict=True)]
             found = yield from _refitted(samples, found, *REFIT)
     if len(found[0]):
         found = yield from _refitted(samples, found, *_FINISH)
-        keep, nats, refused = judged(samples, [own.fit for own in found], found[0].false_alarms)
+        keep, nats, refused = assess_waves(
+            samples, [own.fit for own in found], found[0].false_alarms
+        )
         found = [replace(own, evidence=nats).take(keep) for own in found]
         rejected += refused
     model = SharedModel(
@@ -303,7 +306,7 @@ def iter_estimate_plane(
                 break
             yield Progress(stage, done, len(images) + 1, message)
     yield Progress("subtract", len(images), len(images) + 1, "subtracting the noise")
-    return assembled(
+    return assemble_estimate(
         channels,
         images,
         found,
@@ -346,7 +349,7 @@ def _waves_in(
 
 def _searched(
     model: SharedModel, frequencies: Float, image: Normalized, seed: int
-) -> Generator[Step, None, list[Channel]]:
+) -> Generator[Step, None, list[ChannelModel]]:
     """Search one channel of a plane by itself, from the model's waves on."""
     # from the first on, as were it found here: of many harmonics none is seen to be a profile's
     known = [
@@ -355,7 +358,7 @@ def _searched(
     ][:_BATCH]
     return find_waves(
         [image],
-        look_at(model.features),
+        feature_extractor(model.features),
         noise_model=model.noise_model,
         sensitivity=model.sensitivity,
         seed=seed,
@@ -365,7 +368,7 @@ def _searched(
 
 def _sampled(image: Normalized, seed: int, count: int) -> GradientSample:
     """Differences of some of a plane's pixels; of the same ones in each plane."""
-    return sample_gradient(image.pixels, count, seed, image.quantum, image.limited)
+    return sample_gradient(image.pixels, count, seed, image.quantum, image.saturated)
 
 
 def _residual(image: Normalized, found: Found) -> torch.Tensor:

@@ -98,7 +98,7 @@ def release_memory(device: torch.device) -> None:
 S = TypeVar("S")
 
 
-def with_a_way_out(
+def run_with_cpu_fallback(
     run: Callable[[str], Generator[S, None, T]], device: str, what: str
 ) -> Generator[S, None, T]:
     """Compute on a device, or on the CPU if the device's memory does not suffice.

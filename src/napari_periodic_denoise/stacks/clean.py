@@ -19,7 +19,7 @@ from napari_periodic_denoise.noise.input import as_image
 from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
 from napari_periodic_denoise.noise.stack_model import SharedModel, find_shared
 from napari_periodic_denoise.noise.statistics.spectra import MAPS
-from napari_periodic_denoise.runtime.device import with_a_way_out
+from napari_periodic_denoise.runtime.device import run_with_cpu_fallback
 from napari_periodic_denoise.runtime.steps import finish
 from napari_periodic_denoise.stacks.layout import Layout
 from napari_periodic_denoise.stacks.planes import clean_level, iter_clean_plane, without_last
@@ -293,7 +293,7 @@ def _found(
         drifting = model == "drifting"
         return find_shared(read, total, drifting=drifting, device=device, **given)
 
-    steps = with_a_way_out(run, device, "the model of a stack")
+    steps = run_with_cpu_fallback(run, device, "the model of a stack")
     while True:
         try:
             stage, message = next(steps)

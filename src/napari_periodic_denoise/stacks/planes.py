@@ -22,7 +22,7 @@ from napari_periodic_denoise.runtime.device import (
     one_thread,
     release_memory,
     resolve_device,
-    with_a_way_out,
+    run_with_cpu_fallback,
 )
 from napari_periodic_denoise.runtime.steps import finish
 from napari_periodic_denoise.stacks.channels import leaving_alpha
@@ -72,7 +72,7 @@ def iter_clean_plane(
     begin = partial(
         _begin, plane, number, model=model, channel_axis=channel_axis, alpha=alpha, **options
     )
-    return (yield from with_a_way_out(begin, device, f"a plane of shape {np.shape(plane)}"))
+    return (yield from run_with_cpu_fallback(begin, device, f"a plane of shape {np.shape(plane)}"))
 
 
 def _begin(

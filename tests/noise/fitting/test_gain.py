@@ -8,7 +8,7 @@ import torch
 from napari_periodic_denoise.noise.fitting.gain import GainFit, fit_gain
 from napari_periodic_denoise.noise.fitting.gauss_newton import Fit
 from napari_periodic_denoise.noise.fitting.sample import sample_gradient
-from napari_periodic_denoise.noise.waves.synthesis import flatten, noise_of, synthesize
+from napari_periodic_denoise.noise.waves.synthesis import divide_by_gain, render_noise, synthesize
 from napari_periodic_denoise.noise.waves.wave import Wave
 
 SHAPE = (180, 220)
@@ -27,16 +27,18 @@ def multiplied(clean: torch.Tensor) -> torch.Tensor:
 
 def test_flattening_undoes_the_multiplication():
     image = multiplied(specimen())
-    torch.testing.assert_close(flatten(image, [WAVE]), specimen(), rtol=1e-4, atol=1e-3)
-    torch.testing.assert_close(noise_of(image, [WAVE]), image - specimen(), rtol=1e-3, atol=2e-3)
-    assert flatten(image, []) is image
+    torch.testing.assert_close(divide_by_gain(image, [WAVE]), specimen(), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(
+        render_noise(image, [WAVE]), image - specimen(), rtol=1e-3, atol=2e-3
+    )
+    assert divide_by_gain(image, []) is image
 
 
 def test_noise_that_is_added_and_multiplied():
     added = Wave((0.2, -0.1), 3.0, 0.0, 0.0, 0.0)
     image = multiplied(specimen() + synthesize([added], SHAPE))
     torch.testing.assert_close(
-        image - noise_of(image, [WAVE, added]), specimen(), rtol=1e-4, atol=2e-3
+        image - render_noise(image, [WAVE, added]), specimen(), rtol=1e-4, atol=2e-3
     )
 
 
@@ -58,7 +60,7 @@ def test_amplitude_phase_and_dark_level_are_recovered(sigma):
             0.0,
             dark=fit.dark,
         )
-        clean = flatten(image, [wave])
+        clean = divide_by_gain(image, [wave])
     # noise in the image must not pull the amplitude towards zero
     assert wave.amplitude == pytest.approx(0.25, abs=0.002 + 0.002 * sigma)
     assert wave.phase == pytest.approx(0.7, abs=0.05)

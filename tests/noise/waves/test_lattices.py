@@ -9,8 +9,8 @@ from napari_periodic_denoise.noise.waves.lattices import (
     fundamental,
     in_lattices,
     places,
-    tie,
-    vacant,
+    index_lattice,
+    missing_sites,
 )
 
 SHAPE = (200, 260)
@@ -25,7 +25,7 @@ def same_waves(one: np.ndarray, other: np.ndarray) -> bool:
 def test_harmonics_share_one_base_whatever_their_alias():
     frequencies = np.array([1, 2, 3, 5, 11])[:, None] * ONE
     frequencies = (frequencies + 0.5) % 1 - 0.5
-    bases, ties = tie(frequencies, np.array([5, 4, 3, 2, 1]), SHAPE)
+    bases, ties = index_lattice(frequencies, np.array([5, 4, 3, 2, 1]), SHAPE)
     assert ties.shape == (5, 1)
     np.testing.assert_array_equal(np.abs(ties[:, 0]), [1, 2, 3, 5, 11])
     assert same_waves(ties @ bases, frequencies)
@@ -34,7 +34,7 @@ def test_harmonics_share_one_base_whatever_their_alias():
 def test_a_lattice_has_two_bases_and_strangers_stay_free():
     lattice = np.array([ONE, OTHER, ONE + OTHER, ONE - OTHER, 2 * ONE])
     frequencies = np.concatenate([lattice, [[0.31, -0.17]]])
-    bases, ties = tie(frequencies, np.array([9, 8, 3, 3, 2, 20]), SHAPE)
+    bases, ties = index_lattice(frequencies, np.array([9, 8, 3, 3, 2, 20]), SHAPE)
     assert len(bases) == 3
     assert same_waves(ties @ bases, frequencies)
     assert np.count_nonzero(ties[5]) == 1
@@ -44,7 +44,7 @@ def test_a_lattice_has_two_bases_and_strangers_stay_free():
 @given(st.integers(0, 500))
 def test_unrelated_waves_stay_free(seed):
     frequencies = np.random.default_rng(seed).uniform(-0.5, 0.5, (4, 2))
-    bases, ties = tie(frequencies, np.ones(4), (512, 512))
+    bases, ties = index_lattice(frequencies, np.ones(4), (512, 512))
     if len(bases) < 4:  # chance does it now and then, within what the fit will tell
         assert (distances(np.concatenate([ties @ bases, frequencies]), (512, 512)) < 0.5).sum() > 8
     else:
@@ -58,12 +58,12 @@ def test_places_prefer_the_lowest_combination():
 
 def test_vacant_places_are_next_to_those_taken():
     bases, ties = np.array([ONE, OTHER]), np.array([[1, 0], [0, 1], [1, 1]])
-    missing = vacant(bases, ties, SHAPE)
+    missing = missing_sites(bases, ties, SHAPE)
     assert [1.0, -1.0] in missing.tolist()
     assert [2.0, 0.0] in missing.tolist()
     assert not {(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)} & set(map(tuple, missing.tolist()))
     assert np.abs(missing).max() <= 3
-    assert not len(vacant(np.array([ONE]), np.ones((1, 1)), SHAPE))
+    assert not len(missing_sites(np.array([ONE]), np.ones((1, 1)), SHAPE))
 
 
 def test_combinations_are_one_of_each_opposite_pair():
@@ -115,5 +115,5 @@ def test_the_fundamental_is_told_by_its_sharpest_harmonics():
 
 def test_waves_of_one_direction_are_no_lattice():
     frequencies = np.array([[1, 0], [2, 0], [1.371, 0], [2.371, 0], [0.629, 0]]) @ [ONE, OTHER]
-    _, ties = tie(frequencies, np.array([9, 5, 8, 3, 2]), SHAPE)
+    _, ties = index_lattice(frequencies, np.array([9, 5, 8, 3, 2]), SHAPE)
     assert (np.count_nonzero(ties, axis=1) == 1).all()

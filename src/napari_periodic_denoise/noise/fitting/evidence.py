@@ -12,7 +12,7 @@ from napari_periodic_denoise.noise.fitting.gauss_newton import (
     Fit,
     bands,
     real_and_imaginary,
-    subtracted,
+    subtract_waves,
 )
 from napari_periodic_denoise.noise.fitting.sample import GradientSample
 
@@ -74,8 +74,8 @@ def evidence(
         saved += _saved_in_parts(sample, fit)
         counted += _counted_in_parts(sample)
     if len(samples) > 1:
-        rest = [subtracted(sample, fit) for sample, fit in zip(samples, fits, strict=True)]
-        different = independent(rest)
+        rest = [subtract_waves(sample, fit) for sample, fit in zip(samples, fits, strict=True)]
+        different = independent_images(rest)
         saved *= different / len(samples)
         saved -= _CHANCE * (different - 1) / _BLOCKS**2
     # a part that is protected or saturated has no say
@@ -88,7 +88,7 @@ def evidence(
     return saved.sum(1), consensus
 
 
-def independent(samples: Sequence[GradientSample]) -> float:
+def independent_images(samples: Sequence[GradientSample]) -> float:
     """How many images of independent pixels tell as much: one, if the specimen does not change.
 
     Parameters

@@ -157,7 +157,7 @@ def polish_together(
         yield fits
 
 
-def subtracted(sample: GradientSample, fit: Fit) -> GradientSample:
+def subtract_waves(sample: GradientSample, fit: Fit) -> GradientSample:
     """Return the sample of the image without the waves."""
     coefficients = real_and_imaginary(fit.coefficients, sample.gradient.device)
     rest = [

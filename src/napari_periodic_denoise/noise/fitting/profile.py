@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.fitting.evidence import description_length
-from napari_periodic_denoise.noise.fitting.gauss_newton import Fit, subtracted
+from napari_periodic_denoise.noise.fitting.gauss_newton import Fit, subtract_waves
 from napari_periodic_denoise.noise.fitting.sample import GradientSample
 
 Float = NDArray[np.float64]
@@ -116,7 +116,7 @@ def fit_profile(
 
 
 def _rivalling(sample: GradientSample, rival: Fit) -> float:
-    return description_length(sample, subtracted(sample, rival).gradient, 4 * len(rival))
+    return description_length(sample, subtract_waves(sample, rival).gradient, 4 * len(rival))
 
 
 def _description(

@@ -19,7 +19,7 @@ from napari_periodic_denoise.noise.statistics.networks import (
     gram_matrices,
     to_network,
 )
-from napari_periodic_denoise.noise.waves.synthesis import noise_of, synthesize
+from napari_periodic_denoise.noise.waves.synthesis import render_noise, synthesize
 from napari_periodic_denoise.noise.waves.wave import Wave, wave_at_centre
 
 STEPS = 60
@@ -116,7 +116,7 @@ def refine_channel(
     if not free:
         return list(waves)
     shape = (pixels.shape[0], pixels.shape[1])
-    pixels = pixels - noise_of(pixels, [w for i, w in enumerate(waves) if i not in free])
+    pixels = pixels - render_noise(pixels, [w for i, w in enumerate(waves) if i not in free])
     shown = robust_range(pixels)
     start = [waves[i] for i in free]
     area = exemplar or _middle(shape)

@@ -26,12 +26,12 @@ _RELATED = 1 / 2  # of the consensus, which is enough where other waves share th
 _VISIBLE = 0.25  # grey levels, under which a wave can be an artefact of rounding another
 
 
-def needed(samples: Sequence[GradientSample]) -> float:
+def evidence_threshold(samples: Sequence[GradientSample]) -> float:
     """Nats that a wave has to save in the description of samples."""
     return EVIDENCE_PER_LOG_PIXEL * math.log(sum(map(len, samples)))
 
 
-def believed(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejected, ...]]:
+def accept_waves(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejected, ...]]:
     """Those of the waves that are noise, with their evidence, and why the others are not.
 
     Parameters
@@ -40,11 +40,11 @@ def believed(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejecte
         Of the image with these waves.
     found : Found
     """
-    keep, nats, rejected = judged([sample], [found.fit], found.false_alarms)
+    keep, nats, rejected = assess_waves([sample], [found.fit], found.false_alarms)
     return replace(found, evidence=nats).take(keep), rejected
 
 
-def judged(
+def assess_waves(
     samples: Sequence[GradientSample], fits: Sequence[Fit], false_alarms: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], tuple[Rejected, ...]]:
     """Tell which waves pay for themselves, all over the image, and are no rounding.
@@ -67,7 +67,7 @@ def judged(
     """
     fit, shape = fits[0], samples[0].shape
     nats, consensus = evidence(samples, fits)
-    needs = needed(samples)
+    needs = evidence_threshold(samples)
     strength = np.sqrt(np.mean([np.abs(each.coefficients) ** 2 for each in fits], 0))
     grey = np.sqrt(
         np.mean(

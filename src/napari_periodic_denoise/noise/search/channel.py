@@ -16,9 +16,9 @@ from napari_periodic_denoise.noise.fitting.sample import (
     sample_gradient,
 )
 from napari_periodic_denoise.noise.input import Normalized
-from napari_periodic_denoise.noise.statistics.features import without_limited
+from napari_periodic_denoise.noise.statistics.features import without_saturated
 from napari_periodic_denoise.noise.waves.frequency import APART, Frequency, Shape, lowest_alias
-from napari_periodic_denoise.noise.waves.synthesis import flatten, synthesize
+from napari_periodic_denoise.noise.waves.synthesis import divide_by_gain, synthesize
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave, wave_at_centre
 
 SEARCH_PIXELS = 30_000
@@ -80,13 +80,13 @@ class Found:
         ]
 
 
-def nothing() -> Found:
+def no_waves() -> Found:
     """No waves."""
     return Found(unfitted(np.empty((0, 2))), np.empty(0), np.empty(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Channel:
+class ChannelModel:
     """One channel of an image, and the model of its noise so far.
 
     Attributes
@@ -97,7 +97,7 @@ class Channel:
         Of the pixels, for final fits.
     zero : float
         No light, in the unit of the pixels.
-    limited : Tensor of bool, shape (H, W), or None
+    saturated : Tensor of bool, shape (H, W), or None
         Pixels that tell nothing: at the image's limits, see `images.Normalized`, or protected.
     exemplar : GradientSample or None
         Of the pixels where only noise is seen, where such are known.
@@ -117,7 +117,7 @@ class Channel:
     pixels: torch.Tensor
     sample: GradientSample
     zero: float
-    limited: torch.Tensor | None
+    saturated: torch.Tensor | None
     exemplar: GradientSample | None
     found: Found
     gains: Found
@@ -157,14 +157,16 @@ class Channel:
 
         A pixel at a limit does not have the noise, and would show it where it is taken away.
         """
-        return without_limited(maps, self.limited)
+        return without_saturated(maps, self.saturated)
 
     def _without(self, added: Sequence[Wave]) -> torch.Tensor:
-        flat = flatten(self.pixels, self.multiplying())
+        flat = divide_by_gain(self.pixels, self.multiplying())
         return flat - synthesize(added, self.shape, self.pixels.device) if added else flat
 
 
-def channel_of(image: Normalized, seed: int, exemplar: torch.Tensor | None = None) -> Channel:
+def channel_model(
+    image: Normalized, seed: int, exemplar: torch.Tensor | None = None
+) -> ChannelModel:
     """A channel of which no waves are known yet.
 
     Parameters
@@ -175,18 +177,18 @@ def channel_of(image: Normalized, seed: int, exemplar: torch.Tensor | None = Non
     exemplar : Tensor of bool, shape (H, W), optional
         Pixels where only noise is seen.
     """
-    sample = sample_gradient(image.pixels, FINAL_PIXELS, seed, image.quantum, image.limited)
+    sample = sample_gradient(image.pixels, FINAL_PIXELS, seed, image.quantum, image.saturated)
     area = None
     if exemplar is not None:
-        known = exemplar if image.limited is None else exemplar & ~image.limited
+        known = exemplar if image.saturated is None else exemplar & ~image.saturated
         area = sample_area(image.pixels, known, _EXEMPLAR_PIXELS, seed, image.quantum)
     zero = -image.centre / image.unit
-    return Channel(
-        image.pixels, sample, zero, image.limited, area, found=nothing(), gains=nothing()
+    return ChannelModel(
+        image.pixels, sample, zero, image.saturated, area, found=no_waves(), gains=no_waves()
     )
 
 
-def refitted(channel: Channel) -> Channel:
+def refit(channel: ChannelModel) -> ChannelModel:
     """Fit all constant waves that are added again, jointly, to some of the sample."""
     if not len(channel.found):
         return channel

@@ -13,17 +13,26 @@ from napari_periodic_denoise.noise.fitting.evidence import evidence
 from napari_periodic_denoise.noise.fitting.gauss_newton import fit_waves, polish_together, unfitted
 from napari_periodic_denoise.noise.fitting.sample import GradientSample
 from napari_periodic_denoise.noise.input import Normalized
-from napari_periodic_denoise.noise.search.acceptance import judged, needed
+from napari_periodic_denoise.noise.search.acceptance import assess_waves, evidence_threshold
 from napari_periodic_denoise.noise.search.channel import (
     SEARCH_PIXELS,
-    Channel,
+    ChannelModel,
     Found,
-    channel_of,
+    channel_model,
     outside,
-    refitted,
+    refit,
 )
-from napari_periodic_denoise.noise.search.kinds import Progress, finish, fold, modulate, multiply
-from napari_periodic_denoise.noise.search.specimen import explained, shown
+from napari_periodic_denoise.noise.search.kinds import (
+    Progress,
+    fold,
+    modulate,
+    multiply,
+    refine_all,
+)
+from napari_periodic_denoise.noise.search.specimen import (
+    reject_incomplete,
+    reject_outside_exemplar,
+)
 from napari_periodic_denoise.noise.statistics.features import edges
 from napari_periodic_denoise.noise.statistics.local_energy import present_in_most
 from napari_periodic_denoise.noise.statistics.peaks import (
@@ -32,7 +41,7 @@ from napari_periodic_denoise.noise.statistics.peaks import (
     at_frequencies,
     find_peaks,
 )
-from napari_periodic_denoise.noise.statistics.spectra import Look
+from napari_periodic_denoise.noise.statistics.spectra import FeatureExtractor
 from napari_periodic_denoise.noise.waves.frequency import APART, Frequency, distances
 from napari_periodic_denoise.noise.waves.wave import Rejected
 from napari_periodic_denoise.noise.wording import plural
@@ -51,7 +60,7 @@ APPROACH = (3.0, 6)  # of a Gauss–Newton fit: softening at first, and steps
 
 def find_waves(
     images: Sequence[Normalized],
-    look: Look,
+    extract: FeatureExtractor,
     *,
     noise_model: str,
     sensitivity: float,
@@ -60,8 +69,8 @@ def find_waves(
     known: Sequence[Candidate] = (),
     proposed: Sequence[Frequency] = (),
     clear: Rectangle | None = None,
-    tell: Callable[[list[torch.Tensor]], None] | None = None,
-) -> Generator[Progress, None, list[Channel]]:
+    on_residual: Callable[[list[torch.Tensor]], None] | None = None,
+) -> Generator[Progress, None, list[ChannelModel]]:
     """Find all waves of an image that pay for themselves.
 
     Waves are found as constant ones. Those that others are harmonics of may have hard edges,
@@ -73,7 +82,7 @@ def find_waves(
     images : sequence of Normalized
         Channels of one image. Frequencies are looked for in all of them together, in the trace
         of their spectral Gram matrix; each channel keeps the waves that pay in itself.
-    look : Look
+    extract : FeatureExtractor
         Features that the spectral Gram matrix is taken of.
     noise_model : {"auto", "additive", "multiplicative"}
         Whether waves may, or have to, multiply.
@@ -90,7 +99,7 @@ def find_waves(
     clear : tuple of int, optional
         Rectangle ``(y0, x0, y1, x1)`` that the spectrum is taken of: in that of an image with
         large gaps, each wave would be drowned in what the gaps make of it.
-    tell : callable, optional
+    on_residual : callable, optional
         Is told what known waves leave of each channel, each time that it is searched again.
 
     Yields
@@ -103,13 +112,15 @@ def find_waves(
     list of Channel
         With all their waves, in the unit of their pixels.
     """
-    channels = [channel_of(image, seed, exemplar) for image in images]
+    channels = [channel_model(image, seed, exemplar) for image in images]
     for round_ in range(_ROUNDS):
         before = channels
         if known and not round_:
             channels = [_with_known(channel, known) for channel in channels]
         else:
-            channels = yield from _grown(channels, look, sensitivity, proposed, clear, tell)
+            channels = yield from _grown(
+                channels, extract, sensitivity, proposed, clear, on_residual
+            )
         if any(len(new.found) > len(old.found) for new, old in zip(channels, before, strict=True)):
             for i, channel in enumerate(channels):
                 if channel.found is before[i].found:
@@ -121,34 +132,34 @@ def find_waves(
             continue
         changed = False
         for i, channel in enumerate(channels):
-            finished = yield from finish(channel)
+            finished = yield from refine_all(channel)
             channels[i] = yield from modulate(finished)
             changed |= channels[i] is not finished
         if not changed:
             break
     for i, channel in enumerate(channels):
-        seen = yield from explained(channel)
-        channels[i] = yield from shown(seen)
+        seen = yield from reject_incomplete(channel)
+        channels[i] = yield from reject_outside_exemplar(seen)
     return channels
 
 
-def _with_known(channel: Channel, known: Sequence[Candidate]) -> Channel:
+def _with_known(channel: ChannelModel, known: Sequence[Candidate]) -> ChannelModel:
     """Fit waves that are known to be there."""
     few = channel.sample.first(SEARCH_PIXELS)
     fit = fit_waves(few, unfitted(np.array([candidate.frequency for candidate in known])))
     nats, _ = evidence([few], [fit])
     found = Found(fit, np.array([candidate.false_alarms for candidate in known]), nats)
-    return refitted(replace(channel, found=found.take(nats > TOLD)))
+    return refit(replace(channel, found=found.take(nats > TOLD)))
 
 
 def _grown(
-    channels: list[Channel],
-    look: Look,
+    channels: list[ChannelModel],
+    extract: FeatureExtractor,
     sensitivity: float,
     proposed: Sequence[Frequency],
     clear: Rectangle | None,
-    tell: Callable[[list[torch.Tensor]], None] | None,
-) -> Generator[Progress, None, list[Channel]]:
+    on_residual: Callable[[list[torch.Tensor]], None] | None,
+) -> Generator[Progress, None, list[ChannelModel]]:
     """Add some of the constant waves that the channels still hold, and fit all again."""
     shape = channels[0].shape
     waves = [channel.waves() for channel in channels]
@@ -158,12 +169,12 @@ def _grown(
     for channel in channels:
         yield "detect", f"looking for waves ({count} found)"
         residuals.append(channel.residual())
-        seen = look(*_clear_part(residuals[-1], channel.limited, clear))
+        seen = extract(*_clear_part(residuals[-1], channel.saturated, clear))
         if spectrum is not None:
             seen.power.add_(spectrum.power)
         spectrum = seen
-    if tell and count:
-        tell(residuals)
+    if on_residual and count:
+        on_residual(residuals)
     yield "detect", f"looking for waves ({count} found)"
     assert spectrum is not None
     peaks = find_peaks(spectrum, sensitivity=sensitivity, looks=len(channels))
@@ -195,17 +206,17 @@ def _grown(
                 if all(outside(c.frequency, w, shape) for w in waves[i])
                 and not _hopeless(c, channel)
             ]
-            (accepted,), rejected = examined([channel.sample.of(residuals[i])], own, clear)
+            (accepted,), rejected = fit_candidates([channel.sample.of(residuals[i])], own, clear)
             channel = replace(channel, rejected=(*channel.rejected, *absent, *rejected))
             if len(accepted):
-                channel = refitted(replace(channel, found=channel.found.join(accepted)))
+                channel = refit(replace(channel, found=channel.found.join(accepted)))
             channels = [*channels[:i], channel, *channels[i + 1 :]]
         if any(len(channel.waves()) > len(w) for channel, w in zip(channels, waves, strict=True)):
             break
     return channels
 
 
-def _hopeless(candidate: Candidate, channel: Channel) -> bool:
+def _hopeless(candidate: Candidate, channel: ChannelModel) -> bool:
     """Whether a peak has been rejected again and again, while other waves were found."""
     places = np.array([candidate.frequency, *(r.frequency for r in channel.rejected)])
     near = distances(places, channel.shape)[0, 1:] < 0.5 * APART
@@ -213,21 +224,21 @@ def _hopeless(candidate: Candidate, channel: Channel) -> bool:
 
 
 def _clear_part(
-    image: torch.Tensor, limited: torch.Tensor | None, clear: Rectangle | None
+    image: torch.Tensor, saturated: torch.Tensor | None, clear: Rectangle | None
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     if clear is None:
-        return image, limited
+        return image, saturated
     y0, x0, y1, x1 = clear
-    return image[y0:y1, x0:x1], None if limited is None else limited[y0:y1, x0:x1]
+    return image[y0:y1, x0:x1], None if saturated is None else saturated[y0:y1, x0:x1]
 
 
-def _untold(channels: Sequence[Channel]) -> torch.Tensor | None:
+def _untold(channels: Sequence[ChannelModel]) -> torch.Tensor | None:
     """Pixels of which no channel tells anything."""
-    masks = [channel.limited for channel in channels if channel.limited is not None]
+    masks = [channel.saturated for channel in channels if channel.saturated is not None]
     return torch.stack(masks).all(0) if len(masks) == len(channels) else None
 
 
-def examined(
+def fit_candidates(
     samples: Sequence[GradientSample],
     candidates: Sequence[Candidate],
     clear: Rectangle | None = None,
@@ -257,7 +268,7 @@ def examined(
     fits = [fit_waves(each, trial) for each in few]
     # a candidate off by a fraction of a cycle still saves a good part of what it can
     nats, _ = evidence(few, fits)
-    hopeful = nats > _HOPEFUL * needed(few)
+    hopeful = nats > _HOPEFUL * evidence_threshold(few)
     hopeless = tuple(
         Rejected(candidate.frequency, candidate.false_alarms, "taking it away gains nothing")
         for candidate, keep in zip(candidates, hopeful, strict=True)
@@ -269,7 +280,7 @@ def examined(
     *_, fits = polish_together(few, fits, *APPROACH)
     for few in parts:
         *_, fits = polish_together(few, fits, *APPROACH)
-    keep, nats, rejected = judged(samples, fits, alarms)
+    keep, nats, rejected = assess_waves(samples, fits, alarms)
     found = [Found(fit, alarms, nats).take(keep) for fit in fits]
     return found, (*hopeless, *rejected)
 

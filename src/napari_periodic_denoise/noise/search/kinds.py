@@ -20,19 +20,19 @@ from napari_periodic_denoise.noise.fitting.gain import GainFit, fit_gain
 from napari_periodic_denoise.noise.fitting.gauss_newton import (
     fit_waves,
     polish_waves,
-    subtracted,
+    subtract_waves,
     unfitted,
 )
 from napari_periodic_denoise.noise.fitting.profile import fit_profile
 from napari_periodic_denoise.noise.fitting.sample import GradientSample, sample_gradient
-from napari_periodic_denoise.noise.search.acceptance import believed, needed
+from napari_periodic_denoise.noise.search.acceptance import accept_waves, evidence_threshold
 from napari_periodic_denoise.noise.search.channel import (
     FINAL_PIXELS,
     REFIT,
     SEARCH_PIXELS,
-    Channel,
+    ChannelModel,
     Found,
-    refitted,
+    refit,
 )
 from napari_periodic_denoise.noise.statistics.features import edges
 from napari_periodic_denoise.noise.statistics.local_energy import (
@@ -41,14 +41,14 @@ from napari_periodic_denoise.noise.statistics.local_energy import (
     local_excess,
 )
 from napari_periodic_denoise.noise.waves.frequency import APART, Shape, distances
-from napari_periodic_denoise.noise.waves.lattices import fundamental, tie, vacant
-from napari_periodic_denoise.noise.waves.synthesis import flatten, synthesize
+from napari_periodic_denoise.noise.waves.lattices import fundamental, index_lattice, missing_sites
+from napari_periodic_denoise.noise.waves.synthesis import divide_by_gain, synthesize
 from napari_periodic_denoise.noise.waves.wave import profile_at_centre, wave_at_centre
 from napari_periodic_denoise.noise.wording import plural
 
 Float = NDArray[np.float64]
 Progress = tuple[str, str]  # stage, message
-Steps = Generator[Progress, None, Channel]
+Steps = Generator[Progress, None, ChannelModel]
 _LEAST_FINAL, _FINAL_WORK = 60_000, 2_400_000  # pixels, and pixels times waves
 _FINISH = (0.2, 5)  # softening at first, and steps
 _START = (3.0, 6)
@@ -64,7 +64,7 @@ _SIDEBAND = 16.0  # cycles across the image, within which waves may be parts of 
 _SIDEBAND_STRENGTH = 0.5  # of the carrier's amplitude, at most
 
 
-def finish(channel: Channel) -> Steps:
+def refine_all(channel: ChannelModel) -> Steps:
     """Tie harmonics and lattices together, fit all constant waves exactly, test them again."""
     if not len(channel.found):
         return channel
@@ -76,19 +76,21 @@ def finish(channel: Channel) -> Steps:
     for step, fit in enumerate(polish_waves(full, found.fit, *_FINISH)):
         yield "fit", f"refining {plural(len(fit))}, step {step + 1} of {_FINISH[1]}"
         found = replace(found, fit=fit)
-    found, rejected = believed(full, found)
+    found, rejected = accept_waves(full, found)
     return replace(channel, found=found, rejected=(*channel.rejected, *rejected))
 
 
-def _tied(channel: Channel, few: GradientSample) -> Channel:
+def _tied(channel: ChannelModel, few: GradientSample) -> ChannelModel:
     """Let waves share base frequencies, and add what is missing of a lattice."""
     found = channel.found
-    bases, ties = tie(found.fit.frequencies, np.abs(found.fit.coefficients), channel.shape)
+    bases, ties = index_lattice(
+        found.fit.frequencies, np.abs(found.fit.coefficients), channel.shape
+    )
     if len(bases) == len(found):
         return channel
     *_, fit = polish_waves(few, fit_waves(few, unfitted(bases, ties)), *REFIT)
     free, tied = (
-        description_length(few, subtracted(few, f).gradient, 2 * (len(f) + len(f.bases)))
+        description_length(few, subtract_waves(few, f).gradient, 2 * (len(f) + len(f.bases)))
         for f in (found.fit, fit)
     )
     if tied > free:
@@ -102,10 +104,10 @@ def _tied(channel: Channel, few: GradientSample) -> Channel:
     return channel
 
 
-def _filled(channel: Channel, few: GradientSample) -> Channel:
+def _filled(channel: ChannelModel, few: GradientSample) -> ChannelModel:
     """Add waves at places of a lattice where something is left."""
     found = channel.found
-    missing = vacant(found.fit.bases, found.fit.ties, channel.shape)
+    missing = missing_sites(found.fit.bases, found.fit.ties, channel.shape)
     if len(missing):
         excess = local_excess(_edges(channel), missing @ found.fit.bases)
         missing = missing[excess > _UNEXPLAINED]
@@ -117,10 +119,10 @@ def _filled(channel: Channel, few: GradientSample) -> Channel:
     grown = Found(
         fit_waves(few, fit), np.concatenate([found.false_alarms, alarms]), np.zeros(len(fit))
     )
-    return replace(channel, found=believed(few, grown)[0])
+    return replace(channel, found=accept_waves(few, grown)[0])
 
 
-def fold(channel: Channel) -> Steps:
+def fold(channel: ChannelModel) -> Steps:
     """Replace harmonics by one profile where that describes the image shorter."""
     found, shape = channel.found, channel.shape
     hint = fundamental(found.fit.frequencies, np.abs(found.fit.coefficients), shape)
@@ -152,7 +154,7 @@ def fold(channel: Channel) -> Steps:
     return _reconsidered(replace(others, settled=(*channel.settled, wave)))
 
 
-def multiply(channel: Channel, *, forced: bool) -> Steps:
+def multiply(channel: ChannelModel, *, forced: bool) -> Steps:
     """Let constant waves multiply where that describes the image shorter, or wherever it can."""
     clean: torch.Tensor | None = None
     while True:
@@ -172,7 +174,9 @@ def multiply(channel: Channel, *, forced: bool) -> Steps:
             clean = None
 
 
-def _multiplied(channel: Channel, clean: torch.Tensor, carrier: int, *, forced: bool) -> Steps:
+def _multiplied(
+    channel: ChannelModel, clean: torch.Tensor, carrier: int, *, forced: bool
+) -> Steps:
     """Let one constant wave, and those that it may have been found with, multiply.
 
     Returns the channel itself where they don't.
@@ -200,7 +204,7 @@ def _multiplied(channel: Channel, clean: torch.Tensor, carrier: int, *, forced: 
         if whole:
             own = channel.sample.of(lit)
             # beside what the fit to a part has cleaned
-            region = flatten(lit, replace(gains, fit=fit.waves).waves(shape, fit.dark))
+            region = divide_by_gain(lit, replace(gains, fit=fit.waves).waves(shape, fit.dark))
         else:
             own = sample_gradient(lit, _PART_PIXELS, 0, channel.sample.quantum)
         yield "fit", "fitting waves that follow the brightness"
@@ -209,11 +213,11 @@ def _multiplied(channel: Channel, clean: torch.Tensor, carrier: int, *, forced: 
         rest = own.of(clean if whole else _middle(clean)).gradient * own.levels(gain)
         unknowns = 4 * (len(channel.gains) + len(beside))
         before = description_length(own, rest, unknowns)
-        margin = needed([own]) if whole else 0.0
+        margin = evidence_threshold([own]) if whole else 0.0
         if not forced and fit.description > before - margin:
             return channel
     yield "fit", "fitting waves that follow the brightness"
-    clean = flatten(lit, replace(gains, fit=fit.waves).waves(shape, fit.dark))
+    clean = divide_by_gain(lit, replace(gains, fit=fit.waves).waves(shape, fit.dark))
     *_, fit = fit_gain(lit, clean, own, fit, *REFIT)
     brightest = float(np.abs(fit.waves.coefficients).sum())
     darkest += _BLACK * (middle - darkest)
@@ -234,7 +238,7 @@ def _middle(image: torch.Tensor) -> torch.Tensor:
     return image[top : image.shape[0] - top, left : image.shape[1] - left]
 
 
-def modulate(channel: Channel) -> Steps:
+def modulate(channel: ChannelModel) -> Steps:
     """Give those of the constant waves an envelope that are not constant.
 
     Returns the channel itself where all are.
@@ -293,7 +297,7 @@ def modulate(channel: Channel) -> Steps:
     return channel
 
 
-def _edges(channel: Channel) -> torch.Tensor:
+def _edges(channel: ChannelModel) -> torch.Tensor:
     """Clipped differences of what is left of the image."""
     return channel.counted(edges(channel.residual()))
 
@@ -312,12 +316,12 @@ def _enveloped(
         yield "fit", f"fitting drift and fading of order {order[0]}, {order[1]}"
 
 
-def _reconsidered(channel: Channel) -> Channel:
+def _reconsidered(channel: ChannelModel) -> ChannelModel:
     """Test the constant waves again, now that others of their neighbours are known better."""
-    channel = refitted(channel)
+    channel = refit(channel)
     if not len(channel.found):
         return channel
-    found, rejected = believed(channel.sample.of(channel.before_constant()), channel.found)
+    found, rejected = accept_waves(channel.sample.of(channel.before_constant()), channel.found)
     return replace(channel, found=found, rejected=(*channel.rejected, *rejected))
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_periodic_denoise.noise.search.channel import Channel
+from napari_periodic_denoise.noise.search.channel import ChannelModel
 from napari_periodic_denoise.noise.search.kinds import Steps
 from napari_periodic_denoise.noise.statistics.features import edges, gradient
 from napari_periodic_denoise.noise.statistics.local_energy import local_energy
 from napari_periodic_denoise.noise.waves.frequency import Float
-from napari_periodic_denoise.noise.waves.synthesis import noise_of
+from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Rejected
 
 _HARMONICS = 6
@@ -25,7 +25,7 @@ _MOSTLY_LEFT, _STANDING = 0.6, 8.0
 _SHOWN = 0.5  # of a wave, that an area of noise alone must show
 
 
-def explained(channel: Channel) -> Steps:
+def reject_incomplete(channel: ChannelModel) -> Steps:
     """Drop the waves that leave a good part of themselves behind, whatever their kind.
 
     Noise, taken away, is gone everywhere. What a specimen repeats is regular enough for a wave
@@ -67,7 +67,7 @@ def explained(channel: Channel) -> Steps:
     return _without(channel, drop, [reason.format(min(share, 1)) for share in left])
 
 
-def shown(channel: Channel) -> Steps:
+def reject_outside_exemplar(channel: ChannelModel) -> Steps:
     """Drop the waves that an area of noise alone does not show: they are the specimen's.
 
     This comes last. Until then they are fitted like all others, or they would disturb these.
@@ -80,7 +80,7 @@ def shown(channel: Channel) -> Steps:
     shares = np.empty(len(waves))
     for i, wave in enumerate(waves):
         yield "detect", "looking what the exemplar shows"
-        own = area.of(noise_of(channel.pixels, [wave])).gradient * area.counted
+        own = area.of(render_noise(channel.pixels, [wave])).gradient * area.counted
         energy = own.square().sum().clamp_min(torch.finfo(torch.float32).tiny)
         shares[i] = 1 + float((rest * own).sum() / energy)
     reason = "the exemplar shows {:.0%} of it: it is the specimen's"
@@ -88,7 +88,7 @@ def shown(channel: Channel) -> Steps:
     return _without(channel, shares < _SHOWN, reasons)
 
 
-def _without(channel: Channel, drop: NDArray[np.bool_], reasons: list[str]) -> Channel:
+def _without(channel: ChannelModel, drop: NDArray[np.bool_], reasons: list[str]) -> ChannelModel:
     """Return the channel without some of its waves, and why."""
     gains, others = len(channel.gains), len(channel.gains) + len(channel.settled)
     waves = channel.waves()

@@ -55,24 +55,24 @@ def edges(image: torch.Tensor, like: torch.Tensor | None = None) -> torch.Tensor
     return maps
 
 
-def without_limited(maps: torch.Tensor, limited: torch.Tensor | None) -> torch.Tensor:
+def without_saturated(maps: torch.Tensor, saturated: torch.Tensor | None) -> torch.Tensor:
     """Differences without those of pixels at an image's limits, in place.
 
     Parameters
     ----------
     maps : Tensor of float32, shape (2, H − 1, W − 1)
         Of `gradient` or `edges`.
-    limited : Tensor of bool, shape (H, W), or None
+    saturated : Tensor of bool, shape (H, W), or None
         See `images.Normalized`.
 
     Returns
     -------
     Tensor of float32, same shape
     """
-    if limited is None:
+    if saturated is None:
         return maps
-    here = limited[:-1, :-1]
-    along_y, along_x = here | limited[1:, :-1], here | limited[:-1, 1:]
+    here = saturated[:-1, :-1]
+    along_y, along_x = here | saturated[1:, :-1], here | saturated[:-1, 1:]
     return maps.masked_fill_(torch.stack([along_y, along_x]), 0)
 
 

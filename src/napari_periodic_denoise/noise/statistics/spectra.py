@@ -13,19 +13,19 @@ from napari_periodic_denoise.noise.statistics.features import (
     clipped,
     cosines,
     edges,
-    without_limited,
+    without_saturated,
 )
 from napari_periodic_denoise.noise.statistics.gram import spectral_power, window_starts
 from napari_periodic_denoise.noise.statistics.networks import Network, feature_maps, to_network
 from napari_periodic_denoise.noise.statistics.peaks import Spectrum, feature_spectrum, window_size
 
 # an image, shape (H, W), and which of its pixels are at its limits, where there are such
-Look = Callable[[torch.Tensor, torch.Tensor | None], Spectrum]
+FeatureExtractor = Callable[[torch.Tensor, torch.Tensor | None], Spectrum]
 
 MAPS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"edges": edges, "cosines": cosines}
 
 
-def look_at(features: str, network: Network | None = None) -> Look:
+def feature_extractor(features: str, network: Network | None = None) -> FeatureExtractor:
     """Return the function that takes a grey image to its spectrum.
 
     Parameters
@@ -46,19 +46,19 @@ def look_at(features: str, network: Network | None = None) -> Look:
     return {"edges": _by_edges, "cosines": _by_cosines}[features]
 
 
-def _by_edges(image: torch.Tensor, limited: torch.Tensor | None) -> Spectrum:
-    return feature_spectrum(without_limited(edges(image), limited))
+def _by_edges(image: torch.Tensor, saturated: torch.Tensor | None) -> Spectrum:
+    return feature_spectrum(without_saturated(edges(image), saturated))
 
 
-def _by_cosines(image: torch.Tensor, limited: torch.Tensor | None) -> Spectrum:
+def _by_cosines(image: torch.Tensor, saturated: torch.Tensor | None) -> Spectrum:
     maps = cosines(image)
-    if limited is not None:
-        maps.masked_fill_(_near(limited, 1)[1:-1, 1:-1], 0)
+    if saturated is not None:
+        maps.masked_fill_(_near(saturated, 1)[1:-1, 1:-1], 0)
     return feature_spectrum(maps)
 
 
 @torch.no_grad()
-def _by_network(network: Network, image: torch.Tensor, limited: torch.Tensor | None) -> Spectrum:
+def _by_network(network: Network, image: torch.Tensor, saturated: torch.Tensor | None) -> Spectrum:
     """Spectrum of a network's clipped feature maps, window by window.
 
     The maps of one window are held at a time: 256 bytes a pixel for a layer of VGG.
@@ -66,7 +66,7 @@ def _by_network(network: Network, image: torch.Tensor, limited: torch.Tensor | N
     height, width = image.shape
     h, w = window_size(height, width)
     shown = robust_range(image)
-    seen = None if limited is None else ~_near(limited, network.reach)
+    seen = None if saturated is None else ~_near(saturated, network.reach)
     power = image.new_zeros(h, w // 2 + 1)
     corners = [(y, x) for y in window_starts(height, h) for x in window_starts(width, w)]
     for y, x in corners:

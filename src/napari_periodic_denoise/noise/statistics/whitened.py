@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.input import as_image, normalize
 from napari_periodic_denoise.noise.statistics.peaks import MIN_CYCLES, Spectrum, off_grid, whitened
-from napari_periodic_denoise.noise.statistics.spectra import MAPS, look_at
+from napari_periodic_denoise.noise.statistics.spectra import MAPS, feature_extractor
 from napari_periodic_denoise.noise.waves.frequency import Frequency
 from napari_periodic_denoise.runtime.device import resolve_device
 
@@ -100,11 +100,11 @@ def whitened_spectrum(
         raise ValueError(f"features={features!r} is not one of the choices: {', '.join(MAPS)}")
     array = as_image(image, channel_axis)
     where = resolve_device(device)
-    look = look_at(features)
+    extract = feature_extractor(features)
     total: Spectrum | None = None
     for channel in array[None] if channel_axis is None else array:
         normalized = normalize(channel, where)
-        seen = look(normalized.pixels, normalized.limited)
+        seen = extract(normalized.pixels, normalized.saturated)
         if total is not None:
             seen.power.add_(total.power)
         total = seen

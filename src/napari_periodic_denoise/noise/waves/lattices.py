@@ -22,7 +22,9 @@ _ACROSS = 0.1  # sine of the angle between two directions that are not the same
 _SHORTEST = 2.5  # pixels, the period of a base
 
 
-def tie(frequencies: Float, strengths: Float, shape: tuple[int, int]) -> tuple[Float, Float]:
+def index_lattice(
+    frequencies: Float, strengths: Float, shape: tuple[int, int]
+) -> tuple[Float, Float]:
     """Describe waves as whole combinations of as few base frequencies as will do.
 
     Parameters
@@ -113,7 +115,7 @@ def combinations(bases: int, reach: int) -> Float:
     return np.array(points, dtype=np.float64)
 
 
-def vacant(bases: Float, ties: Float, shape: tuple[int, int]) -> Float:
+def missing_sites(bases: Float, ties: Float, shape: tuple[int, int]) -> Float:
     """Places of lattices and harmonic series that no wave is found at, near those that are.
 
     Parameters
@@ -216,11 +218,13 @@ def fundamental(
             continue
         multiples = np.abs(places(frequencies, base[None], _HARMONICS, shape)[:, 0])
         if np.count_nonzero(multiples) >= _PROVEN:
-            explained = float((strengths[multiples > 0] ** 2).sum())
-            results.append((explained, float(strengths**2 @ multiples), base, multiples > 0))
+            reject_incomplete = float((strengths[multiples > 0] ** 2).sum())
+            results.append(
+                (reject_incomplete, float(strengths**2 @ multiples), base, multiples > 0)
+            )
     if not results:
         return None
-    most = max(explained for explained, *_ in results)
+    most = max(reject_incomplete for reject_incomplete, *_ in results)
     # of bases that explain the same, an alias or a part of the period, that of low harmonics
     *_, base, members = min(
         (result for result in results if result[0] > 0.999 * most), key=lambda result: result[1]

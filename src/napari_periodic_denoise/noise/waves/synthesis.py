@@ -13,7 +13,7 @@ from napari_periodic_denoise.noise.waves.wave import Wave
 LEAST_GAIN = 0.05  # a pixel with less light than that is left as dark as it is
 
 
-def flatten(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
+def divide_by_gain(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
     """Divide an image by the waves that multiply it, ``dark + (I − dark) / (1 + M)``.
 
     Parameters
@@ -35,7 +35,7 @@ def flatten(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
     return (pixels - dark).div_(gain).add_(dark)
 
 
-def noise_of(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
+def render_noise(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
     """Noise that waves of all kinds are in an image: ``I = N + C``.
 
     With M the sum of the waves that multiply and A of those that are added,
@@ -53,7 +53,7 @@ def noise_of(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
     multiplying = [wave for wave in waves if wave.dark is not None]
     added = [wave for wave in waves if wave.dark is None]
     noise = synthesize(added, (pixels.shape[0], pixels.shape[1]), pixels.device)
-    return noise.add_(pixels - flatten(pixels, multiplying)) if multiplying else noise
+    return noise.add_(pixels - divide_by_gain(pixels, multiplying)) if multiplying else noise
 
 
 _BAND = 1 << 18  # pixels of a profile looked up at once
