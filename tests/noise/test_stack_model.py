@@ -157,9 +157,8 @@ def test_a_plane_that_can_not_be_taken_is_named():
     def plane(i: int) -> np.ndarray:
         return specimen(i) if i != 3 else np.full(SHAPE, np.nan)
 
-    with pytest.raises(ValueError, match="NaN or infinite") as told:
+    with pytest.raises(ValueError, match=r"plane 3: .* NaN or infinite"):
         model_of(plane, 4)
-    assert told.value.__notes__ == ["This is about plane 3 of the stack."]
 
 
 def test_planes_that_are_alike_count_as_one():

@@ -174,8 +174,7 @@ def find_shared(
         try:
             array = as_image(read(plane), channel_axis)
         except (TypeError, ValueError) as error:
-            error.add_note(f"This is about plane {plane} of the stack.")
-            raise
+            raise type(error)(f"plane {plane}: {error}") from error
         channels = array[None] if channel_axis is None else array
         return [normalize(channel, where) for channel in channels]
 

@@ -22,7 +22,12 @@ from napari_periodic_denoise.noise.statistics.spectra import MAPS
 from napari_periodic_denoise.runtime.device import run_with_cpu_fallback
 from napari_periodic_denoise.runtime.steps import finish
 from napari_periodic_denoise.stacks.layout import Layout
-from napari_periodic_denoise.stacks.planes import clean_level, iter_clean_plane, without_last
+from napari_periodic_denoise.stacks.planes import (
+    clean_level,
+    iter_clean_plane,
+    naming_plane,
+    without_last,
+)
 
 MODELS = ("per_plane", "shared", "drifting")
 #: What of `estimate_noise` a model of all planes is found with.
@@ -321,16 +326,13 @@ def _clean_now(
         where = layout.at(index)
         for level, (noise, cleaned, estimates) in zip(levels, made, strict=True):
             plane = level[where]
-            try:
+            with naming_plane(index):
                 if level is levels[0]:
                     run = iter_clean_plane(plane, done, **options)
                     fine = yield from _of_plane(run, done, total)
                     estimate = fine
                 else:
                     estimate = clean_level(plane, levels[0][where], fine, options)
-            except (TypeError, ValueError) as error:
-                error.add_note(f"This is about plane {index} of the stack.")
-                raise
             noise[where], cleaned[where] = estimate.noise, estimate.cleaned
             # views, lest each plane is kept twice
             estimates[index] = replace(estimate, noise=noise[where], cleaned=cleaned[where])

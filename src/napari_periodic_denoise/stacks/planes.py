@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -170,6 +171,24 @@ def clean_level(
         zero = np.zeros(colours(coarse).shape, np.float32)
         return replace(estimate, noise=zero, cleaned=coarse, waves=(), removed_variance=0.0)
     return clean_plane(coarse, **{**options, "model": None})
+
+
+@contextmanager
+def naming_plane(index: tuple[int, ...]) -> Iterator[None]:
+    """Name the plane in the errors of a block.
+
+    Parameters
+    ----------
+    index : tuple of int
+        Its place along the stacked axes; nothing is said where there are none.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if not index:
+            raise
+        place = ", ".join(map(str, index))
+        raise type(error)(f"plane {place}: {error}") from error
 
 
 def without_last(array: NDArray[Any], count: int, axis: int | None) -> NDArray[Any]:
