@@ -15,7 +15,14 @@ import numpy as np
 
 from napari_periodic_denoise.batch.plan import Job
 from napari_periodic_denoise.io.atomic import write_json
-from napari_periodic_denoise.io.images import ImageFile, ImageFileError, read_image, write_image
+from napari_periodic_denoise.io.image_file import describe_dropped
+from napari_periodic_denoise.io.images import (
+    ImageFile,
+    ImageFileError,
+    read_image,
+    write_cleaned,
+    write_image,
+)
 from napari_periodic_denoise.io.stores import StoredStack, is_zarr, tiff_stack, zarr_stack
 from napari_periodic_denoise.io.tiff_pages import TiffPages
 
@@ -91,8 +98,8 @@ class Cleaner:
             write_json(job.waves, told)
         if found is not None:
             found([{"plane": [], **told}])
-        write_image(job.cleaned, estimate.cleaned, image.calibration)
-        return estimate.summary
+        write_cleaned(job.cleaned, estimate.cleaned, image)
+        return estimate.summary + describe_dropped(image.dropped)
 
     def _clean_stack(self, source: StoredStack, job: Job, tell: Tell, found: Found | None) -> str:
         from napari_periodic_denoise.records.record import record
@@ -149,7 +156,8 @@ class Cleaner:
             if found is not None:
                 found(planes)
         noisy = sum(bool(told["waves"] or told["remainder_variance"]) for told in planes)
-        return f"{total} plane{'s' * (total > 1)}, periodic noise in {noisy}"
+        summary = f"{total} plane{'s' * (total > 1)}, periodic noise in {noisy}"
+        return summary + describe_dropped(source.dropped)
 
     def _for_each(self, write: Callable[[_Piece], None], pieces: Iterable[_Piece]) -> None:
         if self.threads is None:
