@@ -120,8 +120,6 @@ class Options:
         sensitivity = _real("sensitivity", self.sensitivity, "a positive number of false alarms")
         seed = _whole("seed", self.seed, 0, 2**63 - 1)
         path = None if self.weights_path is None else os.fspath(self.weights_path)
-        from napari_periodic_denoise.noise.waves.frequency import as_frequencies
-
         checked = {
             "features": features,
             "layers": layers,
@@ -249,6 +247,43 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name}={reprlib.repr(value)} is not one of the choices: {listed}")
+
+
+def as_frequencies(
+    frequencies: Sequence[tuple[float, float]], name: str
+) -> list[tuple[float, float]]:
+    """Frequencies as plain numbers, or what is wrong with them.
+
+    Parameters
+    ----------
+    frequencies : sequence of tuple of float
+        ``(fy, fx)`` in cycles/pixel.
+    name : str
+        What they are called in errors.
+
+    Returns
+    -------
+    list of tuple of float
+
+    Raises
+    ------
+    ValueError
+        If they are not pairs of finite numbers.
+    """
+    import numpy as np  # late: the command's help needs no arrays
+
+    try:
+        array = np.asarray(frequencies, dtype=np.float64)
+    except (TypeError, ValueError):  # no numbers, or tuples of different lengths
+        array = np.asarray(np.nan)
+    if not array.size:
+        return []
+    if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
+        raise ValueError(
+            f"{name} must be a list of frequencies (fy, fx) in cycles/pixel, not "
+            f"{reprlib.repr(frequencies)}"
+        )
+    return [(fy, fx) for fy, fx in array.tolist()]
 
 
 def with_options(function: F) -> F:
