@@ -22,6 +22,8 @@ QT ?= pyqt6
 MARGIN ?= 1
 # Random draws of each kind of noise on each image.
 SEEDS ?= 2
+# Each kind of noise on every Nth image.
+EVERY ?= 1
 # Pixels a side of the planes of a stack whose memory is measured.
 SIZE ?= 1024
 
@@ -53,7 +55,7 @@ test: $(READY)
 	$(SCREEN) $(VENV)/bin/python -m pytest tests/viewer/windows
 
 bench: $(READY)
-	$(VENV)/bin/python -m benchmarks.rejection --check --seeds $(SEEDS)
+	$(VENV)/bin/python -m benchmarks.rejection --check --seeds $(SEEDS) --every $(EVERY)
 	$(VENV)/bin/python -m benchmarks.speed --check --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.networks --check --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.stacks --check --size $(SIZE)
@@ -75,6 +77,8 @@ lint: $(READY)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python scripts/check_house.py
 	$(VENV)/bin/npe2 validate --imports napari-periodic-denoise
 	$(VENV)/bin/python -m benchmarks.readme --check
 

@@ -20,11 +20,11 @@ from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.frequency import (
     APART,
     Frequency,
-    as_frequencies,
     distances,
 )
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Wave, in_units
+from napari_periodic_denoise.options import as_frequencies
 
 
 def select_waves(

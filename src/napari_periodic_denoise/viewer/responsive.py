@@ -41,6 +41,7 @@ def _shared(
 
 @contextmanager
 def a_core_for_the_viewer() -> Iterator[None]:
+    """Leave one processor core to the viewer while torch computes."""
     # On all cores torch makes the viewer stutter. The number holds for this thread, and for
     # threads that meet torch for the first time meanwhile, such as that of another run.
     import torch
@@ -79,6 +80,7 @@ def short_collections() -> Iterator[None]:
 @_shared
 @contextmanager
 def no_collections() -> Iterator[None]:
+    """Suspend garbage collections."""
     # For the import of torch, whose half million lasting objects bring on several full ones.
     was_enabled = gc.isenabled()
     gc.disable()

@@ -6,6 +6,7 @@ import sys
 import time
 import weakref
 from importlib.util import find_spec
+from pathlib import Path
 
 import dask
 import dask.array as da
@@ -31,6 +32,7 @@ from napari_periodic_denoise.stacks import lazy
 from napari_periodic_denoise.viewer.layers.results import COLOURS
 from window import DOCK, MARGIN, PLUGIN, check, choose, click, open_dock, turn_to
 
+HELPERS = Path(__file__).parents[2] / "helpers"
 SYNTHESIS = synthesize_texture.__kwdefaults__
 
 
@@ -145,7 +147,7 @@ def test_what_is_no_wave_is_removed_where_asked_for(viewer, qtbot, weave):
     assert len(viewer.layers) == 3
     assert 10 * np.log10(truth.var() / (noise.data - truth).var()) > 20
     assert dock.status.value.startswith("no waves, but quasi-periodic noise")
-    assert dock.found.words.value.startswith("Quasi-periodic noise was taken away: ")
+    assert dock.found.words.value.startswith("Quasi-periodic noise removed (")
     assert dock.found.table.isHidden()
     # the cleaned image, on top, is what the canvas shows
     shown = viewer.screenshot(flash=False)[..., 0].astype(float)

@@ -131,7 +131,7 @@ class ReplayPanel(Container[Widget]):
 
     def _begin(
         self,
-        steps: Generator[thread.Step, None, Any],
+        steps: Generator[thread.Status, None, Any],
         on_result: Callable[[Any], None],
     ) -> None:
         self.copy.enabled = self.save.enabled = False
@@ -158,9 +158,9 @@ class ReplayPanel(Container[Widget]):
         self.words.visible = True
 
 
-def _script(record: dict[str, Any], source: Image | None) -> Generator[thread.Step, None, str]:
+def _script(record: dict[str, Any], source: Image | None) -> Generator[thread.Status, None, str]:
     """Script for a result, whose image may be still there."""
-    yield thread.Step("looking for the image in its file")
+    yield thread.Status("looking for the image in its file")
     if replay.is_in_file(record):
         return replay.script(record, replay.from_file(record))
     is_there = source is not None and replay.is_made_of(record, layers.pixels(source))
@@ -170,11 +170,11 @@ def _script(record: dict[str, Any], source: Image | None) -> Generator[thread.St
 
 def _saved(
     record: dict[str, Any], source: Image | None, path: Path
-) -> Generator[thread.Step, None, list[Path]]:
+) -> Generator[thread.Status, None, list[Path]]:
     """Files that were written: a script, and the image if it is in no other file."""
     from napari_periodic_denoise.io.atomic import replacing, write_array
 
-    yield thread.Step("looking for the image in its file")
+    yield thread.Status("looking for the image in its file")
     written = [path]
     if replay.is_in_file(record):
         load = replay.from_file(record)
@@ -184,7 +184,7 @@ def _saved(
                 "The image that this was found in is no longer a layer here, nor as it was in "
                 "the file that it came from: a script would have nothing to read."
             )
-        yield thread.Step("saving the image")
+        yield thread.Status("saving the image")
         array = path.with_suffix(".npy")
         write_array(array, replay.plane_of(record, layers.pixels(source)))
         written.append(array)
