@@ -8,7 +8,7 @@ from napari_periodic_denoise.io import tiff_pages as tiffpages
 from napari_periodic_denoise.io.atomic import replacing
 from napari_periodic_denoise.io.images import read_image
 from napari_periodic_denoise.io.tiff_copy import copying
-from napari_periodic_denoise.io.tiff_pages import TiffPages, TiffTarget
+from napari_periodic_denoise.io.tiff_pages import NewTiff, TiffPages
 
 
 def data(*shape, dtype=np.uint16):
@@ -87,7 +87,7 @@ def test_new_stacks_are_written_in_any_order(tmp_path, monkeypatch, order):
     monkeypatch.setattr(tiffpages, "_BIG", 1000)
     pixels = data(2, 3, 24, 32)
     with replacing(tmp_path / "a.tif") as file:
-        written = TiffTarget(file, pixels.shape, pixels.dtype, {"photometric": 1})
+        written = NewTiff(file, pixels.shape, pixels.dtype, {"photometric": 1})
         for t in order(range(2)):
             for z in order(range(3)):
                 written[t : t + 1, z : z + 1, :, :] = pixels[t : t + 1, z : z + 1]

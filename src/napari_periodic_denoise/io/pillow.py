@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ def read_pillow(file: BinaryIO, kind: str) -> ImageFile:
             raise ImageFileError(
                 f"{height}×{width} pixels; a {kind} file may have at most 2³¹: convert it to TIFF"
             )
-        check_memory(height * width)
+        check_memory(math.prod(properties.shape), properties.dtype.itemsize)
         metadata = image.metadata(exclude_applied=False)
         _check_colours(metadata["mode"], is_deep=bool(channels and deep))
         # turned as EXIF has it

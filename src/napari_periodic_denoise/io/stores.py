@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_periodic_denoise.io.atomic import replacing, replacing_folder
 from napari_periodic_denoise.io.image_file import ImageFile, ImageFileError, one_line
 from napari_periodic_denoise.io.memory import check_memory
 from napari_periodic_denoise.io.tiff import tiff_options
 from napari_periodic_denoise.io.tiff_copy import copying
-from napari_periodic_denoise.io.tiff_pages import TiffTarget
+from napari_periodic_denoise.io.tiff_pages import NewTiff, TiffTarget, Where
 
 
 def identity_of(path: Path) -> tuple[int, int] | None:
@@ -44,6 +45,9 @@ def is_zarr(path: Path) -> bool:
     """
     return any(identity_of(path / name) for name in ("zarr.json", ".zgroup", ".zarray"))
 
+
+if TYPE_CHECKING:
+    from napari_periodic_denoise.io.ome_zarr import OmeZarr
 
 Targets = AbstractContextManager[list[Any]]  # arrays to be filled, one for each level
 
@@ -89,7 +93,7 @@ def zarr_stack(path: Path) -> StoredStack:
     except (KeyError, TypeError, AttributeError, IndexError, JSONDecodeError) as error:
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise ImageFileError(f"not a whole OME-Zarr image ({reason})") from error
-    check_memory(math.prod(image.levels[0].shape[axis] for axis in image.plane_axes))
+    _check_memory(image)
 
     @contextmanager
     def made(make: Callable[..., list[Any]], target: Path) -> Iterator[list[Any]]:
@@ -105,6 +109,22 @@ def zarr_stack(path: Path) -> StoredStack:
         open_cleaned=lambda target: made(copy_without_pixels, target),
         open_noise=lambda target: made(make_for_noise, target),
     )
+
+
+def _check_memory(image: OmeZarr) -> None:
+    """Raise an ImageFileError if the planes of a chunk exceed the computer's memory."""
+    within = {*image.plane_axes, image.channel_axis}
+    for level in image.levels:
+        stored = level.shards or level.chunks
+        sizes = [
+            (axis in within, n, min(n, part))
+            for axis, (n, part) in enumerate(zip(level.shape, stored, strict=True))
+        ]
+        check_memory(
+            math.prod(n for in_plane, n, _ in sizes if in_plane),
+            level.dtype.itemsize,
+            math.prod(part for in_plane, _, part in sizes if not in_plane),
+        )
 
 
 def tiff_stack(image: ImageFile) -> StoredStack:
@@ -158,12 +178,12 @@ def _tiff_noise(image: ImageFile, target: Path) -> Iterator[list[Any]]:
         is_same_shape=names == axes and image.is_whole_series,
     )
     with replacing(target) as file:
-        full = TiffTarget(file, shape, np.float32, tiff_options(calibration))
+        full = NewTiff(file, shape, np.float32, tiff_options(calibration))
         yield [full, *(_Unwritten() for _ in image.levels[1:])]
 
 
-class _Unwritten:
+class _Unwritten(TiffTarget):
     """Takes the planes of a level that is in no file."""
 
-    def __setitem__(self, where: object, planes: object) -> None:
+    def __setitem__(self, where: Where, planes: NDArray[Any]) -> None:
         pass

@@ -70,7 +70,8 @@ def read_tiff(file: BinaryIO, channel_axis: int | None) -> ImageFile:
         if level.ndim > 2:
             # S for samples of a pixel, C for channels
             axis = next((axes.index(name) for name in "SC" if name in axes), channel_axis)
-        check_memory(math.prod(level.shape[axes.index(name)] for name in "YX"))
+        pixels = math.prod(n for name, n in zip(axes, level.shape, strict=True) if name in "YXS")
+        check_memory(pixels, level.dtype.itemsize)
         is_stack = level.ndim > (2 if axis is None else 3)
         is_pyramid = len(stack.levels) > 1
         return ImageFile(

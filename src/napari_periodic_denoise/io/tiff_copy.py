@@ -16,7 +16,13 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.io.image_file import ImageFileError
-from napari_periodic_denoise.io.tiff_pages import TiffPages, Where, page_at, page_numbers
+from napari_periodic_denoise.io.tiff_pages import (
+    TiffPages,
+    TiffTarget,
+    Where,
+    page_at,
+    page_numbers,
+)
 
 # numbers of TIFF 6.0 and its supplements
 _NONE, _LZW, _DEFLATE, _OLD_DEFLATE, _PACKBITS, _LZMA, _ZSTD = 1, 5, 8, 32946, 32773, 34925, 50000
@@ -174,7 +180,7 @@ class _Copy:
         return end + end % 2
 
 
-class _Level:
+class _Level(TiffTarget):
     """A level of a copy, to be filled in."""
 
     def __init__(self, copy: _Copy, level: TiffPages) -> None:

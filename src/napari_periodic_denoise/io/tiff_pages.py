@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, Literal
@@ -156,10 +157,17 @@ def _are_sharing(pages: Sequence[Any]) -> bool:
     parts = sorted(
         part for page in pages for part in zip(page.dataoffsets, page.databytecounts, strict=True)
     )
-    return any(a + n > b for (a, n), (b, _) in zip(parts, parts[1:], strict=False))
+    return any(a + n > b for (a, n), (b, _) in pairwise(parts))
 
 
 class TiffTarget:
+    """A stack in a TIFF file that is written plane by plane, in any order, and not read."""
+
+    def __setitem__(self, where: Where, planes: NDArray[Any]) -> None:
+        raise NotImplementedError
+
+
+class NewTiff(TiffTarget):
     """A new stack in a TIFF file, uncompressed, that is written in any order.
 
     Parameters
