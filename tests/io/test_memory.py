@@ -51,7 +51,7 @@ def test_chunks_of_many_planes_are_refused_before_anything_starts(tmp_path, litt
     zarr_image(tmp_path / "b.zarr", shape, (100, 50, 50))
     zarr_image(tmp_path / "c.zarr", shape, (1, 50, 50), (100, 50, 50))
     for name in "bc":
-        with pytest.raises(ImageFileError, match=r"the 100 planes of a chunk take .* fewer planes"):
+        with pytest.raises(ImageFileError, match=r"the 100 planes of a chunk .* fewer planes"):
             zarr_stack(tmp_path / f"{name}.zarr")
 
 
