@@ -75,6 +75,8 @@ lint: $(READY)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python scripts/check_house.py
 	$(VENV)/bin/npe2 validate --imports napari-periodic-denoise
 	$(VENV)/bin/python -m benchmarks.readme --check
 

@@ -14,8 +14,18 @@ from typer.testing import CliRunner
 from napari_periodic_denoise import __version__, demo, estimate_noise
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.noise import estimate as engine
+from napari_periodic_denoise.noise.progress import Progress, Stage
+from napari_periodic_denoise.noise.result import NoiseEstimate
+from napari_periodic_denoise.options import (
+    DEFAULT_SENSITIVITY,
+    FEATURES,
+    METHODS,
+    NOISE_MODELS,
+    REMAINDERS,
+    STACK_MODELS,
+    WEIGHTS,
+)
 from napari_periodic_denoise.records.record import record
-from napari_periodic_denoise.stacks.clean import MODELS
 
 COMMAND = [sys.executable, "-m", "napari_periodic_denoise"]
 
@@ -114,14 +124,10 @@ def test_options_reach_the_engine(files, out, monkeypatch):
 
 def test_help_tells_the_engines_defaults_and_choices():
     help_text = " ".join(run("clean", "--help").stdout.split())
-    assert f"[default: ({engine.DEFAULT_SENSITIVITY})]" in help_text
-    assert "|".join(engine.NOISE_MODELS) in help_text
-    assert "|".join(engine.REMAINDERS) in help_text
-    assert "|".join(engine.METHODS) in help_text
-    assert "|".join(MODELS).replace("_", "-") in help_text
-    assert "|".join(engine.FEATURES) in help_text
-    assert "|".join(engine.WEIGHTS) in help_text
-    assert set(engine.DEFAULT_FEATURES.values()) == {"edges", "vgg19"}
+    assert f"[default: {DEFAULT_SENSITIVITY}]" in help_text
+    for choices in (NOISE_MODELS, REMAINDERS, METHODS, FEATURES, WEIGHTS):
+        assert "|".join(choices) in help_text
+    assert "|".join(STACK_MODELS).replace("_", "-") in help_text
     assert "or striped is harmed. [default: none]" in help_text
 
 
@@ -415,9 +421,9 @@ def quick_demo(monkeypatch):
     """The demo's own path, with an engine that finds nothing at once."""
 
     def nothing(image, **options):
-        yield engine.Progress("detect", 0, 1, "looking")
+        yield Progress(Stage.DETECT, 0, 1, "looking")
         zero = np.zeros(image.shape, np.float32)
-        return engine.NoiseEstimate(
+        return NoiseEstimate(
             zero, image, (), {"method": "aligned", "remainder": "none"}, 0.0, 0.0, ()
         )
 

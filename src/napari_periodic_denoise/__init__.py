@@ -7,14 +7,15 @@ from napari_periodic_denoise._version import __version__
 if TYPE_CHECKING:
     from napari_periodic_denoise.io.images import read_image
     from napari_periodic_denoise.noise.estimate import estimate_noise, iter_estimate_noise
-    from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
+    from napari_periodic_denoise.noise.progress import Progress
+    from napari_periodic_denoise.noise.result import NoiseEstimate
     from napari_periodic_denoise.noise.selection import select_waves
     from napari_periodic_denoise.noise.waves.wave import Wave
     from napari_periodic_denoise.stacks.clean import StackEstimate, clean_stack, iter_clean_stack
 
 _HOMES = {
     "NoiseEstimate": "noise.result",
-    "Progress": "noise.result",
+    "Progress": "noise.progress",
     "StackEstimate": "stacks.clean",
     "Wave": "noise.waves.wave",
     "clean_stack": "stacks.clean",

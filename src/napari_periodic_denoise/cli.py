@@ -14,6 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_periodic_denoise._version import __version__
+from napari_periodic_denoise.options import (
+    STACK_MODELS,
+    Features,
+    Method,
+    NoiseModel,
+    Options,
+    Remainder,
+    Weights,
+)
 
 if TYPE_CHECKING:
     from napari_periodic_denoise.batch.clean import Tell
@@ -30,13 +39,10 @@ app = typer.Typer(
 )
 
 
-# the engine's, spelt out here because asking it would import torch
-_NoiseModel = StrEnum("_NoiseModel", ["auto", "additive", "multiplicative"])
-_Model = StrEnum("_Model", ["per-plane", "shared", "drifting"])
-_Remainder = StrEnum("_Remainder", ["none", "quasi-periodic", "stripes"])
-_Method = StrEnum("_Method", ["aligned", "gram_aligned", "texture"])
-_Features = StrEnum("_Features", ["edges", "cosines", "vgg16", "vgg19"])
-_Weights = StrEnum("_Weights", ["imagenet", "random"])
+# in the words of a shell, which has hyphens
+_StackModel = StrEnum("_StackModel", [m.replace("_", "-") for m in STACK_MODELS])  # type: ignore[misc]
+_PER_PLANE = _StackModel("per-plane")
+_USUAL = Options()
 
 
 def _print_version(wanted: bool) -> None:
@@ -105,56 +111,55 @@ def clean(
         ),
     ] = None,
     method: Annotated[
-        _Method,
+        Method,
         typer.Option(
             help="How the noise is found: by its waves, by these refined with a network, or as a "
             "texture that shows what repeats, but not where, and is for comparison only."
         ),
-    ] = _Method.aligned,
+    ] = _USUAL.method,
     features: Annotated[
-        _Features | None,
+        Features | None,
         typer.Option(
             show_default="edges, or vgg19 where a network is needed",
             help="What is looked at to see what repeats.",
         ),
     ] = None,
     weights: Annotated[
-        _Weights, typer.Option(help="Of a network; never downloaded unasked.")
-    ] = _Weights.imagenet,
+        Weights, typer.Option(help="Of a network; never downloaded unasked.")
+    ] = _USUAL.weights,
     weights_path: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="File of the ImageNet weights, or its folder."),
     ] = None,
     noise_model: Annotated[
-        _NoiseModel,
+        NoiseModel,
         typer.Option(
             help="Whether the noise is added to the image, or multiplies it and so is stronger "
             "where that is brighter; auto finds out."
         ),
-    ] = _NoiseModel.auto,
+    ] = _USUAL.noise_model,
     remainder: Annotated[
-        _Remainder,
+        Remainder,
         typer.Option(
             help="What to remove besides waves: noise that keeps about to a period, but not to "
             "its crests, or stripes of any width in one direction. A specimen that is itself "
             "woven or striped is harmed."
         ),
-    ] = _Remainder.none,
+    ] = _USUAL.remainder,
     sensitivity: Annotated[
-        float | None,
+        float,
         typer.Option(
-            show_default="0.001",
             help="False alarms to be expected in an image without periodic noise; 0.001 is one in "
             "a thousand such images. More lets fainter waves be found.",
         ),
-    ] = None,
+    ] = _USUAL.sensitivity,
     model: Annotated[
-        _Model,
+        _StackModel,
         typer.Option(
             help="Of stacks: each plane by itself; waves found in many planes together, which "
-            "shows weaker ones, and shared by all; or shared, but drifting from plane to plane."
+            "shows weaker ones, and shared by all; or shared, but drifting from plane to plane.",
         ),
-    ] = _Model["per-plane"],
+    ] = _PER_PLANE,
     channel_axis: Annotated[
         int | None,
         typer.Option(
@@ -164,8 +169,10 @@ def clean(
     ] = None,
     device: Annotated[
         str, typer.Option(help="Where to compute: auto, cpu, cuda or mps.")
-    ] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Of the random choice of pixels to fit.")] = 0,
+    ] = _USUAL.device,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the random choice of pixels to fit.")
+    ] = _USUAL.seed,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace output files that exist.")
     ] = False,
@@ -203,17 +210,20 @@ def clean(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--device") from error
     options: dict[str, Any] = {
-        "noise_model": noise_model.value,
-        "remainder": remainder.value,
+        "method": method,
+        "features": features,
+        "weights": weights,
+        "weights_path": weights_path,
+        "noise_model": noise_model,
+        "remainder": remainder,
+        "sensitivity": sensitivity,
         "device": device,
         "seed": seed,
-        "method": method.value,
-        "features": features and features.value,
-        "weights": weights.value,
-        "weights_path": weights_path,
     }
-    if sensitivity is not None:
-        options["sensitivity"] = sensitivity
+    try:
+        Options.of(options)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
     from napari_periodic_denoise.batch.clean import Cleaner
     from napari_periodic_denoise.batch.plan import check_targets, expand, jobs_of

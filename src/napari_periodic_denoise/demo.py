@@ -14,7 +14,7 @@ import numpy as np
 from napari_periodic_denoise.io.images import Calibration, one_line, write_image
 
 if TYPE_CHECKING:
-    from napari_periodic_denoise.noise.estimate import NoiseEstimate
+    from napari_periodic_denoise.noise.result import NoiseEstimate
     from napari_periodic_denoise.samples import Sample
 
 _ZOOM = 120  # pixels; a layout choice: single waves are visible

@@ -7,7 +7,9 @@ from threading import Event
 import numpy as np
 
 from napari_periodic_denoise import NoiseEstimate, Progress, Wave
+from napari_periodic_denoise.noise.progress import Stage
 from napari_periodic_denoise.noise.waves.wave import Rejected
+from napari_periodic_denoise.noise.wording import Cause
 
 
 def make_estimate(image, amplitude=3.0, remainder="none", method="aligned", gram=False):
@@ -38,7 +40,7 @@ def make_estimate(image, amplitude=3.0, remainder="none", method="aligned", gram
         },
         removed_variance=0.5,
         remainder_variance=0.5 if no_waves else 0.0,
-        rejected=(Rejected((0.2, 0.3), 1e-4, "only few parts of the image show it"),),
+        rejected=(Rejected((0.2, 0.3), 1e-4, Cause.FEW_PARTS),),
         gram={"conv1_1": np.eye(64, dtype=np.float32)} if gram else {},
     )
 
@@ -59,24 +61,24 @@ class FakeEngine:
         self.images.append(image)
         self.options.append(options)
         held = np.ones(1000)
-        yield Progress("detect", 0, 2, "reading the image")
-        yield Progress("detect", 1, 2, "looking for waves")
+        yield Progress(Stage.READ, 0, 2, "reading the image")
+        yield Progress(Stage.DETECT, 1, 2, "looking for waves")
         if self.error:
             raise self.error
         if options["method"] == "texture":
             for share in (0.5, 1.0):
                 preview = np.float32(share) * image
-                yield Progress("fit", 1, 2, f"texture, {share}", preview)
+                yield Progress(Stage.FIT, 1, 2, f"texture, {share}", preview)
         if self.half_way:
             half = make_estimate(image, self.amplitude / 2).cleaned
-            yield Progress("detect", 1, 2, "looking for waves (1 found)", cleaned=lambda: half)
+            yield Progress(Stage.DETECT, 1, 2, "looking for waves (1 found)", cleaned=lambda: half)
         while True:
             if self.in_step:
                 self.in_step(held)
             if not self.hold.is_set():
                 break
             time.sleep(0.01)
-            yield Progress("fit", 1, 2, "fitting 1 wave")
-        yield Progress("fit", 2, 2, "done")
+            yield Progress(Stage.FIT, 1, 2, "fitting 1 wave")
+        yield Progress(Stage.FIT, 2, 2, "done")
         remainder = options.get("remainder", "none")
         return make_estimate(image, self.amplitude, remainder, options["method"], options["gram"])

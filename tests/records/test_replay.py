@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from inspect import signature
 
 import dask.array as da
 import numpy as np
@@ -13,8 +12,6 @@ import torch
 
 from napari_periodic_denoise import clean_stack, estimate_noise, select_waves
 from napari_periodic_denoise.noise import estimate as engine
-from napari_periodic_denoise.noise.gram_matching import refine as gram_aligned
-from napari_periodic_denoise.noise.gram_matching import texture
 from napari_periodic_denoise.noise.statistics import networks
 from napari_periodic_denoise.records import replay
 from napari_periodic_denoise.records.record import record
@@ -60,25 +57,6 @@ def same(made, noise, cleaned):
 @pytest.fixture(autouse=True)
 def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def test_defaults_are_the_engines():
-    known = {
-        name: parameter.default
-        for name, parameter in signature(estimate_noise).parameters.items()
-        if name != "image"
-    }
-    for method in engine.METHODS:
-        usual = replay.DEFAULTS | replay.DEFAULTS_OF[method]
-        for name in known.keys() & replay.DEFAULTS.keys():
-            default = known[name]
-            assert usual[name] == (list(default) if default == () else default), name
-        assert known.keys() <= usual.keys()
-        assert usual["features"] == engine.DEFAULT_FEATURES[method]
-    assert replay.DEFAULTS_OF["aligned"]["layers"] == engine._DETECTION_LAYER
-    for method, of in (("gram_aligned", gram_aligned), ("texture", texture)):
-        assert replay.DEFAULTS_OF[method]["layers"] == networks.LAYER_WEIGHTS
-        assert replay.DEFAULTS_OF[method]["steps"] == of.STEPS
 
 
 def test_a_script_is_short_and_says_what_it_holds_for():

@@ -8,6 +8,7 @@ import pytest
 
 from napari_periodic_denoise import NoiseEstimate, Wave, __version__
 from napari_periodic_denoise.noise.waves.wave import Rejected
+from napari_periodic_denoise.noise.wording import Cause
 from napari_periodic_denoise.records.record import record
 from napari_periodic_denoise.records.report import Report
 from napari_periodic_denoise.records.table import rows, waves_as_csv
@@ -24,8 +25,8 @@ KINDS = [
     (replace(PLAIN, profile=((0.1, 3.0), (0.6, -3.0))), "hard-edged", "±3"),
     (replace(PLAIN, amplitude=0.0825, dark=12.0), "follows the brightness", "±8.25%"),
 ]
-FEW = Rejected((0.2, 0.3), 1e-4, "only few parts of the image show it")
-ITS_OWN = Rejected((0.0, 0.2), 1e-8, "the exemplar shows 4% of it: it is the specimen's")
+FEW = Rejected((0.2, 0.3), 1e-4, Cause.FEW_PARTS)
+ITS_OWN = Rejected((0.0, 0.2), 1e-8, Cause.OUTSIDE_EXEMPLAR, 0.04, 0.5)
 
 
 def estimate_of(*waves, shape=(200, 300), share=0.0, rejected=(FEW,), **settings):
@@ -73,6 +74,9 @@ def test_a_record_says_why_and_by_what():
         {
             "frequency": [0.2, 0.3],
             "false_alarms": 1e-4,
+            "cause": "few parts",
+            "measured": 0.0,
+            "required": 0.0,
             "reason": "only few parts of the image show it",
         }
     ]
@@ -128,37 +132,37 @@ def test_what_is_off_is_recorded_and_told():
 @pytest.mark.parametrize(
     ("false_alarms", "words"),
     [
-        (0.0, "less than 1 of a billion pictures"),
-        (1.3e-5, "about 1 of 80,000 pictures"),
-        (0.5, "about 1 of 2 pictures"),
-        (40.0, "may come by chance, but no such fit"),
+        (0.0, "fewer than one in a billion images"),
+        (1.3e-5, "about one in 80,000 images"),
+        (0.5, "about one in 2 images"),
+        (40.0, "may arise by chance, but they do not fit so well"),
     ],
 )
 def test_how_sure_it_is_is_told_of_the_least_sure(false_alarms, words):
     faint = replace(PLAIN, frequency=(0.1, 0.0), false_alarms=false_alarms)
     told = words_of(replace(PLAIN, false_alarms=1e-200), faint)
-    assert told.startswith("2 waves were taken away: 50% of the variance.")
-    assert "as strong as the faintest" in told
+    assert told.startswith("2 waves removed (50% of the image variance).")
+    assert "as strong as the weakest one" in told
     assert words in told
 
 
 @pytest.mark.parametrize(
     ("remainder", "words"),
-    [("stripes", "Stripes were taken"), ("quasi-periodic", "Quasi-periodic noise was taken")],
+    [("stripes", "Stripes removed"), ("quasi-periodic", "Quasi-periodic noise removed")],
 )
 def test_what_is_no_wave_is_told_too(remainder, words):
     alone = words_of(remainder=remainder, share=0.1)
     assert alone.startswith(words)
-    assert "10% of the variance" in alone
+    assert "10% of the image variance" in alone
     assert "look for parts of the specimen" in alone
     assert alone in words_of(PLAIN, remainder=remainder, share=0.1)
 
 
 def test_where_nothing_was_found_it_is_told_what_to_try():
-    weaker = Rejected((0.1, 0.1), 1e-2, "it is too weak")
+    weaker = Rejected((0.1, 0.1), 1e-2, Cause.TOO_WEAK)
     words = words_of(rejected=(weaker, FEW))
-    assert words.startswith("No periodic noise was found: the picture is unchanged.")
-    strongest = "The strongest peak, 2.8 px at 34°, was not taken: only few parts of the image"
+    assert words.startswith("No periodic noise was found. The image is unchanged.")
+    strongest = "The strongest peak, 2.8 px at 34°, was not removed: only few parts of the image"
     assert strongest in words
     assert "too weak" not in words
     tries = ("sensitivity", "cosine", "stripes", "area where only noise", "one model for all")
@@ -175,7 +179,7 @@ def test_where_nothing_was_found_it_is_told_what_to_try():
 def test_what_may_be_the_specimen_is_told():
     lattice = [replace(PLAIN, frequency=f) for f in ((0.1, 0.02), (0.03, 0.1), (0.13, 0.12))]
     assert "A lattice of 3 waves was found, which may be the specimen's" in words_of(*lattice)
-    left = "Left in the picture:\n5.0 px at 0°: the exemplar shows 4% of it"
+    left = "Left in the image:\n5.0 px at 0°: kept: the exemplar shows 4% of it"
     words = words_of(PLAIN, rejected=(ITS_OWN, FEW))
     assert left in words
     assert "only few parts" not in words

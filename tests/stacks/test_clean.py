@@ -9,7 +9,6 @@ import zarr
 
 from napari_periodic_denoise import Progress, clean_stack, estimate_noise, iter_clean_stack
 from napari_periodic_denoise.noise import estimate as engine
-from napari_periodic_denoise.stacks.clean import MODELS
 from napari_periodic_denoise.stacks.layout import Layout
 from napari_periodic_denoise.stacks.lazy import as_lazy
 from stacks import SHAPE, plane, stack
@@ -127,7 +126,7 @@ def test_stopped_within_a_plane_the_next_is_not_begun(monkeypatch):
     for _ in range(3):
         next(run)
     run.close()
-    assert len(begun) == len(ended) == 2  # the options' check, and the first plane
+    assert len(begun) == len(ended) == 1  # the first plane
 
 
 @pytest.mark.parametrize("lazily", [False, True])
@@ -154,10 +153,6 @@ def test_what_is_wrong_is_told_before_anything_is_computed(options, error, messa
         data = da.from_array(data).map_blocks(pytest.fail, dtype=float, meta=np.zeros((0, 0, 0)))
     with pytest.raises(error, match=message):
         clean_stack(data, **options)
-
-
-def test_the_choices_of_models_are_told():
-    assert MODELS == ("per_plane", "shared", "drifting")
 
 
 def test_other_types_are_refused():

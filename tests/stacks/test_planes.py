@@ -30,8 +30,9 @@ def gpu(monkeypatch):
 
     real = engine.iter_estimate_noise
     monkeypatch.setattr(engine, "iter_estimate_noise", run)
-    monkeypatch.setattr(planes, "resolve_device", lambda name: torch.device("cuda"))
-    monkeypatch.setattr(planes, "release_memory", released.append)
+    for module in (device, planes):
+        monkeypatch.setattr(module, "resolve_device", lambda name: torch.device("cuda"))
+        monkeypatch.setattr(module, "release_memory", released.append)
     monkeypatch.setattr(planes, "memory_of", lambda device: 10**9)
     return devices, released, real
 
@@ -67,9 +68,9 @@ def test_a_fault_injected_allocator_brings_the_search_for_a_model_to_the_cpu(mon
 
     real = stack_module.find_shared
     monkeypatch.setattr(stack_module, "find_shared", search)
-    monkeypatch.setattr(planes, "release_memory", lambda device: None)
+    monkeypatch.setattr(device, "release_memory", lambda device: None)
     monkeypatch.setattr(
-        planes, "resolve_device", lambda name: torch.device("cpu" if name == "cpu" else "cuda")
+        device, "resolve_device", lambda name: torch.device("cpu" if name == "cpu" else "cuda")
     )
     with pytest.warns(RuntimeWarning, match="for the model of a stack, which is computed on the"):
         list(stack_module._found(stack(4), Layout.of(3, (-2, -1), None), "shared", {"alpha": 0}))

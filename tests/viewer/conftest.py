@@ -23,7 +23,7 @@ from qtpy.QtWidgets import QApplication  # noqa: E402
 from fakes import FakeEngine  # noqa: E402
 from napari_periodic_denoise.noise import estimate  # noqa: E402
 from napari_periodic_denoise.viewer.panels import weights as weights_panel  # noqa: E402
-from napari_periodic_denoise.viewer.runs import jobs
+from napari_periodic_denoise.viewer.runs import jobs  # noqa: E402
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock  # noqa: E402
 
 

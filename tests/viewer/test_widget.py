@@ -151,7 +151,7 @@ def test_options_reach_the_engine(dock, viewer, image, engine, wait):
 
 @pytest.mark.parametrize(
     ("remainder", "words"),
-    [("stripes", "Stripes were"), ("quasi-periodic", "Quasi-periodic noise was")],
+    [("stripes", "Stripes"), ("quasi-periodic", "Quasi-periodic noise")],
 )
 def test_a_remainder_without_waves_counts_as_found(
     dock, viewer, image, engine, wait, remainder, words
@@ -164,7 +164,7 @@ def test_a_remainder_without_waves_counts_as_found(
     assert viewer.layers["cell noise"].data.any()
     assert dock.status.value.startswith("no waves, but ")
     assert dock.status.value.endswith("removed 50.0% of the variance")
-    assert dock.found.words.value.startswith(f"{words} taken away: 50% of the variance")
+    assert dock.found.words.value.startswith(f"{words} removed (50% of the image variance")
     assert dock.found.table.isHidden()
     found = viewer.layers["cell noise"].metadata["periodic_noise"]
     assert (found["waves"], found["remainder_variance"]) == ([], 0.5)
@@ -177,7 +177,7 @@ def test_what_was_found_is_told_until_the_next_result(dock, viewer, image, engin
     click(dock)
     wait()
     told = dock.found.words.value
-    assert told.startswith("1 wave was taken away: 50% of the variance.")
+    assert told.startswith("1 wave removed (50% of the image variance).")
     assert amplitudes(dock) == ["±3"]
     engine.hold.set()
     engine.amplitude = 6
@@ -355,7 +355,7 @@ def test_an_unfinished_texture_that_is_removed_stays_away(
     click(dock)
     qtbot.waitUntil(lambda: dock.status.value.startswith("Fitting"))
     viewer.layers.remove(viewer.layers[-1])
-    dock._on_step(thread.Step("texture", preview=np.float32(image)))
+    dock._on_step(thread.Status("texture", preview=np.float32(image)))
     assert len(viewer.layers) == 1
     assert dock.running
 
@@ -476,10 +476,9 @@ def test_cancel_need_not_wait_for_what_cannot_be_stopped(
 def test_what_was_left_behind_does_not_keep_python_from_quitting():
     code = """
 import time
-from napari_periodic_denoise import lazy as lazy_module
 from napari_periodic_denoise.viewer.runs import thread
 def steps():
-    yield thread.Step("reading")
+    yield thread.Status("reading")
     time.sleep(1000)
 thread._PATIENCE = 0.5
 run = thread._aside(steps())
@@ -891,7 +890,7 @@ def test_every_plane_of_a_stack_in_memory(dock, viewer, engine, wait):
         assert cleaned.data.dtype == data.dtype
         assert noise.contrast_limits == pytest.approx([-amplitude, amplitude])
         assert dock.status.value == "periodic noise in 6 of 6 planes"
-        assert dock.found.words.value.startswith("Plane 1, 2:\n\n1 wave was taken away")
+        assert dock.found.words.value.startswith("Plane 1, 2:\n\n1 wave removed")
         assert amplitudes(dock) == [f"±{amplitude}"]
     np.testing.assert_array_equal(data, before)
     told = cleaned.metadata["periodic_noise"]["planes"]
@@ -990,7 +989,7 @@ def test_of_a_lazy_stack_the_shown_planes_alone_are_computed(dock, viewer, engin
     assert noise.contrast_limits == pytest.approx([-3, 3])
     assert noise._data_view.max() == 3
     assert dock.status.value == "12 planes, each cleaned when it is shown or saved"
-    assert dock.found.words.value.startswith("Plane 1, 4:\n\n1 wave was taken away")
+    assert dock.found.words.value.startswith("Plane 1, 4:\n\n1 wave removed")
     for count, step in enumerate(((1, 5), (0, 0), (1, 5)), start=2):
         viewer.dims.current_step = (*step, 0, 0)
         expected = (data[step] - noise._data_view).astype(np.uint8)

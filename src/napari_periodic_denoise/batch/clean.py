@@ -18,9 +18,11 @@ from napari_periodic_denoise.io.atomic import write_json
 from napari_periodic_denoise.io.images import ImageFile, ImageFileError, read_image, write_image
 from napari_periodic_denoise.io.stores import StoredStack, is_zarr, tiff_stack, zarr_stack
 from napari_periodic_denoise.io.tiff_pages import TiffPages
+from napari_periodic_denoise.runtime.steps import finish, mapped
 
 if TYPE_CHECKING:
-    from napari_periodic_denoise.noise.estimate import NoiseEstimate
+    from napari_periodic_denoise.noise.progress import Progress
+    from napari_periodic_denoise.noise.result import NoiseEstimate
     from napari_periodic_denoise.runtime.workers import Workers
 
 Planes = list[dict[str, Any]]  # what was found in each, as report.record has it
@@ -99,19 +101,15 @@ class Cleaner:
         from napari_periodic_denoise.stacks.clean import iter_clean_stack, of_each
         from napari_periodic_denoise.stacks.layout import Layout
 
+        def report(step: Progress) -> None:
+            tell(step.done, step.total, step.message)
+
         axes: dict[str, Any] = {
             "plane_axes": source.plane_axes,
             "channel_axis": source.channel_axis,
         }
         axes_and_options = {**axes, **self.options, "alpha": source.alpha, "model": self.model}
-        run = iter_clean_stack(source.levels, **axes_and_options)
-        while True:
-            try:
-                step = next(run)
-            except StopIteration as end:
-                result = end.value
-                break
-            tell(step.done, step.total, step.message)
+        result = finish(mapped(iter_clean_stack(source.levels, **axes_and_options), report))
         records = of_each(record, result.estimates)
         layout = Layout.of(source.levels[0].ndim, **axes)
         planes: Planes = []
@@ -180,14 +178,11 @@ def estimate_image(image: ImageFile, options: dict[str, Any], tell: Tell) -> Noi
     from napari_periodic_denoise.stacks.planes import iter_clean_plane
 
     axes: dict[str, Any] = {"channel_axis": image.channel_axis, "alpha": image.alpha}
-    run = iter_clean_plane(image.pixels, **axes, **options)
-    while True:
-        try:
-            step = next(run)
-        except StopIteration as end:
-            estimate: NoiseEstimate = end.value
-            return estimate
+
+    def report(step: Progress) -> None:
         tell(step.done, step.total, step.message)
+
+    return finish(mapped(iter_clean_plane(image.pixels, **axes, **options), report))
 
 
 def _estimate_file(path: Path, channel_axis: int | None, options: dict[str, Any]) -> NoiseEstimate:

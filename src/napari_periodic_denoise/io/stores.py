@@ -28,6 +28,7 @@ def identity_of(path: Path) -> tuple[int, int] | None:
 
 
 def is_zarr(path: Path) -> bool:
+    """Whether a folder is a Zarr store."""
     return any(identity_of(path / name) for name in ("zarr.json", ".zgroup", ".zarray"))
 
 
@@ -61,6 +62,12 @@ class StoredStack:
 
 
 def zarr_stack(path: Path) -> StoredStack:
+    """Open an OME-Zarr image as a stack.
+
+    Parameters
+    ----------
+    path : Path
+    """
     try:
         from napari_periodic_denoise.io.ome_zarr import (
             copy_without_pixels,
@@ -93,6 +100,13 @@ def zarr_stack(path: Path) -> StoredStack:
 
 
 def tiff_stack(image: ImageFile) -> StoredStack:
+    """Return the stack that a TIFF file holds.
+
+    Parameters
+    ----------
+    image : ImageFile
+        Of several pages.
+    """
     pages, axes = image.pixels, image.axes
     assert isinstance(pages, TiffPages)
 

@@ -1,15 +1,11 @@
-"""Periodic noise estimated and taken away: the one path through the engine."""
+"""Periodic noise estimated and removed: the one path through the engine."""
 
 from __future__ import annotations
 
-import math
-import numbers
-import os
-import reprlib
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,85 +26,39 @@ from napari_periodic_denoise.noise.assemble import (
     restore_channel_axis,
     subtract,
 )
-from napari_periodic_denoise.noise.gram_matching.refine import STEPS as REFINE_STEPS
-from napari_periodic_denoise.noise.gram_matching.refine import refine_channel
-from napari_periodic_denoise.noise.gram_matching.texture import (
-    MAX_SIZE,
-    OPTIMIZERS,
-    synthesize_texture,
-)
-from napari_periodic_denoise.noise.gram_matching.texture import STEPS as TEXTURE_STEPS
+from napari_periodic_denoise.noise.gram_matching.refine import RefineStep, refine_channel
+from napari_periodic_denoise.noise.gram_matching.texture import TextureStep, synthesize_texture
 from napari_periodic_denoise.noise.input import MIN_SIZE, Normalized, as_image, normalize
+from napari_periodic_denoise.noise.progress import Progress, Stage, Step
 from napari_periodic_denoise.noise.remainder.map_fit import Kind, find_remainder
-from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
+from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.robust import robust_range
-from napari_periodic_denoise.noise.search.channel import ChannelModel
 from napari_periodic_denoise.noise.search.find import find_waves
 from napari_periodic_denoise.noise.statistics.gram import gram_matrix
 from napari_periodic_denoise.noise.statistics.networks import (
-    LAYER_WEIGHTS,
-    WEIGHTS,
     Network,
     gram_matrices,
     load_network,
     to_network,
 )
 from napari_periodic_denoise.noise.statistics.peaks import MIN_CYCLES, window_size
-from napari_periodic_denoise.noise.statistics.spectra import (
-    MAPS,
-    FeatureExtractor,
-    feature_extractor,
-)
-from napari_periodic_denoise.noise.waves.frequency import Frequency, as_frequencies
+from napari_periodic_denoise.noise.statistics.spectra import MAPS, feature_extractor
+from napari_periodic_denoise.noise.waves.frequency import Frequency
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Wave
-from napari_periodic_denoise.pretrained.vgg import NETWORKS
+from napari_periodic_denoise.options import Options, with_options
 from napari_periodic_denoise.runtime.device import resolve_device
+from napari_periodic_denoise.runtime.steps import finish, mapped
 
-__all__ = ["NoiseEstimate", "Progress", "estimate_noise", "iter_estimate_noise"]
-
-METHODS = ("aligned", "gram_aligned", "texture")
-FEATURES = (*MAPS, *NETWORKS)
-NOISE_MODELS = ("auto", "additive", "multiplicative")
-REMAINDERS = ("none", "quasi-periodic", "stripes")
-DEFAULT_FEATURES = {"aligned": "edges", "gram_aligned": "vgg19", "texture": "vgg19"}
-DEFAULT_SENSITIVITY = 1e-3
-
-_DETECTION_LAYER = {"conv1_2": 1.0}  # of those before the first pooling, what finds the most
-_EXPECTED_STEPS = 12
-_NARROW = 1 / 16  # of the image's side
+_EXPECTED_STEPS = 12  # of a typical run, for progress bars; benchmarks.speed prints them
+# Of the image's side: the spectrum of a narrower rectangle has too few frequencies to find peaks
+# among (the background is the mean of 11 by 11).
+_NARROW = 1 / 16
 _NO_CYCLE = 1e-12  # cycles/pixel, which no image can tell from none; far less overflows the fit
 
-T = TypeVar("T")
 
-# what is done and a message, and the texture so far, or what makes the noise so far, shape
-# (C, H, W), in intensity units
-_Step = tuple[str, str, np.ndarray | Callable[[], np.ndarray] | None]
-
-
-def estimate_noise(
-    image: Any,  # noqa: ANN401
-    *,
-    method: str = "aligned",
-    features: str | None = None,
-    layers: Sequence[str] | Mapping[str, float] | None = None,
-    weights: str = "imagenet",
-    weights_path: str | os.PathLike[str] | None = None,
-    optimizer: str = "adam",
-    steps: int | None = None,
-    max_size: int = MAX_SIZE,
-    noise_model: str = "auto",
-    remainder: str = "none",
-    channel_axis: int | None = None,
-    exemplar: Any = None,  # noqa: ANN401
-    protect: Any = None,  # noqa: ANN401
-    protect_edge: float | None = None,
-    proposed: Sequence[Frequency] = (),
-    sensitivity: float = DEFAULT_SENSITIVITY,
-    gram: bool = False,
-    device: str = "auto",
-    seed: int = 0,
-) -> NoiseEstimate:
+@with_options
+def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
     """Find the periodic noise of an image, and the image without it.
 
     Parameters
@@ -231,66 +181,19 @@ def estimate_noise(
     >>> bool(abs(estimate.cleaned - specimen).max() < 0.01)
     True
     """
-    run = iter_estimate_noise(
-        image,
-        method=method,
-        features=features,
-        layers=layers,
-        weights=weights,
-        weights_path=weights_path,
-        optimizer=optimizer,
-        steps=steps,
-        max_size=max_size,
-        noise_model=noise_model,
-        remainder=remainder,
-        channel_axis=channel_axis,
-        exemplar=exemplar,
-        protect=protect,
-        protect_edge=protect_edge,
-        proposed=proposed,
-        sensitivity=sensitivity,
-        gram=gram,
-        device=device,
-        seed=seed,
-    )
-    while True:
-        try:
-            next(run)
-        except StopIteration as end:
-            estimate: NoiseEstimate = end.value
-            return estimate
+    return finish(iter_estimate_noise(image, **options))
 
 
+@with_options
 def iter_estimate_noise(
     image: Any,  # noqa: ANN401
-    *,
-    method: str = "aligned",
-    features: str | None = None,
-    layers: Sequence[str] | Mapping[str, float] | None = None,
-    weights: str = "imagenet",
-    weights_path: str | os.PathLike[str] | None = None,
-    optimizer: str = "adam",
-    steps: int | None = None,
-    max_size: int = MAX_SIZE,
-    noise_model: str = "auto",
-    remainder: str = "none",
-    channel_axis: int | None = None,
-    exemplar: Any = None,  # noqa: ANN401
-    protect: Any = None,  # noqa: ANN401
-    protect_edge: float | None = None,
-    proposed: Sequence[Frequency] = (),
-    sensitivity: float = DEFAULT_SENSITIVITY,
-    gram: bool = False,
-    device: str = "auto",
-    seed: int = 0,
+    **options: Any,  # noqa: ANN401
 ) -> Generator[Progress, None, NoiseEstimate]:
     """`estimate_noise` step by step, for progress bars and to be stopped in between.
 
     Parameters
     ----------
-    image, method, features, layers, weights, weights_path, optimizer, steps, max_size, \
-    noise_model, remainder, channel_axis, exemplar, protect, protect_edge, proposed, \
-    sensitivity, gram, device, seed
+    image, **options
         As for `estimate_noise`.
 
     Yields
@@ -302,254 +205,216 @@ def iter_estimate_noise(
     -------
     NoiseEstimate
     """
-    check_choice("method", method, METHODS)
-    features = DEFAULT_FEATURES[method] if features is None else features
-    check_choice("features", features, FEATURES if method == "aligned" else NETWORKS)
-    layer_weights = _layer_weights(layers, method, features)
-    check_choice("weights", weights, WEIGHTS)
-    check_choice("optimizer", optimizer, OPTIMIZERS)
-    for name, count in (("steps", steps), ("max_size", max_size)):
-        if name == "steps" and count is None:
-            continue
-        if not isinstance(count, numbers.Integral) or count < 1:
-            raise ValueError(f"{name} must be a whole number above zero, not {count!r}")
-    check_choice("noise_model", noise_model, NOISE_MODELS)
-    check_choice("remainder", remainder, REMAINDERS)
-    if not (channel_axis is None or isinstance(channel_axis, numbers.Integral)):
-        raise ValueError(f"channel_axis must be a whole number or None, not {channel_axis!r}")
-    if not isinstance(sensitivity, numbers.Real) or not 0 < sensitivity < math.inf:
-        raise ValueError(
-            f"sensitivity must be a positive number of false alarms, not {sensitivity!r}"
-        )
-    if not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
-        raise ValueError(f"seed must be an integer from 0 to 2⁶³ − 1, not {seed!r}")
-    if protect_edge is not None and not (
-        isinstance(protect_edge, numbers.Real) and 0 <= protect_edge < math.inf
-    ):
-        raise ValueError(f"protect_edge must be a number of pixels or None, not {protect_edge!r}")
-    where = resolve_device(device)
-
+    chosen = Options.of(options)
+    device = resolve_device(chosen.device)
     total = _EXPECTED_STEPS
-    yield Progress("detect", 0, total, "reading the image")
-    array = as_image(image, channel_axis)
-    channels = array[None] if channel_axis is None else array
-    shape = channels.shape[1], channels.shape[2]
-    mask = None if exemplar is None else as_exemplar(exemplar, shape)
-    protected = None if protect is None else as_protected(protect, shape)
-    frequencies = _checked(proposed, shape)
-    images = [normalize(channel, where) for channel in channels]
-    told = images if protected is None else [_left_out(image, protected) for image in images]
-    _check_shown(told, mask)
-    weight = subtraction_weight(protected, protect_edge, where)
+    yield Progress(Stage.READ, 0, total, "reading the image")
+    inputs = _read(image, chosen, device)
     network = None
-    if features in NETWORKS:
-        yield Progress("detect", 0, total, f"loading {features}")
-        network = load_network(
-            features,
-            tuple(layer_weights),
-            weights=weights,
-            weights_path=weights_path,
-            seed=int(seed),
-            device=where,
-        )
-        _check_layers(network, method)
-    if method == "texture":
-        assert network is not None
-        most = TEXTURE_STEPS if steps is None else int(steps)
-        total += most * (1 if len(images) == 3 else len(images))
-        run = _texture(images, network, layer_weights, optimizer, most, int(max_size), int(seed))
-    else:
-        refine = None
-        if method == "gram_aligned":
-            assert network is not None
-            most = REFINE_STEPS if steps is None else int(steps)
-            total += most * len(images)
-            refine = _Refinement(network, layer_weights, most)
-        run = _waves(
-            told,
-            feature_extractor("edges" if refine else features, None if refine else network),
-            refine,
-            noise_model=noise_model,
-            remainder=remainder,
-            sensitivity=float(sensitivity),
-            seed=int(seed),
-            mask=mask,
-            proposed=frequencies,
-            clear=None if protected is None else _clear_rectangle(protected),
-            weight=weight,
-        )
-    done = 0
-    while True:
-        try:
-            stage, message, so_far = next(run)
-        except StopIteration as end:
-            found: list[ChannelNoise] = end.value
-            break
-        done = min(done + 1, total - 2)
-        preview = cleaned = None
-        if callable(so_far):
-            cleaned = partial(_cleaned, channels, so_far, channel_axis)
-        elif so_far is not None:
-            preview = restore_channel_axis(so_far, channel_axis)
-        yield Progress(stage, done, total, message, preview, cleaned)
+    if chosen.needs_network:
+        yield Progress(Stage.DETECT, 0, total, f"loading {chosen.features}")
+        network = _load(chosen, device)
+    if network is not None and chosen.method != "aligned":
+        joint = chosen.method == "texture" and len(inputs.images) == 3
+        total += chosen.most_steps * (1 if joint else len(inputs.images))
+    found = yield from _progress(_noise(inputs, chosen, network), inputs, total)
 
-    yield Progress("subtract", total - 1, total, "subtracting the noise")
-    if weight is not None:
+    yield Progress(Stage.SUBTRACT, total - 1, total, "subtracting the noise")
+    if inputs.weight is not None:
         found = [
-            own if own.rest is None else replace(own, rest=own.rest * weight) for own in found
+            own if own.rest is None else replace(own, rest=own.rest * inputs.weight)
+            for own in found
         ]
     estimate = assemble_estimate(
-        channels,
-        images,
+        inputs.channels,
+        inputs.images,
         found,
-        channel_axis=channel_axis,
-        settings={
-            "method": method,
-            "features": features,
-            "layers": layer_weights or None,
-            "weights": weights,
-            "weights_path": None if weights_path is None else os.fspath(weights_path),
-            "optimizer": optimizer,
-            "steps": None if steps is None else int(steps),
-            "max_size": int(max_size),
-            "noise_model": noise_model,
-            "remainder": remainder,
-            "channel_axis": None if channel_axis is None else int(channel_axis),
-            "exemplar": None if mask is None else [list(r) for r in rectangles(mask)],
-            "protect": None if protected is None else [list(r) for r in rectangles(protected)],
-            "protect_edge": None if protect_edge is None else float(protect_edge),
-            "proposed": [list(frequency) for frequency in frequencies],
-            "sensitivity": float(sensitivity),
-            "gram": bool(gram),
-            "device": str(where),
-            "seed": int(seed),
-        },
-        gram=_grams(images, features, network) if gram else {},
-        weight=weight,
+        channel_axis=chosen.channel_axis,
+        settings=chosen.as_settings(
+            exemplar=_as_rectangles(inputs.exemplar),
+            protect=_as_rectangles(inputs.protected),
+            proposed=[list(frequency) for frequency in inputs.proposed],
+            device=str(device),
+        ),
+        gram=_grams(inputs.images, chosen.features, network) if chosen.gram else {},
+        weight=inputs.weight,
     )
-    yield Progress("subtract", total, total, estimate.summary)
+    yield Progress(Stage.SUBTRACT, total, total, estimate.summary)
     return estimate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Refinement:
-    """What waves are refined by."""
+class _Inputs:
+    """An image, and areas and frequencies given with it, checked.
 
-    network: Network
-    layer_weights: dict[str, float]
-    steps: int
+    Attributes
+    ----------
+    channels : ndarray, shape (C, H, W)
+        In the image's own dtype; only read.
+    channel_axis : int or None
+        Where the image has its channels.
+    images : list of Normalized
+        Each channel.
+    exemplar, protected : ndarray of bool, shape (H, W), or None
+    proposed : list of tuple of float
+    weight : Tensor of float32, shape (H, W), or None
+        Share of the noise that is subtracted from each pixel.
+    """
+
+    channels: np.ndarray
+    channel_axis: int | None
+    images: list[Normalized]
+    exemplar: Mask | None
+    protected: Mask | None
+    proposed: list[Frequency]
+    weight: torch.Tensor | None
+
+    @property
+    def fit_images(self) -> list[Normalized]:
+        """The channels, with protected pixels ignored as saturated ones are."""
+        if self.protected is None:
+            return self.images
+        return [_ignoring(image, self.protected) for image in self.images]
+
+
+def _read(image: Any, options: Options, device: torch.device) -> _Inputs:  # noqa: ANN401
+    array = as_image(image, options.channel_axis)
+    channels = array[None] if options.channel_axis is None else array
+    shape = channels.shape[1], channels.shape[2]
+    exemplar = None if options.exemplar is None else as_exemplar(options.exemplar, shape)
+    protected = None if options.protect is None else as_protected(options.protect, shape)
+    inputs = _Inputs(
+        channels=channels,
+        channel_axis=options.channel_axis,
+        images=[normalize(channel, device) for channel in channels],
+        exemplar=exemplar,
+        protected=protected,
+        proposed=_within_image(options.proposed, shape),
+        weight=subtraction_weight(protected, options.protect_edge, device),
+    )
+    _check_exemplar(inputs.fit_images, exemplar)
+    return inputs
+
+
+def _load(options: Options, device: torch.device) -> Network:
+    network = load_network(
+        options.features,
+        tuple(options.layers),
+        weights=options.weights,
+        weights_path=options.weights_path,
+        seed=options.seed,
+        device=device,
+    )
+    _check_layers(network, options.method)
+    return network
+
+
+def _progress(
+    run: Generator[Step, None, list[ChannelNoise]], inputs: _Inputs, total: int
+) -> Generator[Progress, None, list[ChannelNoise]]:
+    """Count the steps, and put what there is so far into the image's shape."""
+    done = 0
+
+    def progress(step: Step) -> Progress:
+        nonlocal done
+        done = min(done + 1, total - 2)
+        preview = cleaned = None
+        if step.texture is not None:
+            preview = restore_channel_axis(step.texture, inputs.channel_axis)
+        if step.residuals is not None:
+            cleaned = partial(_cleaned, inputs, step.residuals)
+        return Progress(step.stage, done, total, step.message, preview, cleaned)
+
+    return (yield from mapped(run, progress))
+
+
+def _noise(
+    inputs: _Inputs, options: Options, network: Network | None
+) -> Generator[Step, None, list[ChannelNoise]]:
+    """Noise of each channel by the method that is chosen."""
+    if options.method == "texture":
+        assert network is not None
+        return (yield from _texture(inputs.images, network, options))
+    return (yield from _waves(inputs, options, network))
 
 
 def _waves(
-    images: list[Normalized],
-    extract: FeatureExtractor,
-    refine: _Refinement | None,
-    *,
-    noise_model: str,
-    remainder: str,
-    sensitivity: float,
-    seed: int,
-    mask: Mask | None,
-    proposed: Sequence[Frequency],
-    clear: Rectangle | None,
-    weight: torch.Tensor | None,
-) -> Generator[_Step, None, list[ChannelNoise]]:
+    inputs: _Inputs, options: Options, network: Network | None
+) -> Generator[Step, None, list[ChannelNoise]]:
     """Waves of each channel, and what is left of noise that is no sum of few."""
-    area = None if mask is None else torch.from_numpy(mask).to(images[0].pixels.device)
-    left_now: list[list[torch.Tensor]] = []
-    search = find_waves(
+    images, exemplar, protected = inputs.fit_images, inputs.exemplar, inputs.protected
+    refines = options.method == "gram_aligned"
+    channels = yield from find_waves(
         images,
-        extract,
-        noise_model=noise_model,
-        sensitivity=sensitivity,
-        seed=seed,
-        exemplar=area,
-        proposed=proposed,
-        clear=clear,
-        on_residual=left_now.append,
+        feature_extractor("edges") if refines else feature_extractor(options.features, network),
+        noise_model=options.noise_model,
+        sensitivity=options.sensitivity,
+        seed=options.seed,
+        exemplar=None
+        if exemplar is None
+        else torch.from_numpy(exemplar).to(images[0].pixels.device),
+        proposed=inputs.proposed,
+        clear=None if protected is None else _clear_rectangle(protected),
     )
-    while True:
-        try:
-            stage, message = next(search)
-        except StopIteration as end:
-            channels: list[ChannelModel] = end.value
-            break
-        noise = partial(_noise_so_far, images, left_now.pop(), weight) if left_now else None
-        yield stage, message, noise
     found: list[ChannelNoise] = []
     for image, channel in zip(images, channels, strict=True):
         waves, left = channel.waves(), None
-        if refine and waves:
-            waves = yield from _refined(image, waves, refine, mask)
+        if refines and waves:
+            assert network is not None
+            waves = yield from _refined(image, waves, network, options, exemplar)
             left = image.pixels - render_noise(image.pixels, waves)
         rest = None
-        if remainder != "none":
-            kind: Kind = "stripes" if remainder == "stripes" else "quasi-periodic"
+        if options.remainder != "none":
+            kind: Kind = "stripes" if options.remainder == "stripes" else "quasi-periodic"
             left = channel.residual() if left is None else left
-            rest = yield from _without_preview(
-                find_remainder(left, image.quantum, sensitivity, kind=kind)
-            )
+            rest = yield from find_remainder(left, image.quantum, options.sensitivity, kind=kind)
             rest = rest if bool(rest.any()) else None
         found.append(ChannelNoise(waves, rest, channel.rejected))
     return found
 
 
-def _noise_so_far(
-    images: list[Normalized], left: list[torch.Tensor], weight: torch.Tensor | None
-) -> np.ndarray:
-    """What is taken away of images of which some is left, shape (C, H, W), in intensity units."""
-    share = 1.0 if weight is None else weight
+def _cleaned(inputs: _Inputs, residuals: list[torch.Tensor]) -> np.ndarray:
+    """Channels less the noise found so far, where the image has them."""
+    share = 1.0 if inputs.weight is None else inputs.weight
     planes = [
-        ((image.pixels - rest) * share * image.unit).cpu().numpy()
-        for image, rest in zip(images, left, strict=True)
+        subtract(channel, ((image.pixels - rest) * share * image.unit).cpu().numpy())
+        for channel, image, rest in zip(inputs.channels, inputs.images, residuals, strict=True)
     ]
-    return np.stack(planes)
-
-
-def _cleaned(
-    channels: np.ndarray, noise: Callable[[], np.ndarray], channel_axis: int | None
-) -> np.ndarray:
-    """Channels less their noise so far, where the image has them."""
-    planes = [subtract(channel, own) for channel, own in zip(channels, noise(), strict=True)]
-    return restore_channel_axis(np.stack(planes), channel_axis)
+    return restore_channel_axis(np.stack(planes), inputs.channel_axis)
 
 
 def _refined(
-    image: Normalized, waves: list[Wave], refine: _Refinement, mask: Mask | None
-) -> Generator[_Step, None, list[Wave]]:
+    image: Normalized,
+    waves: list[Wave],
+    network: Network,
+    options: Options,
+    exemplar: Mask | None,
+) -> Generator[Step, None, list[Wave]]:
     """Waves refined by the Gram matrices of noise alone."""
     run = refine_channel(
         image.pixels,
         waves,
-        refine.network,
+        network,
         image.quantum,
-        exemplar=None if mask is None else largest_rectangle(mask),
-        layer_weights=refine.layer_weights,
-        steps=refine.steps,
+        exemplar=None if exemplar is None else largest_rectangle(exemplar),
+        layer_weights=options.layers,
+        steps=options.most_steps,
     )
-    yield "fit", "taking the Gram matrices of noise alone", None
-    while True:
-        try:
-            step = next(run)
-        except StopIteration as end:
-            refined: list[Wave] = end.value
-            return refined
+    yield Step(Stage.FIT, "taking the Gram matrices of noise alone")
+
+    def step(done: RefineStep) -> Step:
         message = (
-            f"refining by Gram matrices, step {step.step} of {step.steps}: gradient "
-            f"{step.gradient_loss:.4f}, Gram loss {step.gram_loss:.3g}"
+            f"refining by Gram matrices, step {done.step} of {done.steps}: gradient "
+            f"{done.gradient_loss:.4f}, Gram loss {done.gram_loss:.3g}"
         )
-        yield "fit", message, None
+        return Step(Stage.FIT, message)
+
+    return (yield from mapped(run, step))
 
 
 def _texture(
-    images: list[Normalized],
-    network: Network,
-    layer_weights: dict[str, float],
-    optimizer: str,
-    steps: int,
-    max_size: int,
-    seed: int,
-) -> Generator[_Step, None, list[ChannelNoise]]:
+    images: list[Normalized], network: Network, options: Options
+) -> Generator[Step, None, list[ChannelNoise]]:
     """Texture of the three channels of RGB together, or of each one by itself, less its mean."""
     groups = [images] if len(images) == 3 else [[image] for image in images]
     preview = np.zeros((len(images), *images[0].pixels.shape), dtype=np.float32)
@@ -558,34 +423,35 @@ def _texture(
         # differences from one centre, which float32 can tell even of large intensities
         centre = group[0].centre
         planes = torch.stack([i.pixels * i.unit + (i.centre - centre) for i in group])
+        of_group = slice(len(found), len(found) + len(group))
         run = synthesize_texture(
             planes if len(group) == 3 else planes[0],
             network,
-            layer_weights=layer_weights,
-            optimizer=optimizer,
-            steps=steps,
-            max_size=max_size,
-            seed=seed,
+            layer_weights=options.layers,
+            optimizer=options.optimizer,
+            steps=options.most_steps,
+            max_size=options.max_size,
+            seed=options.seed,
         )
-        yield "fit", "taking the Gram matrices of the image", None
-        while True:
-            try:
-                step = next(run)
-            except StopIteration as end:
-                texture = end.value.reshape(planes.shape)
-                break
-            shown = None
-            if step.preview is not None:
-                of_group = slice(len(found), len(found) + len(group))
-                preview[of_group] = step.preview.cpu().numpy() + centre
-                shown = preview.copy()
-            message = f"texture, step {step.step} of {step.steps}: loss {step.loss:.3g}"
-            yield "fit", message, shown
+        yield Step(Stage.FIT, "taking the Gram matrices of the image")
+        texture = yield from mapped(
+            run, partial(_texture_step, preview[of_group], centre, preview)
+        )
         found += (
             ChannelNoise([], (plane - plane.mean()) / image.unit)
-            for plane, image in zip(texture, group, strict=True)
+            for plane, image in zip(texture.reshape(planes.shape), group, strict=True)
         )
     return found
+
+
+def _texture_step(part: np.ndarray, centre: float, preview: np.ndarray, done: TextureStep) -> Step:
+    """Step of a synthesis; what there is of it fills a part of the preview."""
+    texture = None
+    if done.preview is not None:
+        part[...] = done.preview.cpu().numpy() + centre
+        texture = preview.copy()
+    message = f"texture, step {done.step} of {done.steps}: loss {done.loss:.3g}"
+    return Step(Stage.FIT, message, texture)
 
 
 @torch.no_grad()
@@ -604,41 +470,15 @@ def _grams(
     return {layer: matrix.cpu().numpy() for layer, matrix in grams.items()}
 
 
-def _without_preview(run: Generator[tuple[str, str], None, T]) -> Generator[_Step, None, T]:
-    while True:
-        try:
-            stage, message = next(run)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        yield stage, message, None
+def _as_rectangles(mask: Mask | None) -> list[list[int]] | None:
+    return None if mask is None else [list(rectangle) for rectangle in rectangles(mask)]
 
 
-def _layer_weights(
-    layers: Sequence[str] | Mapping[str, float] | None, method: str, features: str
-) -> dict[str, float]:
-    """Layers of a network and their weights; none without a network."""
-    if features not in NETWORKS:
-        if layers is not None:
-            raise ValueError(
-                f"layers={reprlib.repr(layers)} are of a network, which features={features!r} "
-                "is not"
-            )
-        return {}
-    if layers is None:
-        return dict(_DETECTION_LAYER if method == "aligned" else LAYER_WEIGHTS)
-    if isinstance(layers, str):
-        layers = (layers,)
-    if isinstance(layers, Mapping):
-        return {str(layer): float(weight) for layer, weight in layers.items()}
-    return {layer: LAYER_WEIGHTS.get(layer, 1.0) for layer in layers}
-
-
-def _checked(proposed: Sequence[Frequency], shape: tuple[int, int]) -> list[Frequency]:
+def _within_image(proposed: Sequence[Frequency], shape: tuple[int, int]) -> list[Frequency]:
     """Proposed frequencies as plain numbers, or what is wrong with them."""
     frequencies = [
         (fy if abs(fy) > _NO_CYCLE else 0.0, fx if abs(fx) > _NO_CYCLE else 0.0)
-        for fy, fx in as_frequencies(proposed, "proposed")
+        for fy, fx in proposed
     ]
     for frequency in frequencies:
         if max(map(abs, frequency)) > 0.5:
@@ -661,13 +501,13 @@ def _clear_rectangle(protected: Mask) -> Rectangle | None:
     return clear if min(y1 - y0, x1 - x0) >= MIN_SIZE and narrow > _NARROW else None
 
 
-def _left_out(image: Normalized, protected: Mask) -> Normalized:
+def _ignoring(image: Normalized, protected: Mask) -> Normalized:
     """Return the image with protected pixels as such that tell nothing."""
     area = torch.from_numpy(protected).to(image.pixels.device)
     return replace(image, saturated=area if image.saturated is None else area | image.saturated)
 
 
-def _check_shown(images: list[Normalized], mask: Mask | None) -> None:
+def _check_exemplar(images: list[Normalized], mask: Mask | None) -> None:
     """Whether the exemplar shows more than pixels at the image's limits."""
     for image in images:
         if mask is None or image.saturated is None:
@@ -688,18 +528,3 @@ def _check_layers(network: Network, method: str) -> None:
             f"layers={deepest!r} comes after a pooling, which folds frequencies: waves are found "
             "by conv1_1 and conv1_2"
         )
-
-
-def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raise a ValueError that lists the choices, if a value is none of them.
-
-    Parameters
-    ----------
-    name : str
-        Of the option.
-    value : object
-    choices : tuple
-    """
-    if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
-        listed = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"{name}={reprlib.repr(value)} is not one of the choices: {listed}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,33 +11,6 @@ import numpy as np
 from napari_periodic_denoise.noise.waves.lattices import in_lattices
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave
 from napari_periodic_denoise.noise.wording import plural
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a running estimate is.
-
-    Attributes
-    ----------
-    stage : str
-        ``"detect"``, ``"fit"`` or ``"subtract"``.
-    done, total : int
-        Steps done and expected; ``total`` is a guess that only ``done == total`` ends.
-    message : str
-        What is being done, in words for a person.
-    preview : ndarray of float32, shape of the image, optional
-        The texture so far, in the image's intensity units; every few seconds of a synthesis.
-    cleaned : callable, optional
-        Returns the image without the waves that are known so far, in its shape and dtype; each
-        time that what is left is searched again.
-    """
-
-    stage: str
-    done: int
-    total: int
-    message: str
-    preview: np.ndarray | None = field(default=None, compare=False)
-    cleaned: Callable[[], np.ndarray] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from napari_periodic_denoise.options import as_frequencies
 from napari_periodic_denoise.noise.areas import as_protected, subtraction_weight
 from napari_periodic_denoise.noise.assemble import (
     ChannelNoise,
@@ -20,7 +21,6 @@ from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.frequency import (
     APART,
     Frequency,
-    as_frequencies,
     distances,
 )
 from napari_periodic_denoise.noise.waves.synthesis import render_noise

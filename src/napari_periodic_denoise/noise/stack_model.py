@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ from napari_periodic_denoise.noise.fitting.gauss_newton import (
 )
 from napari_periodic_denoise.noise.fitting.sample import GradientSample, sample_gradient
 from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
-from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
+from napari_periodic_denoise.noise.progress import Progress, Stage, Step
+from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.search.acceptance import assess_waves
 from napari_periodic_denoise.noise.search.channel import (
     REFIT,
@@ -36,7 +38,6 @@ from napari_periodic_denoise.noise.search.channel import (
     no_waves,
 )
 from napari_periodic_denoise.noise.search.find import APPROACH, TOLD, find_waves, fit_candidates
-from napari_periodic_denoise.noise.search.kinds import Progress as Step
 from napari_periodic_denoise.noise.statistics.peaks import Candidate, Spectrum, find_peaks
 from napari_periodic_denoise.noise.statistics.spectra import feature_extractor
 from napari_periodic_denoise.noise.waves.frequency import APART, distances
@@ -44,6 +45,7 @@ from napari_periodic_denoise.noise.waves.synthesis import synthesize
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave
 from napari_periodic_denoise.noise.wording import plural
 from napari_periodic_denoise.runtime.device import resolve_device
+from napari_periodic_denoise.runtime.steps import mapped
 
 Float = NDArray[np.float64]
 
@@ -181,7 +183,7 @@ def find_shared(
 
     samples: list[GradientSample] = []
     for plane in chosen:
-        yield "detect", f"reading plane {plane + 1}"
+        yield Step(Stage.READ, f"reading plane {plane + 1}")
         samples += (_sampled(image, seed, _PIXELS) for image in images_of(int(plane)))
     shape, channels = samples[0].shape, len(samples) // len(chosen)
     extract = feature_extractor(features)
@@ -190,7 +192,9 @@ def find_shared(
     for _ in range(_ROUNDS):
         spectrum: Spectrum | None = None
         for i, plane in enumerate(chosen):
-            yield "detect", f"looking for waves in plane {plane + 1} ({len(found[0])} found)"
+            yield Step(
+                Stage.DETECT, f"looking for waves in plane {plane + 1} ({len(found[0])} found)"
+            )
             own = found[i * channels : (i + 1) * channels]
             for image, waves in zip(images_of(int(plane)), own, strict=True):
                 seen = extract(_residual(image, waves), image.saturated)
@@ -198,7 +202,7 @@ def find_shared(
                     seen.power.add_(spectrum.power)
                 spectrum = seen
         assert spectrum is not None
-        yield "fit", f"fitting waves to {plural(len(chosen), 'plane')}"
+        yield Step(Stage.FIT, f"fitting waves to {plural(len(chosen), 'plane')}")
         rest = [subtract_waves(s, own.fit) for s, own in zip(samples, found, strict=True)]
         looks = max(1, int(independent_images(rest)))
         known = [*found[0].fit.frequencies, *(np.array(r.frequency) for r in rejected)]
@@ -298,14 +302,9 @@ def iter_estimate_plane(
     found = []
     for done, image_of in enumerate(images):
         steps = _waves_in(model, plane, image_of, seed)
-        while True:
-            try:
-                stage, message = next(steps)
-            except StopIteration as end:
-                found.append(ChannelNoise(end.value))
-                break
-            yield Progress(stage, done, len(images) + 1, message)
-    yield Progress("subtract", len(images), len(images) + 1, "subtracting the noise")
+        waves = yield from mapped(steps, partial(_progress, done, len(images) + 1))
+        found.append(ChannelNoise(waves))
+    yield Progress(Stage.SUBTRACT, len(images), len(images) + 1, "subtracting the noise")
     return assemble_estimate(
         channels,
         images,
@@ -327,6 +326,10 @@ def iter_estimate_plane(
     )
 
 
+def _progress(done: int, total: int, step: Step) -> Progress:
+    return Progress(step.stage, done, total, step.message)
+
+
 def _waves_in(
     model: SharedModel, plane: int, image: Normalized, seed: int
 ) -> Generator[Step, None, list[Wave]]:
@@ -334,7 +337,7 @@ def _waves_in(
     frequencies = model.at(plane)
     if not len(frequencies):
         return []
-    yield "fit", f"fitting {plural(len(frequencies))} that the stack has"
+    yield Step(Stage.FIT, f"fitting {plural(len(frequencies))} that the stack has")
     pixels = max(_LEAST, _PLANE_PIXELS // len(frequencies))
     sample = _sampled(image, seed, pixels)
     few = sample.first(_FEW)
@@ -385,7 +388,7 @@ def _refitted(
     few = [sample.first(_JOINT_PIXELS // len(samples)) for sample in samples]
     fits = [own.fit for own in found]
     for fits in polish_together(few, fits, softening, steps):  # noqa: B020 - each from the last
-        yield "fit", f"refining {plural(len(fits[0]))}"
+        yield Step(Stage.FIT, f"refining {plural(len(fits[0]))}")
     return [replace(own, fit=fit) for own, fit in zip(found, fits, strict=True)]
 
 
@@ -403,7 +406,9 @@ def _followed(
     for onward in (after, before):
         last = [start]
         for plane in onward:
-            yield "fit", f"following {plural(len(model.false_alarms))} to plane {plane + 1}"
+            yield Step(
+                Stage.FIT, f"following {plural(len(model.false_alarms))} to plane {plane + 1}"
+            )
             expected = known[last[-1]]
             if len(last) > 1:
                 rate = (known[last[-1]] - known[last[-2]]) / (last[-1] - last[-2])

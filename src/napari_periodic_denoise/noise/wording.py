@@ -1,6 +1,58 @@
-"""Words for counts."""
+"""Words for counts, and for why a peak is no wave of the noise."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Why a peak of the spectrum was not accepted as a wave of the noise."""
+
+    FEW_PARTS = "few parts"
+    NO_GAIN = "no gain"
+    TOO_WEAK = "too weak"
+    PARTS_DISAGREE = "parts disagree"
+    ROUNDING = "rounding"
+    DUPLICATE = "duplicate"
+    INCOMPLETE = "incomplete"
+    OUTSIDE_EXEMPLAR = "outside the exemplar"
+
+    @property
+    def is_specimen(self) -> bool:
+        """Whether the peak is kept in the image as part of the specimen."""
+        return self in (Cause.INCOMPLETE, Cause.OUTSIDE_EXEMPLAR)
+
+
+_REASONS: Mapping[Cause, str] = {
+    Cause.FEW_PARTS: "only few parts of the image show it",
+    Cause.NO_GAIN: "removing it gains nothing",
+    Cause.TOO_WEAK: "too weak: saves {measured:.0f} of the required {required:.0f} nats",
+    Cause.PARTS_DISAGREE: (
+        "parts of the image disagree: t = {measured:.1f}, {required:.1f} are required"
+    ),
+    Cause.ROUNDING: "only {measured:.2f} grey levels: may be the rounding of another wave",
+    Cause.DUPLICATE: "moved onto a stronger wave",
+    Cause.INCOMPLETE: (
+        "kept: removal would leave {measured:.0%} of it; too irregular for noise, probably "
+        "specimen"
+    ),
+    Cause.OUTSIDE_EXEMPLAR: (
+        "kept: the exemplar shows {measured:.0%} of it, so it belongs to the specimen"
+    ),
+}
+
+
+def reason_of(cause: Cause, measured: float, required: float) -> str:
+    """Say why a peak was not accepted.
+
+    Parameters
+    ----------
+    cause : Cause
+    measured, required : float
+        What the test has measured, and what it requires; see `Rejected`.
+    """
+    return _REASONS[cause].format(measured=measured, required=required)
 
 
 def plural(count: int, what: str = "wave") -> str:

@@ -6,9 +6,8 @@ from types import ModuleType
 
 import torch
 
+from napari_periodic_denoise.options import NETWORKS, check_choice
 from napari_periodic_denoise.runtime.shared_libraries import load_triton
-
-NETWORKS = ("vgg16", "vgg19")
 
 # A torchvision built for CUDA can't load its operators beside a torch built for the CPU, and
 # fails to import as it describes these two all the same. It is what pip installs where torch's
@@ -71,9 +70,7 @@ def vgg_features(network: str) -> torch.nn.Sequential:
     ValueError
         If the network is not one of the choices.
     """
-    if network not in NETWORKS:
-        listed = ", ".join(map(repr, NETWORKS))
-        raise ValueError(f"network={network!r} is not one of the choices: {listed}")
+    check_choice("network", network, NETWORKS)
     with torch.device("meta"):
         features: torch.nn.Sequential = getattr(torchvision_models(), network)().features
     return features

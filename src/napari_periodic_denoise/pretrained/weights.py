@@ -115,7 +115,8 @@ def find_weights(network: str, weights_path: str | os.PathLike[str] | None = Non
     what = f"{whence} names {path}, which is not there" if named else f"there is no {path}"
     raise WeightsNotFoundError(
         f"the ImageNet weights of {network} were not found: {what}. They are not downloaded "
-        f"unasked: call napari_periodic_denoise.pretrained.weights.download({network!r}), or fetch "
+        "unasked: call "
+        f"napari_periodic_denoise.pretrained.weights.download({network!r}), or fetch "
         f"{source.url} ({source.size:.0f} MB) into {source.path.parent}, or give the file as "
         f"weights_path or in the environment variable {ENVIRONMENT}; weights='random' needs none",
         source,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from napari_periodic_denoise._version import __version__
 
 if TYPE_CHECKING:
-    from napari_periodic_denoise.noise.estimate import NoiseEstimate
+    from napari_periodic_denoise.noise.result import NoiseEstimate
     from napari_periodic_denoise.noise.waves.wave import Wave
 
 
@@ -40,9 +39,7 @@ def record(estimate: NoiseEstimate, off: Sequence[Wave] = ()) -> dict[str, Any]:
         "warnings": list(estimate.warnings),
         "waves": told[: len(estimate.waves)],
         "off": told[len(estimate.waves) :],
-        "rejected": [
-            {**asdict(peak), "frequency": list(peak.frequency)} for peak in estimate.rejected
-        ],
+        "rejected": [peak.to_dict() for peak in estimate.rejected],
     }
 
 

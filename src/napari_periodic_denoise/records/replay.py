@@ -13,34 +13,9 @@ from typing import Any
 
 import numpy as np
 
-Record = Mapping[str, Any]
+from napari_periodic_denoise.options import changed_options
 
-#: The engine's defaults; spelt out here, because asking the engine would import torch.
-DEFAULTS: dict[str, Any] = {
-    "method": "aligned",
-    "weights": "imagenet",
-    "weights_path": None,
-    "optimizer": "adam",
-    "max_size": 400,
-    "noise_model": "auto",
-    "remainder": "none",
-    "channel_axis": None,
-    "exemplar": None,
-    "proposed": [],
-    "protect": None,
-    "protect_edge": None,
-    "sensitivity": 1e-3,
-    "gram": False,
-    "device": "auto",
-    "seed": 0,
-}
-#: Those that depend on the method; ``layers`` where the features are a network's.
-_REFINED = {"conv1_1": 1.0, "conv2_1": 0.75, "conv3_1": 0.2, "conv4_1": 0.2, "conv5_1": 0.2}
-DEFAULTS_OF: dict[str, dict[str, Any]] = {
-    "aligned": {"features": "edges", "layers": {"conv1_2": 1.0}, "steps": None},
-    "gram_aligned": {"features": "vgg19", "layers": _REFINED, "steps": 60},
-    "texture": {"features": "vgg19", "layers": _REFINED, "steps": 2000},
-}
+Record = Mapping[str, Any]
 
 _WIDTH = 88  # columns of the script
 
@@ -240,7 +215,9 @@ def _promise(record: Record) -> str:
 
 def _of_plane(record: Record) -> str:
     source, settings = record["input"], record["settings"]
-    call = _call("estimate_noise", "colours" if source["alpha"] else "image", _options(settings))
+    call = _call(
+        "estimate_noise", "colours" if source["alpha"] else "image", changed_options(settings)
+    )
     lines = [f"estimate = {call}"]
     cleaned = "estimate.cleaned"
     if source["alpha"]:
@@ -269,18 +246,10 @@ def _of_stack(record: Record) -> str:
     result = "result.noise, result.cleaned"
     if source["lazy"]:
         result = f"dask.compute({result})  # all planes"
-    call = _call("clean_stack", "image", {**_options(record["planes"][0]["settings"]), **axes})
+    call = _call(
+        "clean_stack", "image", {**changed_options(record["planes"][0]["settings"]), **axes}
+    )
     return f"result = {call}\nnoise, cleaned = {result}"
-
-
-def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those settings that the engine would not take by itself."""
-    usual = DEFAULTS | DEFAULTS_OF[settings["method"]]
-    return {
-        name: settings[name]
-        for name, default in usual.items()
-        if settings.get(name, default) not in (None, default)
-    }
 
 
 def _call(function: str, first: str, options: Mapping[str, Any]) -> str:

@@ -6,15 +6,17 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from napari_periodic_denoise.noise.wording import Cause, plural
 from napari_periodic_denoise.records.table import WaveRow, rows
 
-_SURE = 1e-9  # false alarms, fewer than which nobody needs to tell apart
-_MOST_SENSITIVE = 0.1  # false alarms, as many as the dock offers
-_TOLD = 3  # peaks that were left to the specimen, at most
+# In false alarms: surer than one in a billion images, figures mean nothing to a person.
+_SURE = 1e-9
+_MOST_SENSITIVE = 0.1  # false alarms: the highest of the dock's sensitivities
+_MOST_LISTED = 3  # peaks left to the specimen; more would hide the rest of the page
 
 
 def in_words(record: Mapping[str, Any], *, of_stack: bool = False) -> str:
-    """Return what was found for a person: what was taken away, how sure it is, what to try.
+    """Say for a person what was removed, how sure that is, and what to try.
 
     Parameters
     ----------
@@ -23,89 +25,92 @@ def in_words(record: Mapping[str, Any], *, of_stack: bool = False) -> str:
     of_stack : bool
         Whether there are other planes to try.
     """
-    settings, told = record["settings"], rows(record)
+    settings, found = record["settings"], rows(record)
     words = []
     if settings.get("method") != "texture":
-        if told:
-            words += [_taken(record, told), _sureness([row for row in told if row.is_on])]
+        if found:
+            words += [_removed(record, found), _sureness([row for row in found if row.is_on])]
         if record["remainder_variance"]:
-            words.append(_rest(record))
-        elif not told:
-            words += ["No periodic noise was found: the picture is unchanged.", _nearest(record)]
+            words.append(_remainder(record))
+        elif not found:
+            words += ["No periodic noise was found. The image is unchanged.", _strongest(record)]
             tries = list(_tries(settings, of_stack))
             words.append("\n".join(["What to try:", *tries]) if tries else "")
-    return "\n\n".join(filter(None, [*words, *record["warnings"], _specimens(record)]))
+    return "\n\n".join(filter(None, [*words, *record["warnings"], _kept(record)]))
 
 
-def _taken(record: Mapping[str, Any], told: Sequence[WaveRow]) -> str:
-    on, count = sum(row.is_on for row in told), len(told)
+def _removed(record: Mapping[str, Any], found: Sequence[WaveRow]) -> str:
+    on, count = sum(row.is_on for row in found), len(found)
     if not on:
-        return "All waves that were found are switched off: they stay in the picture."
-    waves = "1 wave was" if on == 1 else f"{on} waves were"
-    if on < count:
-        waves = f"{on} of {count} waves {'was' if on == 1 else 'were'}"
-    return f"{waves} taken away: {100 * record['removed_variance']:.3g}% of the variance."
+        return "All waves that were found are switched off and stay in the image."
+    waves = plural(on) if on == count else f"{on} of {plural(count)}"
+    return f"{waves} removed ({_percent(record['removed_variance'])} of the image variance)."
 
 
 def _sureness(on: Sequence[WaveRow]) -> str:
     if not on:
         return ""
     least = max(row.false_alarms for row in on)
-    one = "it" if len(on) == 1 else "the faintest"
+    one = "it" if len(on) == 1 else "the weakest one"
     if least >= 1:
-        chance = f"peaks as strong as {one} may come by chance, but no such fit"
+        chance = f"peaks as strong as {one} may arise by chance, but they do not fit so well"
     elif least < _SURE:
-        chance = f"a peak as strong as {one} comes by chance in less than 1 of a billion pictures"
+        chance = (
+            f"a peak as strong as {one} arises by chance in fewer than one in a billion images"
+        )
     else:
         often = float(f"{1 / least:.1g}")
-        chance = f"a peak as strong as {one} comes by chance in about 1 of {often:,.0f} pictures"
-    return f"How sure that is: all parts of the picture agree, and {chance}."
+        chance = f"a peak as strong as {one} arises by chance in about one in {often:,.0f} images"
+    return f"How sure this is: all parts of the image agree, and {chance}."
 
 
-def _rest(record: Mapping[str, Any]) -> str:
+def _remainder(record: Mapping[str, Any]) -> str:
     kind = record["settings"]["remainder"]
-    kind = kind if kind == "stripes" else f"{kind} noise"
+    what = "Stripes" if kind == "stripes" else f"{kind[:1].upper()}{kind[1:]} noise"
     return (
-        f"{kind[:1].upper()}{kind[1:]} {'were' if kind == 'stripes' else 'was'} taken away: "
-        f"{100 * record['remainder_variance']:.3g}% of the variance. That is less sure than waves "
-        "are: look for parts of the specimen in the noise layer."
+        f"{what} removed ({_percent(record['remainder_variance'])} of the image variance). This "
+        "is less sure than waves are: look for parts of the specimen in the noise layer."
     )
 
 
-def _nearest(record: Mapping[str, Any]) -> str:
+def _strongest(record: Mapping[str, Any]) -> str:
     peaks = record["rejected"]
     if not peaks:
         return "No peak of the spectrum stands out."
     peak = min(peaks, key=lambda peak: peak["false_alarms"])
-    return f"The strongest peak, {_direction(peak)}, was not taken: {peak['reason']}."
+    return f"The strongest peak, {_place(peak)}, was not removed: {peak['reason']}."
 
 
-def _specimens(record: Mapping[str, Any]) -> str:
-    """What was left to the specimen, of which one may think otherwise."""
-    peaks = [peak for peak in record["rejected"] if "the specimen's" in peak["reason"]]
+def _kept(record: Mapping[str, Any]) -> str:
+    """What was left to the specimen, and may be noise after all."""
+    peaks = [peak for peak in record["rejected"] if Cause(peak["cause"]).is_specimen]
     peaks.sort(key=lambda peak: peak["false_alarms"])
-    if not peaks or not (record["waves"] or record["off"]):  # else the strongest is told
+    if not peaks or not (record["waves"] or record["off"]):  # else the strongest is named
         return ""
-    told = [f"{_direction(peak)}: {peak['reason']}" for peak in peaks[:_TOLD]]
-    if len(peaks) > _TOLD:
-        told.append(f"and {len(peaks) - _TOLD} more")
-    return "\n".join(["Left in the picture:", *told])
+    lines = [f"{_place(peak)}: {peak['reason']}" for peak in peaks[:_MOST_LISTED]]
+    if len(peaks) > _MOST_LISTED:
+        lines.append(f"and {len(peaks) - _MOST_LISTED} more")
+    return "\n".join(["Left in the image:", *lines])
 
 
-def _direction(peak: Mapping[str, Any]) -> str:
+def _place(peak: Mapping[str, Any]) -> str:
     fy, fx = peak["frequency"]
     return f"{1 / math.hypot(fy, fx):.1f} px at {round(math.degrees(math.atan2(fy, fx))) % 180}°"
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
+
+
 def _tries(settings: Mapping[str, Any], of_stack: bool) -> Iterator[str]:
-    """What may find more, of what was not tried yet."""
+    """What may find more, among what was not tried yet."""
     if settings.get("sensitivity", 0) < _MOST_SENSITIVE:
         yield "• a higher sensitivity, under More options"
     if settings.get("features") == "edges":
-        yield "• cosine patterns as features, if the picture is grainy"
+        yield "• cosine patterns as features, if the image is grainy"
     if settings.get("remainder") == "none":
-        yield "• to remove stripes or quasi-periodic noise also, if it is not even"
+        yield "• removing stripes or quasi-periodic noise as well, if the noise is uneven"
     if settings.get("exemplar") is None:
-        yield "• to mark an area where only noise is seen, or one to leave alone"
+        yield "• marking an area where only noise is seen, or an area to leave alone"
     if of_stack:
-        yield "• other planes, or one model for all: many planes show what none does alone"
+        yield "• other planes, or one model for all planes: many planes show weaker noise than one"

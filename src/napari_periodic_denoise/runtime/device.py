@@ -175,6 +175,7 @@ gpu_memory = SharedMemory()
 
 @contextmanager
 def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread of the processor, in this thread of Python."""
     usual = torch.get_num_threads()
     torch.set_num_threads(1)  # which holds for this thread
     try:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from napari_periodic_denoise.noise.estimate import NoiseEstimate, Progress
+    from napari_periodic_denoise.noise.progress import Progress
+    from napari_periodic_denoise.noise.result import NoiseEstimate
 
     Engine = Callable[..., Generator[Progress, None, NoiseEstimate]]
 

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from inspect import signature
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_periodic_denoise.noise import estimate as engine
 from napari_periodic_denoise.noise.input import as_image
-from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
+from napari_periodic_denoise.noise.progress import Progress, Stage, Step
+from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.stack_model import SharedModel, find_shared
-from napari_periodic_denoise.noise.statistics.spectra import MAPS
-from napari_periodic_denoise.runtime.device import run_with_cpu_fallback
-from napari_periodic_denoise.runtime.steps import finish
+from napari_periodic_denoise.options import (
+    SHARED_OPTIONS,
+    STACK_MODELS,
+    Options,
+    check_choice,
+    check_shared,
+)
+from napari_periodic_denoise.runtime.device import resolve_device, run_with_cpu_fallback
+from napari_periodic_denoise.runtime.steps import finish, mapped
 from napari_periodic_denoise.stacks.layout import Layout
 from napari_periodic_denoise.stacks.planes import clean_level, iter_clean_plane, without_last
 
-MODELS = ("per_plane", "shared", "drifting")
-#: What of `estimate_noise` a model of all planes is found with.
-_SHARED_OPTIONS = ("features", "noise_model", "sensitivity", "device", "seed", "channel_axis")
 _Arrays = tuple[Any, Any, Any]  # noise, cleaned, estimates
 
 
@@ -170,16 +171,14 @@ def iter_clean_stack(
     -------
     StackEstimate
     """
-    engine.check_choice("model", model, MODELS)
+    check_choice("model", model, STACK_MODELS)
     is_pyramid = isinstance(data, Sequence)
     levels = [_as_array(level) for level in (data if is_pyramid else [data])]
     if not levels or len({level.ndim for level in levels}) > 1:
         raise ValueError("the levels of a pyramid are one or more arrays of as many axes")
     layout = Layout.of(levels[0].ndim, plane_axes, channel_axis)
     options["channel_axis"] = layout.channel_axis
-    _check(levels[0], layout, options)
-    if model != "per_plane":
-        _check_shared(model, options)
+    _check(levels[0], layout, model, options)
     options["alpha"] = alpha
 
     groups: dict[tuple[int, ...], list[int]] = {}  # levels of the same planes, finest first
@@ -243,28 +242,19 @@ def _is_in_memory(data: Any) -> bool:  # noqa: ANN401
     return isinstance(data, np.ndarray) and not isinstance(data, np.memmap)
 
 
-def _check(data: Any, layout: Layout, options: dict[str, Any]) -> None:  # noqa: ANN401
+def _check(
+    data: Any,  # noqa: ANN401
+    layout: Layout,
+    model: str,
+    options: dict[str, Any],
+) -> None:
     """Raise the engine's errors for options, shape and dtype, before any plane is computed."""
     plane = np.broadcast_to(np.zeros((), data.dtype), layout.plane_shape(data))
     as_image(plane, layout.channel_axis)
-    with closing(engine.iter_estimate_noise(plane, **options)) as run:
-        next(run)
-
-
-def _check_shared(model: str, options: dict[str, Any]) -> None:
-    """Raise a ValueError for options that a model of all planes does not take."""
-    for name, value in options.items():
-        default = signature(engine.iter_estimate_noise).parameters[name].default
-        if name not in _SHARED_OPTIONS and value != default:
-            raise ValueError(
-                f"{name}={value!r} does not go with model={model!r}, which takes "
-                f"{', '.join(_SHARED_OPTIONS[:-1])} alone: leave it out, or take model='per_plane'"
-            )
-    if options.get("features") not in (None, *MAPS):
-        raise ValueError(
-            f"features={options['features']!r} need a network; with model={model!r} take one of "
-            f"{', '.join(MAPS)}, or take model='per_plane'"
-        )
+    chosen = Options.of(options)
+    resolve_device(chosen.device)
+    if model != "per_plane":
+        check_shared(model, chosen)
 
 
 def _found(
@@ -285,22 +275,19 @@ def _found(
         plane = np.squeeze(np.asarray(data[layout.at(index)]), layout.stacked)
         return without_last(plane, options["alpha"], layout.channel_axis)
 
-    given = {name: value for name, value in options.items() if name in _SHARED_OPTIONS}
+    given = {name: value for name, value in options.items() if name in SHARED_OPTIONS}
     given["features"] = given.get("features") or "edges"
     device = given.pop("device", "auto")
 
-    def run(device: str) -> Generator[tuple[str, str], None, SharedModel]:
+    def run(device: str) -> Generator[Step, None, SharedModel]:
         drifting = model == "drifting"
         return find_shared(read, total, drifting=drifting, device=device, **given)
 
+    def progress(step: Step) -> Progress:
+        return Progress(step.stage, 0, total, step.message)
+
     steps = run_with_cpu_fallback(run, device, "the model of a stack")
-    while True:
-        try:
-            stage, message = next(steps)
-        except StopIteration as end:
-            found: SharedModel = end.value
-            return found
-        yield Progress(stage, 0, total, message)
+    return (yield from mapped(steps, progress))
 
 
 def _clean_now(
@@ -334,7 +321,7 @@ def _clean_now(
             noise[where], cleaned[where] = estimate.noise, estimate.cleaned
             # views, lest each plane is kept twice
             estimates[index] = replace(estimate, noise=noise[where], cleaned=cleaned[where])
-    yield Progress("subtract", total, total, f"cleaned {total} planes")
+    yield Progress(Stage.SUBTRACT, total, total, f"cleaned {total} planes")
     return made
 
 
@@ -342,11 +329,9 @@ def _of_plane(
     run: Generator[Progress, None, NoiseEstimate], done: int, total: int
 ) -> Generator[Progress, None, NoiseEstimate]:
     """Turn the steps of a plane into steps of the stack."""
-    while True:
-        try:
-            step = next(run)
-        except StopIteration as end:
-            estimate: NoiseEstimate = end.value
-            return estimate
+
+    def progress(step: Progress) -> Progress:
         message = f"plane {done + 1} of {total}: {step.message}"
-        yield Progress(step.stage, done, total, message, step.preview)
+        return Progress(step.stage, done, total, message, step.preview)
+
+    return (yield from mapped(run, progress))

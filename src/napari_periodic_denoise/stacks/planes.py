@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from napari_periodic_denoise.noise import estimate as engine
 from napari_periodic_denoise.noise.assemble import subtract
 from napari_periodic_denoise.noise.input import MIN_SIZE
-from napari_periodic_denoise.noise.result import NoiseEstimate, Progress
+from napari_periodic_denoise.noise.progress import Progress
+from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.stack_model import SharedModel, iter_estimate_plane
 from napari_periodic_denoise.runtime.device import (
     gpu_memory,

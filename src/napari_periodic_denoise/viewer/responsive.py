@@ -45,6 +45,7 @@ def _shared(
 
 @contextmanager
 def a_core_for_the_viewer() -> Iterator[None]:
+    """Leave one processor core to the viewer while torch computes."""
     # On all cores, torch makes the viewer stutter. The number applies to this thread, and to
     # threads that use torch for the first time meanwhile, such as that of another run.
     import torch
@@ -83,6 +84,7 @@ def short_collections() -> Iterator[None]:
 @_shared
 @contextmanager
 def no_collections() -> Iterator[None]:
+    """Suspend garbage collections."""
     # For the import of torch: its 500 000 permanent objects would trigger several full ones.
     was_enabled = gc.isenabled()
     gc.disable()

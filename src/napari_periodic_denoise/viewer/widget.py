@@ -332,7 +332,7 @@ class PeriodicNoiseDock(Container[Widget]):
             self._begin(jobs.check_weights(missing.source.network, path), self._on_weights)
 
     def _begin(
-        self, steps: Generator[thread.Step, None, T], on_result: Callable[[T], None]
+        self, steps: Generator[thread.Status, None, T], on_result: Callable[[T], None]
     ) -> None:
         self._final_status = "Cancelled."
         self._show_running(True)
@@ -347,7 +347,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def _is_stopped(self) -> bool:
         return self._run is None or self._run.abort_requested
 
-    def _on_step(self, step: thread.Step) -> None:
+    def _on_step(self, step: thread.Status) -> None:
         if not self._is_stopped():
             self.status.value = f"{step.message[:1].upper()}{step.message[1:]}…"
             self.progress.max = step.total

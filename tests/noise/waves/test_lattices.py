@@ -8,9 +8,9 @@ from napari_periodic_denoise.noise.waves.lattices import (
     combinations,
     fundamental,
     in_lattices,
-    places,
     index_lattice,
     missing_sites,
+    places,
 )
 
 SHAPE = (200, 260)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_periodic_denoise.stacks import clean as stack
+from napari_periodic_denoise.options import STACK_MODELS
 from napari_periodic_denoise.viewer.layers.plane import (
     PLANES,
     THIS,
@@ -24,7 +24,7 @@ ALIGNED = {"method": "aligned", "remainder": "none", "gram": False}
 def test_choices_are_the_stacks():
     choices = [choice for _, choice in PLANES]
     assert choices[0] == THIS
-    assert sorted(choices[1:]) == sorted(stack.MODELS)
+    assert sorted(choices[1:]) == sorted(STACK_MODELS)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,17 @@ import pytest
 
 from napari_periodic_denoise import estimate_noise
 from napari_periodic_denoise.noise import estimate
-from napari_periodic_denoise.noise.gram_matching import refine as gram_aligned
-from napari_periodic_denoise.noise.gram_matching import texture
-from napari_periodic_denoise.noise.statistics import networks
-from napari_periodic_denoise.pretrained.vgg import NETWORKS
+from napari_periodic_denoise.options import (
+    DEFAULT_FEATURES,
+    DEFAULT_STEPS,
+    FEATURES,
+    METHODS,
+    NETWORKS,
+    NOISE_MODELS,
+    OPTIMIZERS,
+    REMAINDERS,
+    WEIGHTS,
+)
 from napari_periodic_denoise.viewer.panels import method as method_panel
 from napari_periodic_denoise.viewer.panels.method import MethodPanel
 
@@ -34,32 +41,31 @@ def is_shown(choice):
 
 def test_choices_are_the_engines(panel):
     for choice, known in (
-        (panel.method, estimate.METHODS),
-        (panel.weights, networks.WEIGHTS),
-        (panel.noise_model, estimate.NOISE_MODELS),
-        (panel.remainder, estimate.REMAINDERS),
-        (panel.optimizer, texture.OPTIMIZERS),
+        (panel.method, METHODS),
+        (panel.weights, WEIGHTS),
+        (panel.noise_model, NOISE_MODELS),
+        (panel.remainder, REMAINDERS),
+        (panel.optimizer, OPTIMIZERS),
     ):
         assert sorted(choice.choices) == sorted(known)
-    for method in estimate.METHODS:
+    for method in METHODS:
         panel.method.value = method
-        known = estimate.FEATURES if method == "aligned" else NETWORKS
+        known = FEATURES if method == "aligned" else NETWORKS
         assert sorted(panel.features.choices) == sorted(known)
         for features in known:  # taken by the engine together with all the others
             panel.features.value = features
             options = panel.engine_options()
             next(estimate.iter_estimate_noise(None, **options))
             assert (options["method"], options["features"]) == (method, features)
-    assert method_panel.NETWORKS == NETWORKS
 
 
-@pytest.mark.parametrize("method", estimate.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_defaults_are_the_engines(panel, method):
     panel.method.value = method
-    steps = texture.STEPS if method == "texture" else gram_aligned.STEPS
+    steps = DEFAULT_STEPS.get(method)
     known = DEFAULTS | {
         "method": method,
-        "features": estimate.DEFAULT_FEATURES[method],
+        "features": DEFAULT_FEATURES[method],
         "steps": steps,
     }
     assert panel.engine_options().items() <= known.items()
@@ -124,7 +130,7 @@ def test_the_tooltip_says_what_a_texture_is_not(panel):
     assert "comparison only" in panel.method.tooltip
 
 
-@pytest.mark.parametrize("method", estimate.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_nothing_is_wider_than_a_narrow_dock(panel, method):
     panel.method.value = method
     panel.unfold.value = True

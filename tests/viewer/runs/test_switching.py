@@ -75,7 +75,7 @@ def test_the_latest_wish_counts(dock, viewer, result, settle, qtbot, monkeypatch
 
     def slow(outcome, off):
         wishes.append(list(off))
-        yield thread.Step("switching waves")
+        yield thread.Status("switching waves")
         hold.wait()
         return (yield from select(outcome, off))
 
@@ -179,7 +179,7 @@ def test_a_result_of_another_session_is_told(dock, viewer, result):
     viewer.layers.clear()
     assert dock.found.words.value == NOTHING
     viewer.add_image(data, metadata={"periodic_noise": record})
-    assert dock.found.words.value.startswith("1 wave was taken away")
+    assert dock.found.words.value.startswith("1 wave removed")
     assert why_fixed(dock) == EARLIER
 
 
@@ -211,7 +211,7 @@ def test_without_its_source_a_result_stays_as_it_is(dock, viewer, result, qtbot)
     viewer.layers.selection.active = noise
     viewer.layers.remove(source)
     assert dock._switching.outcome is None
-    assert dock.found.words.value.startswith("1 wave was taken away")
+    assert dock.found.words.value.startswith("1 wave removed")
     assert why_fixed(dock) == EARLIER
 
 
@@ -224,7 +224,7 @@ def test_what_is_under_way_is_left_behind(
     select = jobs.select
 
     def slow(outcome, off):
-        yield thread.Step("switching waves")
+        yield thread.Status("switching waves")
         begun.set()
         hold.wait()
         return (yield from select(outcome, off))
@@ -254,7 +254,7 @@ def test_an_error_is_told_and_the_layers_stay(
     dock, viewer, result, settle, monkeypatch, notifications
 ):
     def fail(_outcome, _off):
-        yield thread.Step("switching waves")
+        yield thread.Status("switching waves")
         raise thread.CannotRunError("There is not enough memory.")
 
     monkeypatch.setattr(jobs, "select", fail)

@@ -25,7 +25,7 @@ class Owner:
 
 
 def steps(error=None):
-    yield thread.Step("first")
+    yield thread.Status("first")
     if error is not None:
         raise error
     return "result"

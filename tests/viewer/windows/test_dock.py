@@ -145,7 +145,7 @@ def test_what_is_no_wave_is_removed_where_asked_for(viewer, qtbot, weave):
     assert len(viewer.layers) == 3
     assert 10 * np.log10(truth.var() / (noise.data - truth).var()) > 20
     assert dock.status.value.startswith("no waves, but quasi-periodic noise")
-    assert dock.found.words.value.startswith("Quasi-periodic noise was taken away: ")
+    assert dock.found.words.value.startswith("Quasi-periodic noise removed (")
     assert dock.found.table.isHidden()
     # the cleaned image, on top, is what the canvas shows
     shown = viewer.screenshot(flash=False)[..., 0].astype(float)

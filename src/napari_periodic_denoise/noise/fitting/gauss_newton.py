@@ -269,6 +269,7 @@ def _solve(
 
 
 def real_and_imaginary(coefficients: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Real parts, then imaginary parts, of complex coefficients; float32, shape (2K,)."""
     both = np.concatenate([coefficients.real, coefficients.imag])
     return torch.from_numpy(both.astype(np.float32)).to(device)
 

@@ -14,15 +14,13 @@ from napari_periodic_denoise.noise.gram_matching.texture import gram_loss
 from napari_periodic_denoise.noise.robust import Range, robust_range
 from napari_periodic_denoise.noise.statistics.features import gradient
 from napari_periodic_denoise.noise.statistics.networks import (
-    LAYER_WEIGHTS,
     Network,
     gram_matrices,
     to_network,
 )
 from napari_periodic_denoise.noise.waves.synthesis import render_noise, synthesize
 from napari_periodic_denoise.noise.waves.wave import Wave, wave_at_centre
-
-STEPS = 60
+from napari_periodic_denoise.options import DEFAULT_STEPS, LAYER_WEIGHTS
 
 _GRAM_SIZE = 256
 _BULK = 0.5  # median magnitudes of the residual, below which the L1 norm is rounded off
@@ -81,7 +79,7 @@ def refine_channel(
     *,
     exemplar: tuple[int, int, int, int] | None = None,
     layer_weights: Mapping[str, float] = LAYER_WEIGHTS,
-    steps: int = STEPS,
+    steps: int = DEFAULT_STEPS["gram_aligned"],
 ) -> Generator[RefineStep, None, list[Wave]]:
     """Refine those of an image's waves that can be, see `refine_waves`.
 
@@ -161,7 +159,7 @@ def refine_waves(
     layer_weights: Mapping[str, float] = LAYER_WEIGHTS,
     gram_weight: float = 0.3,
     quantum: float = 0.0,
-    steps: int = STEPS,
+    steps: int = DEFAULT_STEPS["gram_aligned"],
 ) -> Generator[RefineStep, None, list[Wave]]:
     """Refine amplitude, phase and frequency of waves by what is known of the noise.
 

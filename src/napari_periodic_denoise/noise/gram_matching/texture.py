@@ -12,15 +12,17 @@ from torch.nn.functional import interpolate
 
 from napari_periodic_denoise.noise.robust import Range, robust_range
 from napari_periodic_denoise.noise.statistics.networks import (
-    LAYER_WEIGHTS,
     Network,
     gram_matrices,
     to_network,
 )
-
-OPTIMIZERS = ("adam", "lbfgs")
-STEPS = 2000
-MAX_SIZE = 400
+from napari_periodic_denoise.options import (
+    DEFAULT_MAX_SIZE,
+    DEFAULT_STEPS,
+    LAYER_WEIGHTS,
+    OPTIMIZERS,
+    check_choice,
+)
 
 _ADAM_RATE = 0.03
 _MEMORY = 10  # steps that L-BFGS remembers
@@ -87,8 +89,8 @@ def synthesize_texture(
     *,
     layer_weights: Mapping[str, float] = LAYER_WEIGHTS,
     optimizer: str = "adam",
-    steps: int = STEPS,
-    max_size: int = MAX_SIZE,
+    steps: int = DEFAULT_STEPS["texture"],
+    max_size: int = DEFAULT_MAX_SIZE,
     seed: int = 0,
     preview_every: float = 3.0,
 ) -> Generator[TextureStep, None, torch.Tensor]:
@@ -141,9 +143,7 @@ def synthesize_texture(
        networks", NIPS 2015; "Image style transfer using convolutional neural networks", CVPR
        2016.
     """
-    if optimizer not in OPTIMIZERS:
-        listed = ", ".join(map(repr, OPTIMIZERS))
-        raise ValueError(f"optimizer={optimizer!r} is not one of the choices: {listed}")
+    check_choice("optimizer", optimizer, OPTIMIZERS)
     for name, count in (("steps", steps), ("max_size", max_size)):
         if count < 1:
             raise ValueError(f"{name} must be at least 1, not {count}")

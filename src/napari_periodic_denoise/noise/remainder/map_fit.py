@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 
+from napari_periodic_denoise.noise.progress import Stage, Step
 from napari_periodic_denoise.noise.remainder.density import (
     Grid,
     frequencies,
@@ -38,7 +39,7 @@ _PASSES = 6
 
 def find_remainder(
     pixels: torch.Tensor, quantum: float, sensitivity: float, *, kind: Kind
-) -> Generator[tuple[str, str], None, torch.Tensor]:
+) -> Generator[Step, None, torch.Tensor]:
     """Estimate noise that has a narrow spectrum but is no sum of few waves.
 
     Parameters
@@ -87,15 +88,13 @@ def find_remainder(
 
 def _find(
     pixels: torch.Tensor, quantum: float, sensitivity: float, kind: Kind
-) -> Generator[tuple[str, str], None, torch.Tensor | None]:
+) -> Generator[Step, None, torch.Tensor | None]:
     """Return the noise found at once, if there is any that pays for itself."""
     shape = (pixels.shape[0], pixels.shape[1])
     window = (min(shape[0], _TILE), min(shape[1], _TILE))
     grid = (_fast_length(window[0] + _MARGIN), _fast_length(window[1] + _MARGIN))
-    yield (
-        "detect",
-        "looking for stripes" if kind == "stripes" else "looking for quasi-periodic noise",
-    )
+    what = "stripes" if kind == "stripes" else "quasi-periodic noise"
+    yield Step(Stage.DETECT, f"looking for {what}")
     features = edges(pixels)
     if kind == "stripes":
         density = stripe_density(features, grid, window, sensitivity)
@@ -134,7 +133,7 @@ def _response(pixels: torch.Tensor, features: torch.Tensor, grid: Grid) -> torch
 
 def _fit(
     tile: torch.Tensor, density: torch.Tensor, grid: Grid, quantum: float, which: str
-) -> Generator[tuple[str, str], None, tuple[torch.Tensor, float]]:
+) -> Generator[Step, None, tuple[torch.Tensor, float]]:
     """Return the most probable noise of a tile, and the nats it saves.
 
     The unknowns are ``p = z/√s`` at the frequencies of ``torch.fft.rfft2``.
@@ -170,7 +169,7 @@ def _fit(
     softness = _START
     mean_weight = 0.0
     for number in range(_ROUNDS):
-        yield "fit", f"fitting the noise, round {number + 1} of {_ROUNDS}{which}"
+        yield Step(Stage.FIT, f"fitting the noise, round {number + 1} of {_ROUNDS}{which}")
         clean = tile - noise
         b = _mean_gradient(clean)
         d = max(softness * b, _ROUNDING * quantum)

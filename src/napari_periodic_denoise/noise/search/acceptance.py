@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from napari_periodic_denoise.noise.fitting.sample import GradientSample
 from napari_periodic_denoise.noise.search.channel import Found
 from napari_periodic_denoise.noise.waves.frequency import APART, distances
 from napari_periodic_denoise.noise.waves.wave import Rejected
+from napari_periodic_denoise.noise.wording import Cause
+
+Array = NDArray[Any]
 
 _OVERWHELMING = 50.0  # times the needed evidence
 _UNEVEN = 2 / 3  # of the consensus, which is then enough
@@ -67,7 +71,7 @@ def assess_waves(
     """
     fit, shape = fits[0], samples[0].shape
     nats, consensus = evidence(samples, fits)
-    needs = evidence_threshold(samples)
+    threshold = evidence_threshold(samples)
     strength = np.sqrt(np.mean([np.abs(each.coefficients) ** 2 for each in fits], 0))
     grey = np.sqrt(
         np.mean(
@@ -79,28 +83,24 @@ def assess_waves(
         )
     )
     # overwhelming evidence may be uneven: two waves close by are at first found as one that beats
-    agreed = np.where(nats > _OVERWHELMING * needs, _UNEVEN * CONSENSUS, CONSENSUS)
+    agreed = np.where(nats > _OVERWHELMING * threshold, _UNEVEN * CONSENSUS, CONSENSUS)
     # the company of waves that share a base is evidence too
     shared = fit.ties != 0
     related = (shared * shared.sum(0)).max(1, initial=0) > 2
     agreed = np.where(related, _RELATED * CONSENSUS, agreed)
     # two waves that have moved onto each other describe one that changes
     twin = (distances(fit.frequencies, shape) < APART) & (strength[:, None] < strength)
-    tests = (
-        (nats <= needs, "saves {nats:.0f} nats of the {needs:.0f} it has to"),
-        (consensus <= agreed, "parts of the image disagree: t = {t:.1f}, not above {agreed:.1f}"),
-        (
-            ~related & (grey < _VISIBLE),
-            "{grey:.2f} grey levels, which rounding can make of another wave",
-        ),
-        (twin.any(1), "has moved onto a stronger wave"),
+    tests: tuple[tuple[Array, Cause, Array, Array], ...] = (
+        (nats <= threshold, Cause.TOO_WEAK, nats, np.full(len(nats), threshold)),
+        (consensus <= agreed, Cause.PARTS_DISAGREE, consensus, agreed),
+        (~related & (grey < _VISIBLE), Cause.ROUNDING, grey, np.full(len(grey), _VISIBLE)),
+        (twin.any(1), Cause.DUPLICATE, np.zeros(len(nats)), np.zeros(len(nats))),
     )
-    keep: NDArray[np.bool_] = ~np.any([failed for failed, _ in tests], axis=0)
+    keep: NDArray[np.bool_] = ~np.any([failed for failed, *_ in tests], axis=0)
     rejected = []
     for i in np.flatnonzero(~keep):
-        reason = next(text for failed, text in tests if failed[i]).format(
-            nats=nats[i], needs=needs, t=consensus[i], agreed=agreed[i], grey=grey[i]
-        )
+        _, cause, measured, required = next(test for test in tests if test[0][i])
         fy, fx = fit.frequencies[i].tolist()
-        rejected.append(Rejected((fy, fx), float(false_alarms[i]), reason))
+        alarms = float(false_alarms[i])
+        rejected.append(Rejected((fy, fx), alarms, cause, float(measured[i]), float(required[i])))
     return keep, nats, tuple(rejected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from napari_periodic_denoise.noise.fitting.evidence import evidence
 from napari_periodic_denoise.noise.fitting.gauss_newton import fit_waves, polish_together, unfitted
 from napari_periodic_denoise.noise.fitting.sample import GradientSample
 from napari_periodic_denoise.noise.input import Normalized
+from napari_periodic_denoise.noise.progress import Stage, Step
 from napari_periodic_denoise.noise.search.acceptance import assess_waves, evidence_threshold
 from napari_periodic_denoise.noise.search.channel import (
     SEARCH_PIXELS,
@@ -23,7 +24,6 @@ from napari_periodic_denoise.noise.search.channel import (
     refit,
 )
 from napari_periodic_denoise.noise.search.kinds import (
-    Progress,
     fold,
     modulate,
     multiply,
@@ -44,7 +44,7 @@ from napari_periodic_denoise.noise.statistics.peaks import (
 from napari_periodic_denoise.noise.statistics.spectra import FeatureExtractor
 from napari_periodic_denoise.noise.waves.frequency import APART, Frequency, distances
 from napari_periodic_denoise.noise.waves.wave import Rejected
-from napari_periodic_denoise.noise.wording import plural
+from napari_periodic_denoise.noise.wording import Cause, plural
 
 _SEARCH_SIZE = 2048  # pixels a side around the centre, from which a fit is widened step by step
 _WIDEN = 4
@@ -69,8 +69,7 @@ def find_waves(
     known: Sequence[Candidate] = (),
     proposed: Sequence[Frequency] = (),
     clear: Rectangle | None = None,
-    on_residual: Callable[[list[torch.Tensor]], None] | None = None,
-) -> Generator[Progress, None, list[ChannelModel]]:
+) -> Generator[Step, None, list[ChannelModel]]:
     """Find all waves of an image that pay for themselves.
 
     Waves are found as constant ones. Those that others are harmonics of may have hard edges,
@@ -99,8 +98,6 @@ def find_waves(
     clear : tuple of int, optional
         Rectangle ``(y0, x0, y1, x1)`` that the spectrum is taken of: in that of an image with
         large gaps, each wave would be drowned in what the gaps make of it.
-    on_residual : callable, optional
-        Is told what known waves leave of each channel, each time that it is searched again.
 
     Yields
     ------
@@ -118,9 +115,7 @@ def find_waves(
         if known and not round_:
             channels = [_with_known(channel, known) for channel in channels]
         else:
-            channels = yield from _grown(
-                channels, extract, sensitivity, proposed, clear, on_residual
-            )
+            channels = yield from _grown(channels, extract, sensitivity, proposed, clear)
         if any(len(new.found) > len(old.found) for new, old in zip(channels, before, strict=True)):
             for i, channel in enumerate(channels):
                 if channel.found is before[i].found:
@@ -158,8 +153,7 @@ def _grown(
     sensitivity: float,
     proposed: Sequence[Frequency],
     clear: Rectangle | None,
-    on_residual: Callable[[list[torch.Tensor]], None] | None,
-) -> Generator[Progress, None, list[ChannelModel]]:
+) -> Generator[Step, None, list[ChannelModel]]:
     """Add some of the constant waves that the channels still hold, and fit all again."""
     shape = channels[0].shape
     waves = [channel.waves() for channel in channels]
@@ -167,15 +161,14 @@ def _grown(
     residuals: list[torch.Tensor] = []
     spectrum: Spectrum | None = None
     for channel in channels:
-        yield "detect", f"looking for waves ({count} found)"
+        yield Step(Stage.DETECT, f"looking for waves ({count} found)")
         residuals.append(channel.residual())
         seen = extract(*_clear_part(residuals[-1], channel.saturated, clear))
         if spectrum is not None:
             seen.power.add_(spectrum.power)
         spectrum = seen
-    if on_residual and count:
-        on_residual(residuals)
-    yield "detect", f"looking for waves ({count} found)"
+    message = f"looking for waves ({count} found)"
+    yield Step(Stage.DETECT, message, residuals=residuals if count else None)
     assert spectrum is not None
     peaks = find_peaks(spectrum, sensitivity=sensitivity, looks=len(channels))
     candidates = [
@@ -192,10 +185,10 @@ def _grown(
     joint = torch.cat([c.counted(edges(r)) for c, r in zip(channels, residuals, strict=True)])
     for start in range(0, len(candidates), _BATCH):
         batch = candidates[start : start + _BATCH]
-        yield "fit", f"fitting {plural(len(batch))} ({count} found)"
+        yield Step(Stage.FIT, f"fitting {plural(len(batch))} ({count} found)")
         present = present_in_most(joint, batch, _untold(channels))
         absent = tuple(
-            Rejected(c.frequency, c.false_alarms, "only few parts of the image show it")
+            Rejected(c.frequency, c.false_alarms, Cause.FEW_PARTS)
             for c in batch
             if c not in present
         )
@@ -270,7 +263,7 @@ def fit_candidates(
     nats, _ = evidence(few, fits)
     hopeful = nats > _HOPEFUL * evidence_threshold(few)
     hopeless = tuple(
-        Rejected(candidate.frequency, candidate.false_alarms, "taking it away gains nothing")
+        Rejected(candidate.frequency, candidate.false_alarms, Cause.NO_GAIN)
         for candidate, keep in zip(candidates, hopeful, strict=True)
         if not keep
     )

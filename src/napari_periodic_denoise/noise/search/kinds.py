@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from napari_periodic_denoise.noise.fitting.gauss_newton import (
 )
 from napari_periodic_denoise.noise.fitting.profile import fit_profile
 from napari_periodic_denoise.noise.fitting.sample import GradientSample, sample_gradient
+from napari_periodic_denoise.noise.progress import Stage, Step
 from napari_periodic_denoise.noise.search.acceptance import accept_waves, evidence_threshold
 from napari_periodic_denoise.noise.search.channel import (
     FINAL_PIXELS,
@@ -43,12 +45,12 @@ from napari_periodic_denoise.noise.statistics.local_energy import (
 from napari_periodic_denoise.noise.waves.frequency import APART, Shape, distances
 from napari_periodic_denoise.noise.waves.lattices import fundamental, index_lattice, missing_sites
 from napari_periodic_denoise.noise.waves.synthesis import divide_by_gain, synthesize
-from napari_periodic_denoise.noise.waves.wave import profile_at_centre, wave_at_centre
+from napari_periodic_denoise.noise.waves.wave import Order, profile_at_centre, wave_at_centre
 from napari_periodic_denoise.noise.wording import plural
+from napari_periodic_denoise.runtime.steps import mapped
 
 Float = NDArray[np.float64]
-Progress = tuple[str, str]  # stage, message
-Steps = Generator[Progress, None, ChannelModel]
+Steps = Generator[Step, None, ChannelModel]
 _LEAST_FINAL, _FINAL_WORK = 60_000, 2_400_000  # pixels, and pixels times waves
 _FINISH = (0.2, 5)  # softening at first, and steps
 _START = (3.0, 6)
@@ -68,13 +70,13 @@ def refine_all(channel: ChannelModel) -> Steps:
     """Tie harmonics and lattices together, fit all constant waves exactly, test them again."""
     if not len(channel.found):
         return channel
-    yield "fit", "looking for harmonics and lattices"
+    yield Step(Stage.FIT, "looking for harmonics and lattices")
     full = channel.sample.of(channel.before_constant())
     full = full.first(max(_LEAST_FINAL, _FINAL_WORK // len(channel.found)))
     channel = _tied(channel, full.first(SEARCH_PIXELS))
     found = channel.found
     for step, fit in enumerate(polish_waves(full, found.fit, *_FINISH)):
-        yield "fit", f"refining {plural(len(fit))}, step {step + 1} of {_FINISH[1]}"
+        yield Step(Stage.FIT, f"refining {plural(len(fit))}, step {step + 1} of {_FINISH[1]}")
         found = replace(found, fit=fit)
     found, rejected = accept_waves(full, found)
     return replace(channel, found=found, rejected=(*channel.rejected, *rejected))
@@ -134,13 +136,8 @@ def fold(channel: ChannelModel) -> Steps:
     channel = replace(channel, folded=(*channel.folded, base))
     others = replace(channel, found=found.take(~members))
     own = channel.sample.of(others.residual())
-    steps = fit_profile(own, base, found.fit.take(members))
-    while True:
-        try:
-            yield "fit", next(steps)
-        except StopIteration as end:
-            fit = end.value
-            break
+    folds = fit_profile(own, base, found.fit.take(members))
+    fit = yield from mapped(folds, partial(Step, Stage.FIT))
     if fit is None:
         return channel
     wave = profile_at_centre(
@@ -165,7 +162,7 @@ def multiply(channel: ChannelModel, *, forced: bool) -> Steps:
                 break
         else:
             return channel
-        yield "fit", "looking whether the noise follows the brightness"
+        yield Step(Stage.FIT, "looking whether the noise follows the brightness")
         if clean is None:
             clean = channel.residual()
         tried = replace(channel, multiplied=(*channel.multiplied, frequency))
@@ -207,7 +204,7 @@ def _multiplied(
             region = divide_by_gain(lit, replace(gains, fit=fit.waves).waves(shape, fit.dark))
         else:
             own = sample_gradient(lit, _PART_PIXELS, 0, channel.sample.quantum)
-        yield "fit", "fitting waves that follow the brightness"
+        yield Step(Stage.FIT, "fitting waves that follow the brightness")
         *_, fit = fit_gain(lit, region, own, fit, *(REFIT if whole else _START))
         # where the light is weak, dividing by the gain has raised what noise there is
         rest = own.of(clean if whole else _middle(clean)).gradient * own.levels(gain)
@@ -216,7 +213,7 @@ def _multiplied(
         margin = evidence_threshold([own]) if whole else 0.0
         if not forced and fit.description > before - margin:
             return channel
-    yield "fit", "fitting waves that follow the brightness"
+    yield Step(Stage.FIT, "fitting waves that follow the brightness")
     clean = divide_by_gain(lit, replace(gains, fit=fit.waves).waves(shape, fit.dark))
     *_, fit = fit_gain(lit, clean, own, fit, *REFIT)
     brightest = float(np.abs(fit.waves.coefficients).sum())
@@ -245,7 +242,7 @@ def modulate(channel: ChannelModel) -> Steps:
     """
     if not len(channel.found):
         return channel
-    yield "detect", "looking for drift and fading"
+    yield Step(Stage.DETECT, "looking for drift and fading")
     shape, device, frequencies = (
         channel.shape,
         channel.pixels.device,
@@ -304,16 +301,14 @@ def _edges(channel: ChannelModel) -> torch.Tensor:
 
 def _enveloped(
     sample: GradientSample, wave: Found, description: float, clumped: float = 1.0
-) -> Generator[Progress, None, EnvelopeFit | None]:
+) -> Generator[Step, None, EnvelopeFit | None]:
     coefficient = complex(wave.fit.coefficients[0])
     tries = choose_envelope(sample, wave.fit.frequencies[0], coefficient, description, clumped)
-    while True:
-        try:
-            order = next(tries)
-        except StopIteration as end:
-            fit: EnvelopeFit | None = end.value
-            return fit
-        yield "fit", f"fitting drift and fading of order {order[0]}, {order[1]}"
+
+    def step(order: Order) -> Step:
+        return Step(Stage.FIT, f"fitting drift and fading of order {order[0]}, {order[1]}")
+
+    return (yield from mapped(tries, step))
 
 
 def _reconsidered(channel: ChannelModel) -> ChannelModel:

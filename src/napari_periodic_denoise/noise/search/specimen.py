@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_periodic_denoise.noise.progress import Stage, Step
 from napari_periodic_denoise.noise.search.channel import ChannelModel
 from napari_periodic_denoise.noise.search.kinds import Steps
 from napari_periodic_denoise.noise.statistics.features import edges, gradient
@@ -15,6 +16,7 @@ from napari_periodic_denoise.noise.statistics.local_energy import local_energy
 from napari_periodic_denoise.noise.waves.frequency import Float
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Rejected
+from napari_periodic_denoise.noise.wording import Cause
 
 _HARMONICS = 6
 _OUTSTANDING = 0.05  # of the strongest harmonic's energy, from which others are asked too
@@ -44,12 +46,12 @@ def reject_incomplete(channel: ChannelModel) -> Steps:
     shares = []
     # clipped, a specimen's strong repeats can look like a weak wave: plain, most of them stays
     for maps, like, standing in ((edges, (pixels,), _GONE), (gradient, (), _STANDING)):
-        yield "detect", "looking what is left behind"
+        yield Step(Stage.DETECT, "looking what is left behind")
         at, beside = after = local_energy(channel.counted(maps(residual, *like)), frequencies)
         if (at <= standing * beside).all():
             shares.append(np.zeros(len(waves)))
             continue
-        yield "detect", "looking what was there before"
+        yield Step(Stage.DETECT, "looking what was there before")
         before = local_energy(channel.counted(maps(pixels)), frequencies)
         shares.append(_left(before, after, standing, ends))
     clipped, plain = shares
@@ -63,8 +65,7 @@ def reject_incomplete(channel: ChannelModel) -> Steps:
     energy = np.abs(channel.found.fit.coefficients) ** 2
     others = len(channel.gains) + len(channel.settled)
     drop[others:] = together @ (energy * drop[others:]) > 0.5 * (together @ energy)
-    reason = "{:.0%} of it would be left: less regular than noise, it may be the specimen's"
-    return _without(channel, drop, [reason.format(min(share, 1)) for share in left])
+    return _without(channel, drop, Cause.INCOMPLETE, np.minimum(left, 1.0), required=_LEFT)
 
 
 def reject_outside_exemplar(channel: ChannelModel) -> Steps:
@@ -79,21 +80,26 @@ def reject_outside_exemplar(channel: ChannelModel) -> Steps:
     rest = area.of(channel.residual()).gradient * area.counted
     shares = np.empty(len(waves))
     for i, wave in enumerate(waves):
-        yield "detect", "looking what the exemplar shows"
+        yield Step(Stage.DETECT, "looking what the exemplar shows")
         own = area.of(render_noise(channel.pixels, [wave])).gradient * area.counted
         energy = own.square().sum().clamp_min(torch.finfo(torch.float32).tiny)
         shares[i] = 1 + float((rest * own).sum() / energy)
-    reason = "the exemplar shows {:.0%} of it: it is the specimen's"
-    reasons = [reason.format(min(max(share, 0), 1)) for share in shares]
-    return _without(channel, shares < _SHOWN, reasons)
+    drop = shares < _SHOWN
+    return _without(channel, drop, Cause.OUTSIDE_EXEMPLAR, shares.clip(0, 1), required=_SHOWN)
 
 
-def _without(channel: ChannelModel, drop: NDArray[np.bool_], reasons: list[str]) -> ChannelModel:
+def _without(
+    channel: ChannelModel,
+    drop: NDArray[np.bool_],
+    cause: Cause,
+    measured: Float,
+    required: float,
+) -> ChannelModel:
     """Return the channel without some of its waves, and why."""
     gains, others = len(channel.gains), len(channel.gains) + len(channel.settled)
     waves = channel.waves()
     rejected = (
-        Rejected(waves[i].frequency, waves[i].false_alarms, reasons[i])
+        Rejected(waves[i].frequency, waves[i].false_alarms, cause, float(measured[i]), required)
         for i in np.flatnonzero(drop)
     )
     return replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,18 +12,11 @@ from torch.nn import Conv2d, MaxPool2d, ReLU
 
 from napari_periodic_denoise.noise.robust import Range
 from napari_periodic_denoise.noise.statistics.gram import gram_matrix
+from napari_periodic_denoise.options import LAYER_WEIGHTS, WEIGHTS, check_choice
 from napari_periodic_denoise.pretrained.vgg import vgg_features
 from napari_periodic_denoise.pretrained.weights import find_weights, load_weights
 
 # layers and their weights in the loss, as the textbook recipe has them
-LAYER_WEIGHTS: Mapping[str, float] = {
-    "conv1_1": 1.0,
-    "conv2_1": 0.75,
-    "conv3_1": 0.2,
-    "conv4_1": 0.2,
-    "conv5_1": 0.2,
-}
-WEIGHTS = ("imagenet", "random")
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 _TILE = 512  # pixels a side; conv1 of VGG takes 256 bytes a pixel and map
@@ -138,9 +131,7 @@ def load_network(
     if unknown or not layers:
         asked = f"layer {unknown[0]!r}" if unknown else "no layer"
         raise ValueError(f"{asked} was asked for; those of {name} are: {', '.join(places)}")
-    if weights not in WEIGHTS:
-        listed = ", ".join(map(repr, WEIGHTS))
-        raise ValueError(f"weights={weights!r} is not one of the choices: {listed}")
+    check_choice("weights", weights, WEIGHTS)
     wanted = {layer: place for layer, place in places.items() if layer in layers}
     stack = torch.nn.Sequential(*list(vgg_features(name))[: max(wanted.values()) + 1])
     if weights == "imagenet":

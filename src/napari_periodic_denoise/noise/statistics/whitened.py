@@ -14,6 +14,7 @@ from napari_periodic_denoise.noise.input import as_image, normalize
 from napari_periodic_denoise.noise.statistics.peaks import MIN_CYCLES, Spectrum, off_grid, whitened
 from napari_periodic_denoise.noise.statistics.spectra import MAPS, feature_extractor
 from napari_periodic_denoise.noise.waves.frequency import Frequency
+from napari_periodic_denoise.options import check_choice
 from napari_periodic_denoise.runtime.device import resolve_device
 
 
@@ -96,8 +97,7 @@ def whitened_spectrum(
     TypeError, ValueError
         As `estimate.estimate_noise`.
     """
-    if features not in MAPS:
-        raise ValueError(f"features={features!r} is not one of the choices: {', '.join(MAPS)}")
+    check_choice("features", features, tuple(MAPS))
     array = as_image(image, channel_axis)
     where = resolve_device(device)
     extract = feature_extractor(features)

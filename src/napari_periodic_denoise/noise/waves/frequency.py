@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,39 +33,6 @@ def distances(frequencies: Float, shape: tuple[int, int]) -> Float:
         difference = lowest_alias(frequencies[:, None] - sign * frequencies)
         least = np.minimum(least, np.hypot(*np.moveaxis(difference * shape, 2, 0)))
     return least
-
-
-def as_frequencies(frequencies: Sequence[Frequency], name: str) -> list[Frequency]:
-    """Frequencies as plain numbers, or what is wrong with them.
-
-    Parameters
-    ----------
-    frequencies : sequence of tuple of float
-        ``(fy, fx)`` in cycles/pixel.
-    name : str
-        What they are called in errors.
-
-    Returns
-    -------
-    list of tuple of float
-
-    Raises
-    ------
-    ValueError
-        If they are not pairs of finite numbers.
-    """
-    try:
-        array = np.asarray(frequencies, dtype=np.float64)
-    except (TypeError, ValueError):  # no numbers, or tuples of different lengths
-        array = np.asarray(np.nan)
-    if not array.size:
-        return []
-    if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
-        raise ValueError(
-            f"{name} must be a list of frequencies (fy, fx) in cycles/pixel, not "
-            f"{reprlib.repr(frequencies)}"
-        )
-    return [(fy, fx) for fy, fx in array.tolist()]
 
 
 def lowest_alias(frequency: NDArray[np.float64]) -> NDArray[np.float64]:

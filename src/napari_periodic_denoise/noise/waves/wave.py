@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from napari_periodic_denoise.noise.waves.frequency import Frequency, lowest_alias
+from napari_periodic_denoise.noise.wording import Cause, reason_of
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A peak of the spectrum that was not taken for a wave.
+    """A peak of the spectrum that was not accepted as a wave of the noise.
 
     Attributes
     ----------
@@ -20,13 +21,29 @@ class Rejected:
         ``(fy, fx)`` in cycles/pixel.
     false_alarms : float
         Expected number of peaks this strong without periodic noise.
-    reason : str
-        Why it was dropped, for a person.
+    cause : Cause
+        Which test it failed.
+    measured, required : float
+        The quantity that the test measures and the least that it requires: nats saved, t of the
+        parts' agreement, grey levels, or the share of the wave that stays behind or that the
+        exemplar shows. Zero where the test measures nothing.
     """
 
     frequency: Frequency
     false_alarms: float
-    reason: str
+    cause: Cause
+    measured: float = 0.0
+    required: float = 0.0
+
+    @property
+    def reason(self) -> str:
+        """Why it was not accepted, in words."""
+        return reason_of(self.cause, self.measured, self.required)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the attributes and the reason as plain values, ready for JSON."""
+        plain: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
+        return plain | {"frequency": list(self.frequency), "reason": self.reason}
 
 
 Order = tuple[int, int]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_periodic_denoise.options import STACK_MODELS
+
 if TYPE_CHECKING:
     from napari.components import Dims
     from napari.layers import Image
@@ -21,14 +23,13 @@ NOT_SHOWN = "No plane of this layer is shown: move the sliders to one."
 #: Pixels a side of a square: what a preview has, at most.
 PREVIEW_SIZE = 1024
 
-#: The choices in words. All but the first are models of clean_stack, spelt out here, because
-#: asking it would import torch.
-PLANES = [
-    ("This plane", THIS),
-    ("Every plane, by itself", "per_plane"),
-    ("One model for all", "shared"),
-    ("One model, drifting", "drifting"),
-]
+_WORDS = {
+    "per_plane": "Every plane, by itself",
+    "shared": "One model for all",
+    "drifting": "One model, drifting",
+}
+#: The choices: words and value.
+PLANES = [("This plane", THIS), *((_WORDS[model], model) for model in STACK_MODELS)]
 
 
 @dataclass(frozen=True, slots=True)

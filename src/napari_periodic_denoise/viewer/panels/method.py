@@ -1,42 +1,47 @@
 """The part of the dock that says how the noise is to be found: the engine's options."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, SpinBox, Widget
 
+from napari_periodic_denoise.options import (
+    DEFAULT_FEATURES,
+    DEFAULT_MAX_SIZE,
+    DEFAULT_SENSITIVITY,
+    DEFAULT_STEPS,
+    FEATURES,
+    METHODS,
+    NETWORKS,
+    NOISE_MODELS,
+    OPTIMIZERS,
+    REMAINDERS,
+    WEIGHTS,
+)
 from napari_periodic_denoise.viewer.panels.parts import row
 from napari_periodic_denoise.viewer.panels.weights import WeightsPanel
 from napari_periodic_denoise.viewer.preferences import preferences
 
-#: The engine's choices in words; spelt out here, because asking the engine would import torch.
-METHODS = [
-    ("Phase-aligned waves", "aligned"),
-    ("Gram-refined waves", "gram_aligned"),
-    ("Texture, to compare", "texture"),
-]
-FEATURES = [
-    ("Edges", "edges"),
-    ("Cosine patterns", "cosines"),
-    ("VGG16 network", "vgg16"),
-    ("VGG19 network", "vgg19"),
-]
-NETWORKS = ("vgg16", "vgg19")
-DEFAULT_FEATURES = {"aligned": "edges", "gram_aligned": "vgg19", "texture": "vgg19"}
-WEIGHTS = [
-    ("Trained (ImageNet)", "imagenet"),
-    ("Random filters", "random"),
-]
-NOISE_MODELS = [
-    ("Automatic", "auto"),
-    ("Added to the picture", "additive"),
-    ("Follows brightness", "multiplicative"),
-]
-REMAINDERS = [
-    ("Nothing more", "none"),
-    ("Parallel stripes", "stripes"),
-    ("Quasi-periodic noise", "quasi-periodic"),
-]
+#: Each choice in words.
+_WORDS = {
+    "aligned": "Phase-aligned waves",
+    "gram_aligned": "Gram-refined waves",
+    "texture": "Texture, to compare",
+    "edges": "Edges",
+    "cosines": "Cosine patterns",
+    "vgg16": "VGG16 network",
+    "vgg19": "VGG19 network",
+    "imagenet": "Trained (ImageNet)",
+    "random": "Random filters",
+    "auto": "Automatic",
+    "additive": "Added to the image",
+    "multiplicative": "Follows brightness",
+    "none": "Nothing more",
+    "stripes": "Parallel stripes",
+    "quasi-periodic": "Quasi-periodic noise",
+    "adam": "Adam",
+    "lbfgs": "L-BFGS",
+}
 SENSITIVITIES = [
     ("Lowest: 1 in 100 000", 1e-5),
     ("Low: 1 in 10 000", 1e-4),
@@ -44,14 +49,6 @@ SENSITIVITIES = [
     ("High: 1 in 100", 1e-2),
     ("Highest: 1 in 10", 1e-1),
 ]
-DEFAULT_SENSITIVITY = 1e-3
-OPTIMIZERS = [
-    ("Adam", "adam"),
-    ("L-BFGS", "lbfgs"),
-]
-TEXTURE_STEPS = 2000
-REFINE_STEPS = 60
-MAX_SIZE = 400
 
 _WEIGHTS_OF = "{}_weights"  # of a network: the file that was chosen
 
@@ -61,7 +58,7 @@ class MethodPanel(Container[Widget]):
 
     def __init__(self) -> None:
         self.method = ComboBox(
-            choices=METHODS,
+            choices=_in_words(METHODS),
             tooltip=(
                 "How the noise is told from the specimen.\n"
                 "Phase-aligned waves: finds by Gram statistics what repeats all over the\n"
@@ -75,7 +72,7 @@ class MethodPanel(Container[Widget]):
             ),
         )
         self.features = ComboBox(
-            choices=FEATURES,
+            choices=_in_words(FEATURES),
             tooltip=(
                 "What the Gram statistics are taken of.\n"
                 "Edges: differences between neighbours. The fastest.\n"
@@ -86,7 +83,7 @@ class MethodPanel(Container[Widget]):
             ),
         )
         self.weights = ComboBox(
-            choices=WEIGHTS,
+            choices=_in_words(WEIGHTS),
             tooltip=(
                 "What the network's filters are.\n"
                 "Trained (ImageNet): learnt from photographs; a large file, which is asked for\n"
@@ -97,7 +94,7 @@ class MethodPanel(Container[Widget]):
         )
         self.missing = WeightsPanel()
         self.noise_model = ComboBox(
-            choices=NOISE_MODELS,
+            choices=_in_words(NOISE_MODELS),
             tooltip=(
                 "How noise and picture come together.\n"
                 "Automatic: decided for each wave, by what describes the picture best.\n"
@@ -108,7 +105,7 @@ class MethodPanel(Container[Widget]):
             ),
         )
         self.remainder = ComboBox(
-            choices=REMAINDERS,
+            choices=_in_words(REMAINDERS),
             tooltip=(
                 "What else is taken away, once the waves are.\n"
                 "Parallel stripes: all in one direction, which is found; of any width and\n"
@@ -129,7 +126,7 @@ class MethodPanel(Container[Widget]):
             ),
         )
         self.refine_steps = SpinBox(
-            value=REFINE_STEPS,
+            value=DEFAULT_STEPS["gram_aligned"],
             min=1,
             max=1000,
             tooltip=(
@@ -138,7 +135,7 @@ class MethodPanel(Container[Widget]):
             ),
         )
         self.optimizer = ComboBox(
-            choices=OPTIMIZERS,
+            choices=_in_words(OPTIMIZERS),
             tooltip=(
                 "How the texture is moved towards the picture's Gram matrices.\n"
                 "Adam: as published.\n"
@@ -146,7 +143,7 @@ class MethodPanel(Container[Widget]):
             ),
         )
         self.texture_steps = SpinBox(
-            value=TEXTURE_STEPS,
+            value=DEFAULT_STEPS["texture"],
             min=1,
             max=10_000,
             tooltip=(
@@ -155,7 +152,7 @@ class MethodPanel(Container[Widget]):
             ),
         )
         self.max_size = SpinBox(
-            value=MAX_SIZE,
+            value=DEFAULT_MAX_SIZE,
             min=32,
             max=1024,
             tooltip=(
@@ -217,7 +214,7 @@ class MethodPanel(Container[Widget]):
             "gram": self.gram,
         }
         # the methods with a network share their choice of it
-        self._last_features = dict(DEFAULT_FEATURES)
+        self._last_features: dict[str, str] = {m: DEFAULT_FEATURES[m] for m in METHODS}
         self.method.changed.connect(self._offer_features)
         self.features.changed.connect(self._remember_features)
         self.weights.changed.connect(self._show_what_applies)
@@ -250,7 +247,7 @@ class MethodPanel(Container[Widget]):
         """Which values each choice may have; None is any text."""
         return {
             **{name: _allowed(choice) for name, choice in self._choices.items()},
-            "features": [features for _, features in FEATURES],
+            "features": FEATURES,
             "network": NETWORKS,
             **{_WEIGHTS_OF.format(network): None for network in NETWORKS},
         }
@@ -310,11 +307,7 @@ class MethodPanel(Container[Widget]):
     def _offer_features(self) -> None:
         method = self.method.value
         with self.features.changed.blocked():
-            self.features.choices = [
-                (words, features)
-                for words, features in FEATURES
-                if method == "aligned" or features in NETWORKS
-            ]
+            self.features.choices = _in_words(FEATURES if method == "aligned" else NETWORKS)
             self.features.value = self._last_features[method]
         self._show_what_applies()
 
@@ -339,6 +332,11 @@ class MethodPanel(Container[Widget]):
 
     def _unfold(self, wanted: bool) -> None:
         self.more.visible = wanted
+
+
+def _in_words(choices: Iterable[str]) -> list[tuple[str, str]]:
+    """Choices as a menu takes them: words and value."""
+    return [(_WORDS[choice], choice) for choice in choices]
 
 
 def _allowed(choice: ComboBox | SpinBox | CheckBox) -> Collection[Any]:

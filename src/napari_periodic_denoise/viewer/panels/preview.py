@@ -191,7 +191,7 @@ class Preview(Container[Widget]):
         if self._job is None or self._job.plane != self._plane_of(self._job.source):
             self.restart()
 
-    def _on_step(self, job: _Job, step: thread.Step) -> None:
+    def _on_step(self, job: _Job, step: thread.Status) -> None:
         if job is not self._job:
             return
         if step.cleaned is not None:  # nearly final, and much earlier

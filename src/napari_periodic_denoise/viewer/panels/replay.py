@@ -131,7 +131,7 @@ class ReplayPanel(Container[Widget]):
 
     def _begin(
         self,
-        steps: Generator[thread.Step, None, Any],
+        steps: Generator[thread.Status, None, Any],
         on_result: Callable[[Any], None],
     ) -> None:
         self.copy.enabled = self.save.enabled = False
@@ -160,9 +160,9 @@ class ReplayPanel(Container[Widget]):
 
 def _make_script(
     record: dict[str, Any], source: Image | None
-) -> Generator[thread.Step, None, str]:
+) -> Generator[thread.Status, None, str]:
     """Return the script for a result, whose source layer may still exist."""
-    yield thread.Step("looking for the image in its file")
+    yield thread.Status("looking for the image in its file")
     if replay.is_in_file(record):
         return replay.script(record, replay.from_file(record))
     is_there = source is not None and replay.is_made_of(record, results.pixels(source))
@@ -172,11 +172,11 @@ def _make_script(
 
 def _save(
     record: dict[str, Any], source: Image | None, path: Path
-) -> Generator[thread.Step, None, list[Path]]:
+) -> Generator[thread.Status, None, list[Path]]:
     """Write the script, and the image if no other file has it; return the files."""
     from napari_periodic_denoise.io.atomic import replacing, write_array
 
-    yield thread.Step("looking for the image in its file")
+    yield thread.Status("looking for the image in its file")
     written = [path]
     if replay.is_in_file(record):
         load = replay.from_file(record)
@@ -186,7 +186,7 @@ def _save(
                 "The image of this result is no longer a layer, and its file has changed or is "
                 "missing. A script would have nothing to read."
             )
-        yield thread.Step("saving the image")
+        yield thread.Status("saving the image")
         array = path.with_suffix(".npy")
         write_array(array, replay.plane_of(record, results.pixels(source)))
         written.append(array)

@@ -162,9 +162,9 @@ class SettingsPanel(Container[Widget]):
         show_error(f"Periodic noise: {error}")
 
 
-def _written(path: Path, choices: settings.Choices) -> Generator[thread.Step, None, None]:
+def _written(path: Path, choices: settings.Choices) -> Generator[thread.Status, None, None]:
     """Write choices to a file."""
-    yield thread.Step("saving settings")
+    yield thread.Status("saving settings")
     try:
         settings.write(path, choices)
     except OSError as error:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from napari_periodic_denoise.noise.progress import Stage
 from napari_periodic_denoise.runtime.shared_libraries import load_torch
+from napari_periodic_denoise.runtime.steps import mapped
 from napari_periodic_denoise.stacks.channels import leaving_alpha
 from napari_periodic_denoise.viewer.layers.lazily import by_planes, compute, is_in_memory, is_lazy
 from napari_periodic_denoise.viewer.layers.masks import Mask, NothingMarkedError
@@ -27,7 +29,7 @@ from napari_periodic_denoise.viewer.responsive import (
     no_collections,
     short_collections,
 )
-from napari_periodic_denoise.viewer.runs.thread import CannotRunError, Step
+from napari_periodic_denoise.viewer.runs.thread import CannotRunError, Status
 
 if TYPE_CHECKING:
     from napari_periodic_denoise import Progress
@@ -54,7 +56,7 @@ def denoise(
     rgb: bool,
     options: dict[str, Any],
     masks: Mapping[str, Callable[[], Mask]] | None = None,
-) -> Generator[Step, None, Outcome]:
+) -> Generator[Status, None, Outcome]:
     """Estimate the noise of one plane.
 
     Parameters
@@ -71,7 +73,7 @@ def denoise(
 
     Yields
     ------
-    Step
+    Status
 
     Returns
     -------
@@ -84,10 +86,10 @@ def denoise(
         (MissingWeightsError: are not there), or memory does not suffice.
     """
     with short_collections():
-        yield Step("starting torch")
+        yield Status("starting torch")
         with no_collections():
             engine = load_engine()
-        yield Step("reading the image")
+        yield Status("reading the image")
         image = _read(data, plane)
         options = {**options, **_made(masks or {}, plane)}
         run = leaving_alpha(engine, image, **_channels(image, rgb), **options)
@@ -95,7 +97,9 @@ def denoise(
             return outcome_of_plane(image, (yield from _steps_of(run)), plane)
 
 
-def select(outcome: Outcome, off: Sequence[tuple[float, float]]) -> Generator[Step, None, Outcome]:
+def select(
+    outcome: Outcome, off: Sequence[tuple[float, float]]
+) -> Generator[Status, None, Outcome]:
     """Leave waves of a result in the picture.
 
     Parameters
@@ -107,13 +111,13 @@ def select(outcome: Outcome, off: Sequence[tuple[float, float]]) -> Generator[St
 
     Yields
     ------
-    Step
+    Status
 
     Returns
     -------
     Outcome
     """
-    yield Step("switching waves")
+    yield Status("switching waves")
     from napari_periodic_denoise import select_waves
 
     with short_collections(), a_core_for_the_viewer():
@@ -128,7 +132,7 @@ def denoise_planes(
     rgb: bool,
     model: str,
     options: dict[str, Any],
-) -> Generator[Step, None, Outcome]:
+) -> Generator[Status, None, Outcome]:
     """Estimate the noise of all planes: of those in memory now, of others when they are shown.
 
     Parameters
@@ -143,7 +147,7 @@ def denoise_planes(
 
     Yields
     ------
-    Step
+    Status
 
     Returns
     -------
@@ -155,7 +159,7 @@ def denoise_planes(
         As for :func:`denoise`.
     """
     with short_collections():
-        yield Step("starting torch")
+        yield Status("starting torch")
         with no_collections():
             load_engine()
         from napari_periodic_denoise import iter_clean_stack
@@ -173,7 +177,7 @@ def denoise_planes(
             stack: StackEstimate = yield from _steps_of(run)
             shown = _read(data[0] if is_pyramid else data, plane)
             if is_lazy(stack.estimates):
-                yield Step(f"cleaning {plane}, which is shown")
+                yield Status(f"cleaning {plane}, which is shown")
                 with _weights_explained(), _image_explained():
                     estimate, computed = compute(stack.estimates[plane.index])
                 return outcome_of_lazy_planes(shown, stack, plane, model, estimate, computed)
@@ -186,7 +190,7 @@ def look_at_spectrum(
     *,
     rgb: bool,
     features: str,
-) -> Generator[Step, None, WhitenedSpectrum]:
+) -> Generator[Status, None, WhitenedSpectrum]:
     """Find out what the spectrum of one plane looks like, and make ready to draw it.
 
     Parameters
@@ -198,7 +202,7 @@ def look_at_spectrum(
 
     Yields
     ------
-    Step
+    Status
 
     Returns
     -------
@@ -210,16 +214,16 @@ def look_at_spectrum(
         As for :func:`denoise`.
     """
     with short_collections():
-        yield Step("starting torch and matplotlib")
+        yield Status("starting torch and matplotlib")
         with no_collections():
             load_torch()
             from napari_periodic_denoise.noise.statistics.whitened import whitened_spectrum
             from napari_periodic_denoise.viewer.panels.spectrum_figure import warm_up
 
             warm_up()
-        yield Step("reading the image")
+        yield Status("reading the image")
         image = _read(data, plane)
-        yield Step("taking the spectrum")
+        yield Status("taking the spectrum")
         colours = image[..., : len(COLOURS)] if rgb else image
         with a_core_for_the_viewer(), _image_explained():
             return whitened_spectrum(colours, features=features, channel_axis=-1 if rgb else None)
@@ -237,20 +241,33 @@ def _made(masks: Mapping[str, Callable[[], Mask]], plane: Plane) -> dict[str, Ma
     return made
 
 
-def _steps_of(run: Generator[Progress, None, T]) -> Generator[Step, None, T]:
+def _steps_of(run: Generator[Progress, None, T]) -> Generator[Status, None, T]:
     """Steps of the engine; what it has to say of the weights, or of an image, in words."""
-    reading = True  # when it complains of an image; later that is a bug
-    with closing(run):
-        while True:
-            try:
-                with _weights_explained(), _image_explained() if reading else nullcontext():
-                    progress = next(run)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            reading = "reading" in progress.message
-            told = (progress.message, progress.done, progress.total)
-            yield Step(*told, progress.preview, progress.cleaned and progress.cleaned())
+    with closing(_explained(run)) as explained:
+        return (yield from mapped(explained, _status))
+
+
+def _status(progress: Progress) -> Status:
+    cleaned = progress.cleaned and progress.cleaned()
+    return Status(progress.message, progress.done, progress.total, progress.preview, cleaned)
+
+
+def _explained(run: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
+    """Steps of the engine, with its errors in words: those of the image only while it is read."""
+    stage = Stage.READ
+
+    def noted(progress: Progress) -> Progress:
+        nonlocal stage
+        stage = progress.stage
+        return progress
+
+    try:
+        with _weights_explained():
+            return (yield from mapped(run, noted))
+    except (TypeError, ValueError, OSError) as error:
+        if stage is not Stage.READ:
+            raise
+        raise _not_taken(error) from error
 
 
 def _channels(data: Any, rgb: bool) -> dict[str, Any]:  # noqa: ANN401
@@ -258,7 +275,7 @@ def _channels(data: Any, rgb: bool) -> dict[str, Any]:  # noqa: ANN401
     return {"channel_axis": -1 if rgb else None, "alpha": alpha}
 
 
-def look_for_weights(network: str, path: Path | None) -> Generator[Step, None, None]:
+def look_for_weights(network: str, path: Path | None) -> Generator[Status, None, None]:
     """Find out whether a network's trained weights are on this computer.
 
     Parameters
@@ -269,7 +286,7 @@ def look_for_weights(network: str, path: Path | None) -> Generator[Step, None, N
 
     Yields
     ------
-    Step
+    Status
 
     Raises
     ------
@@ -281,7 +298,7 @@ def look_for_weights(network: str, path: Path | None) -> Generator[Step, None, N
         weights.find_weights(network, path)
 
 
-def check_weights(network: str, path: Path) -> Generator[Step, None, Path]:
+def check_weights(network: str, path: Path) -> Generator[Status, None, Path]:
     """Find out whether a file's weights can be used.
 
     Parameters
@@ -291,7 +308,7 @@ def check_weights(network: str, path: Path) -> Generator[Step, None, Path]:
 
     Yields
     ------
-    Step
+    Status
 
     Returns
     -------
@@ -304,7 +321,7 @@ def check_weights(network: str, path: Path) -> Generator[Step, None, Path]:
         If they can't; says why.
     """
     yield from _weights_module()
-    yield Step("checking the file")
+    yield Status("checking the file")
     from napari_periodic_denoise.noise.statistics.networks import load_network
 
     with _weights_explained():
@@ -312,7 +329,7 @@ def check_weights(network: str, path: Path) -> Generator[Step, None, Path]:
     return path
 
 
-def download_weights(source: Source) -> Generator[Step, None, Path]:
+def download_weights(source: Source) -> Generator[Status, None, Path]:
     """Download a network's trained weights.
 
     Parameters
@@ -322,7 +339,7 @@ def download_weights(source: Source) -> Generator[Step, None, Path]:
 
     Yields
     ------
-    Step
+    Status
 
     Returns
     -------
@@ -335,11 +352,11 @@ def download_weights(source: Source) -> Generator[Step, None, Path]:
         If it fails; says why. Nothing half-written stays behind, nor when this is closed.
     """
     weights = yield from _weights_module()
-    yield Step("connecting")
+    yield Status("connecting")
     with _weights_explained(), closing(weights.iter_download(source)) as download:
         for done, total in download:
             of = f" of {total >> 20}" if total else ""
-            yield Step(f"downloading, {done >> 20}{of} MB", done >> 10, total >> 10)
+            yield Status(f"downloading, {done >> 20}{of} MB", done >> 10, total >> 10)
     return source.path
 
 
@@ -351,8 +368,8 @@ def load_engine() -> Engine:
     return iter_estimate_noise
 
 
-def _weights_module() -> Generator[Step, None, Any]:
-    yield Step("starting torch")
+def _weights_module() -> Generator[Status, None, Any]:
+    yield Status("starting torch")
     with short_collections(), no_collections():
         load_torch()
         from napari_periodic_denoise.pretrained import vgg as vision

@@ -22,7 +22,7 @@ _GRACE = 0.5  # seconds in which work that is stopped can end, before it is left
 _PATIENCE = 30.0  # seconds that Python, when it quits, waits for what was left behind
 
 
-class Step(NamedTuple):
+class Status(NamedTuple):
     """Where a run is: ``done`` of ``total`` steps (0: nobody knows), and what it is at.
 
     Of a texture there is from time to time what it looks like so far, of a plane that is cleaned
@@ -57,7 +57,7 @@ class Listener(QObject):
         super().__init__()
         self._told = told
 
-    def yielded(self, step: Step) -> None:
+    def yielded(self, step: Status) -> None:
         """Tell of a step."""
         self._tell("step", step)
 
@@ -79,7 +79,7 @@ class Listener(QObject):
             self._told[what](*news)
 
 
-class Run(GeneratorWorker[Step, None, Any]):
+class Run(GeneratorWorker[Status, None, Any]):
     """Work in a thread; ``quit()`` stops it at once.
 
     Everything that it held is free when ``finished`` is emitted: superqt alone would leave a
@@ -105,10 +105,10 @@ class Run(GeneratorWorker[Step, None, Any]):
 
 
 def start(
-    steps: Generator[Step, None, T],
+    steps: Generator[Status, None, T],
     *,
     on_error: Callable[[Exception], None],
-    on_step: Callable[[Step], None] | None = None,
+    on_step: Callable[[Status], None] | None = None,
     on_result: Callable[[T], None] | None = None,
     on_end: Callable[[], None] | None = None,
     asked_for: bool = True,
@@ -117,7 +117,7 @@ def start(
 
     Parameters
     ----------
-    steps : generator of Step
+    steps : generator of Status
         As :func:`denoise`, :func:`look_for_weights`... make them.
     on_error, on_step, on_result : callable
         Get the steps, and at the end what was returned or an error, or neither when stopped.
@@ -150,12 +150,12 @@ def start(
     return run
 
 
-def _aside(steps: Generator[Step, None, T]) -> Generator[Step, None, T]:
+def _aside(steps: Generator[Status, None, T]) -> Generator[Status, None, T]:
     # An import, the computation of a lazy array, or a step through a large network can't be
     # interrupted. In a further thread it can be left behind, so that Cancel need not wait for
     # it; what it was called by ends with it. As a daemon it does not keep Python from quitting
     # for ever, as an executor's thread would.
-    news: SimpleQueue[Step | None] = SimpleQueue()
+    news: SimpleQueue[Status | None] = SimpleQueue()
     result: Future[T] = Future()
     stopped = Event()
 
@@ -174,7 +174,7 @@ def _aside(steps: Generator[Step, None, T]) -> Generator[Step, None, T]:
     thread = Thread(target=work, daemon=True)
     thread.start()
     try:
-        step = Step("starting")
+        step = Status("starting")
         while True:
             yield step
             try:
