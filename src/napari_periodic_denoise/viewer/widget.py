@@ -65,7 +65,7 @@ class PeriodicNoiseDock(Container[Widget]):
         self._final_status = ""
         self._docked = False
         self._destroyed = False
-        self._switching = Switching(
+        self.switching = Switching(
             napari_viewer.layers, on_shown=self._on_switched, on_error=self._on_error_of_switch
         )
         self._make_choices()
@@ -160,7 +160,7 @@ class PeriodicNoiseDock(Container[Widget]):
         missing.download.changed.connect(self._download_weights)
         missing.choose.changed.connect(self._choose_weights)
         self.run_button.changed.connect(self._run_or_cancel)
-        self.found.table.switched.connect(self._switching.show)
+        self.found.table.switched.connect(self.switching.show)
         self.layer.changed.connect(self._on_layer)
         for choice in (
             self.planes,
@@ -242,8 +242,8 @@ class PeriodicNoiseDock(Container[Widget]):
             self.found.show_nothing()
             return
         plane, whole, why_fixed = displayed_plane(result, self._viewer.dims), None, EARLIER_RUN
-        outcome = self._switching.outcome
-        if outcome is not None and self._switching.has_layer(result):
+        outcome = self.switching.outcome
+        if outcome is not None and self.switching.has_layer(result):
             plane, whole = outcome.plane, outcome.found
             why_fixed = RUN_ON_ALL_PLANES if outcome.image is None else ""
         self.found.show_result(
@@ -338,7 +338,7 @@ class PeriodicNoiseDock(Container[Widget]):
         self._show_running(True)
         self._run = thread.start(
             steps,
-            on_step=self._on_step,
+            on_status=self._on_status,
             on_result=on_result,
             on_error=self._on_error,
             on_end=self._on_end,
@@ -347,14 +347,14 @@ class PeriodicNoiseDock(Container[Widget]):
     def _is_stopped(self) -> bool:
         return self._run is None or self._run.abort_requested
 
-    def _on_step(self, step: thread.Status) -> None:
+    def _on_status(self, status: thread.Status) -> None:
         if not self._is_stopped():
-            self.status.value = f"{step.message[:1].upper()}{step.message[1:]}…"
-            self.progress.max = step.total
-            self.progress.value = min(step.done, step.total)
-            if step.preview is not None:
+            self.status.value = f"{status.message[:1].upper()}{status.message[1:]}…"
+            self.progress.max = status.total
+            self.progress.value = min(status.done, status.total)
+            if status.preview is not None:
                 assert self._source is not None
-                self._texture.show(self._source, step.preview, self._plane, "texture")
+                self._texture.show(self._source, status.preview, self._plane, "texture")
 
     def _show_preview_status(self, words: str) -> None:
         if not self.running:
@@ -371,7 +371,7 @@ class PeriodicNoiseDock(Container[Widget]):
         if self._is_stopped():
             return
         self._delivering = True
-        self._switching.drop()
+        self.switching.drop()
         self.run_button.enabled = False  # too late to cancel
         self._texture.remove()
         self.status.value = "Adding the layers…"
@@ -407,7 +407,7 @@ class PeriodicNoiseDock(Container[Widget]):
             self._final_status = outcome.summary
             self.spectrum.show_answer(outcome.estimate)
             assert self._source is not None
-            self._switching.hold(self._source, outcome)
+            self.switching.hold(self._source, outcome)
             # another tab, chosen by the user, stays open
             if self.tabs.currentWidget() is self.method_page:
                 self.tabs.setCurrentWidget(self.found_page)
@@ -422,13 +422,13 @@ class PeriodicNoiseDock(Container[Widget]):
             self._show_result()
 
     def _on_error_of_switch(self, error: Exception) -> None:
-        self._switching.drop()
+        self.switching.drop()
         self._show_result()
         self.status.value = _report_error(error)
 
     def _stop_if_layer_is_gone(self) -> None:
-        if self._switching.source not in (None, *self._viewer.layers):
-            self._switching.drop()
+        if self.switching.source not in (None, *self._viewer.layers):
+            self.switching.drop()
             self._show_result()
         if self._source is not None and self._source not in self._viewer.layers:
             self.stop("Cancelled: the layer was removed.")
@@ -449,7 +449,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def _stop_all(self) -> None:
         self.stop()
         self.preview.close()
-        self._switching.drop()
+        self.switching.drop()
         self.method_panel.missing.cancel_search()
         self.settings_panel.save_now()
         self.spectrum.stop()

@@ -13,7 +13,6 @@ from napari_periodic_denoise.viewer.layers.results import METADATA_KEY
 
 _AXES = "TZCYX"  # OME's names; the last ones apply if the layer's axes have other names
 _LENGTHS = ("pm", "Å", "nm", "µm", "mm", "cm", "m")  # names in the OME schema, UnitsLength
-_BIG = 2**32 - 2**25  # bytes of pixels, above which offsets may not fit into 32 bits
 
 
 def write_image_and_record(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:  # noqa: ANN401
@@ -39,6 +38,7 @@ def write_image_and_record(path: str, data: Any, attributes: dict[str, Any]) -> 
     import tifffile
 
     from napari_periodic_denoise.io.atomic import replacing, write_json
+    from napari_periodic_denoise.io.tiff_pages import needs_bigtiff
 
     pixels = data[0] if attributes["multiscale"] else data
     shape, dtype = tuple(pixels.shape), np.dtype(pixels.dtype)
@@ -57,7 +57,7 @@ def write_image_and_record(path: str, data: Any, attributes: dict[str, Any]) -> 
             shape=shape,
             dtype=dtype,
             photometric="rgb" if attributes["rgb"] else "minisblack",
-            bigtiff=int(np.prod(shape)) * dtype.itemsize > _BIG,
+            bigtiff=needs_bigtiff(shape, dtype),
             ome=is_ome,
             metadata=_ome_metadata(len(stacked), attributes) if is_ome else {},
         )

@@ -27,8 +27,8 @@ def settle(dock, qtbot):
     """Wait until nothing is under way any more."""
 
     def settle():
-        qtbot.wait(2 * preview._PAUSE)
-        qtbot.waitUntil(lambda: dock.preview._run is None)
+        qtbot.wait(2 * preview.DELAY)
+        qtbot.waitUntil(lambda: not dock.preview.running)
 
     return settle
 
@@ -233,7 +233,7 @@ def test_without_a_plane_to_show(dock, viewer, image, engine, shown, settle):
     viewer.add_labels(np.zeros((9, 32, 40), int))
     viewer.dims.set_current_step(0, 7)
     settle()
-    assert "move the sliders" in dock.status.value
+    assert "Move the sliders" in dock.status.value
     assert dock.preview.layer is None
 
 
@@ -244,7 +244,7 @@ def test_why_there_is_no_run_goes_before_what_was_previewed(
     dock.planes.value = "shared"
     dock.method_panel.remainder.value = "stripes"
     reason = dock.status.value
-    assert "One model" in reason
+    assert "A model for all planes" in reason
     dock.preview.on.value = True
     settle()
     assert dock.preview.layer in viewer.layers
@@ -383,8 +383,8 @@ def test_nothing_stays(
     elif how == "dock closed":
         dock.native.setParent(None)
     else:
-        window.deleteLater()
-        qtbot.waitUntil(lambda: dock._destroyed)
+        with qtbot.waitSignal(dock.native.destroyed):
+            window.deleteLater()
     settle()
     assert layer not in viewer.layers
     assert list(viewer.layers) == ([] if how in ("layer", "all") else [source])

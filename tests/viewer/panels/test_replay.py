@@ -9,7 +9,7 @@ import tifffile
 from napari.layers import Image
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_periodic_denoise.viewer.preferences import preferences
+from napari_periodic_denoise.viewer.preferences import plugin_preferences
 
 Y, X = np.indices((48, 56))
 HUM = 12 * np.cos(2 * np.pi * (0.11 * Y + 0.07 * X))
@@ -42,7 +42,7 @@ def save_as(panel, qtbot, monkeypatch):
     def save_as(path):
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
         panel.save.native.click()
-        qtbot.waitUntil(lambda: panel._run is None)
+        qtbot.waitUntil(lambda: panel.copy.enabled)
 
     return save_as
 
@@ -177,7 +177,7 @@ def test_where_there_is_no_image_to_save_it_is_told(
 
 
 def test_device_of_the_preferences(dock, viewer, copied, wait):
-    preferences().device = "cpu"
+    plugin_preferences().device = "cpu"
     viewer.add_image(IMAGE)
     clean(dock, wait)
     assert 'device="cpu"' in copied()

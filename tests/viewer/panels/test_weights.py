@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_periodic_denoise.noise.statistics.networks import load_network
 from napari_periodic_denoise.pretrained import weights
-from napari_periodic_denoise.viewer.preferences import kept_in
+from napari_periodic_denoise.viewer.preferences import settings_file
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
 
 
@@ -178,7 +178,9 @@ def test_a_chosen_file_is_used_and_remembered(
     wait()
     settings = viewer.layers[1].metadata["periodic_noise"]["settings"]
     assert settings["weights_path"] == str(filters)
-    qtbot.waitUntil(lambda: str(filters) in kept_in().read_text() if kept_in().exists() else False)
+    qtbot.waitUntil(
+        lambda: str(filters) in settings_file().read_text() if settings_file().exists() else False
+    )
     again = PeriodicNoiseDock(viewer)
     again.method_panel.method.value = "texture"
     again.method_panel.features.value = "vgg16"

@@ -92,7 +92,7 @@ def test_areas_go_with_one_plane(viewer, qtbot, crystal):
     choose(dock.planes, "Every")
     choose(dock.areas.protect, "all")
     assert not dock.run_button.enabled
-    assert "choose This plane" in dock.status.value
+    assert "Choose This plane" in dock.status.value
     qtbot.wait(500)  # else Qt takes the keys for more of the same word
     choose(dock.planes, "This")
     assert dock.run_button.enabled

@@ -338,15 +338,15 @@ def test_waves_are_switched_off_and_on_in_the_table(viewer, tmp_path, monkeypatc
     assert [round(row.period(), 1) for row in table.model.rows] == [18.9, 7.0]
     _, noise, cleaned = viewer.layers
     first = noise.data, cleaned.data
-    whole = dock._switching.outcome.estimate
+    whole = dock.switching.outcome.estimate
     gaps, delays, own = [], [], []
     for _ in range(3):  # the best, since others may keep the machine busy
         for line, off in ((0, [0]), (1, [0, 1]), (0, [1]), (1, [])):
             wait(lambda: False, 0.2)
             stopwatch, started = Stopwatch(), time.perf_counter()
             click_tick(dock, line)
-            assert dock._switching.is_busy
-            wait(lambda: not dock._switching.is_busy)
+            assert dock.switching.is_busy
+            wait(lambda: not dock.switching.is_busy)
             delays.append(time.perf_counter() - started)
             wait(lambda: False, 0.2)
             gaps.append(stopwatch.lap())

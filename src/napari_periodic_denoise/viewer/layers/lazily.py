@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from dask.base import is_dask_collection
 from dask.local import get_sync
 from napari.utils import resize_dask_cache
 
+from napari_periodic_denoise.stacks.layout import is_in_memory
 from napari_periodic_denoise.viewer.layers.plane import Plane
 
 Computed = Mapping[Any, Any]
-
-
-def is_in_memory(data: Any) -> bool:  # noqa: ANN401
-    """Whether an array is neither lazy nor on disk; only of use in a run, as it imports torch."""
-    import torch
-
-    return isinstance(data, np.ndarray | torch.Tensor) and not isinstance(data, np.memmap)
 
 
 def is_lazy(data: Any) -> bool:  # noqa: ANN401

@@ -10,7 +10,8 @@ import numpy as np
 from napari.layers import Image, Layer
 from napari.utils.transforms import Affine
 
-from napari_periodic_denoise.viewer.layers.lazily import is_in_memory, is_lazy, seed_cache
+from napari_periodic_denoise.stacks.layout import is_in_memory
+from napari_periodic_denoise.viewer.layers.lazily import is_lazy, seed_cache
 from napari_periodic_denoise.viewer.layers.outcome import Outcome, symmetric_limits
 from napari_periodic_denoise.viewer.layers.plane import PREVIEW_SIZE, Plane
 

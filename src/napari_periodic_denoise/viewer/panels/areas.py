@@ -33,8 +33,8 @@ class AreasPanel(Container[Widget]):
             tooltip=(
                 "A Shapes or Labels layer that marks an area with noise only, the exemplar. It\n"
                 "must hold a few periods of the noise and none of the specimen. A pattern that\n"
-                "repeats there is noise. A pattern that repeats only elsewhere, such as a lattice\n"
-                "of atoms, belongs to the specimen and stays."
+                "repeats there is noise. A pattern that repeats only elsewhere, such as a\n"
+                "lattice of atoms, belongs to the specimen and stays."
             ),
         )
         self.protect = LayerChoice(
@@ -43,8 +43,8 @@ class AreasPanel(Container[Widget]):
             none="none",
             tooltip=(
                 "A Shapes or Labels layer that marks an area to ignore in the search, such as a\n"
-                "scale bar, text, or a specimen with stripes of its own. Noise found around it is\n"
-                "removed inside it too, unless its pixels are kept."
+                "scale bar, text, or a specimen with stripes of its own. Noise found around it\n"
+                "is removed inside it too, unless its pixels are kept."
             ),
         )
         self.keep = CheckBox(

@@ -31,7 +31,7 @@ from napari_periodic_denoise.viewer.layers.results import pixels
 from napari_periodic_denoise.viewer.panels.parts import Pause
 from napari_periodic_denoise.viewer.runs import jobs, thread
 
-_DELAY = 30  # milliseconds without a change before a new preview; two frames at 60 Hz
+DELAY = 30  # milliseconds without a change before a new preview; two frames at 60 Hz
 _QUICK = 0.5  # seconds without progress messages; a choice: shorter ones only flicker
 
 
@@ -97,7 +97,7 @@ class Preview(Container[Widget]):
         )
         super().__init__(widgets=[self.on, self.original], layout="horizontal", labels=False)
         self.margins = (0, 0, 0, 0)
-        self._pause = Pause(_DELAY, self._start)
+        self._pause = Pause(DELAY, self._start)
         self.on.changed.connect(self._switch)
         self.original.native.pressed.connect(self._draw)
         self.original.native.released.connect(self._draw)
@@ -106,6 +106,11 @@ class Preview(Container[Widget]):
             event.connect(self.restart)
         viewer.scene.camera.events.center.connect(self._follow_camera)
         viewer.layers.events.removed.connect(self._switch_off_if_removed)
+
+    @property
+    def running(self) -> bool:
+        """Whether a preview is being computed."""
+        return self._run is not None
 
     @property
     def layer(self) -> Image | None:
@@ -162,7 +167,7 @@ class Preview(Container[Widget]):
         job.source.events.data.connect(self.restart)
         self._run = thread.start(
             jobs.denoise(pixels(source), plane, **arguments),
-            on_step=partial(self._on_step, job),
+            on_status=partial(self._on_status, job),
             on_result=partial(self._on_result, job),
             on_error=partial(self._on_error, job),
             on_end=partial(self._on_end, job),
@@ -191,13 +196,13 @@ class Preview(Container[Widget]):
         if self._job is None or self._job.plane != self._plane_of(self._job.source):
             self.restart()
 
-    def _on_step(self, job: _Job, step: thread.Status) -> None:
+    def _on_status(self, job: _Job, status: thread.Status) -> None:
         if job is not self._job:
             return
-        if step.cleaned is not None:  # nearly final, and much earlier
-            self._display(job, step.cleaned)
+        if status.cleaned is not None:  # nearly final, and much earlier
+            self._display(job, status.cleaned)
         if time.monotonic() - job.since > _QUICK:
-            self.status_changed.emit(f"Preview: {step.message}…")
+            self.status_changed.emit(f"Preview: {status.message}…")
 
     def _on_result(self, job: _Job, outcome: Outcome) -> None:
         if job is self._job:

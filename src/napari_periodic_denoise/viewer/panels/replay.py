@@ -36,9 +36,9 @@ class ReplayPanel(Container[Widget]):
         self.copy = PushButton(
             text="Copy as Python",
             tooltip=(
-                "Copies a script to the clipboard. Outside napari, it reproduces the exact arrays\n"
-                "of the selected result layer, or else of the last run on the image above. It\n"
-                "uses the settings of that run, not the ones chosen here now."
+                "Copies a script to the clipboard. Outside napari, it reproduces the exact\n"
+                "arrays of the selected result layer, or else of the last run on the image\n"
+                "above. It uses the settings of that run, not the ones chosen here now."
             ),
         )
         self.save = PushButton(

@@ -57,6 +57,11 @@ class SpectrumPanel(QWidget):
 
     Attributes
     ----------
+    spectrum : WhitenedSpectrum or None
+        The displayed spectrum, while it is up to date.
+    figure : SpectrumFigure or None
+    canvas : FigureCanvasQTAgg or None
+        Shows the figure.
     switched : Signal of tuple of float, bool
         Emitted when a mark is clicked, with the wave's frequency and its new state.
     proposed : Signal
@@ -74,10 +79,10 @@ class SpectrumPanel(QWidget):
         self._features = "edges"
         self._is_fresh = False  # whether the spectrum matches the image
         self._run: thread.Run | None = None
-        self._spectrum: WhitenedSpectrum | None = None
+        self.spectrum: WhitenedSpectrum | None = None
         self._pixel: PixelSize | None = None
-        self._figure: SpectrumFigure | None = None
-        self._canvas: FigureCanvasQTAgg | None = None
+        self.figure: SpectrumFigure | None = None
+        self.canvas: FigureCanvasQTAgg | None = None
         self._waves: dict[Frequency, bool] = {}  # frequency to whether it is on
         self._why_fixed = ""
         self._current: int | None = None  # the wave selected by keyboard
@@ -88,8 +93,8 @@ class SpectrumPanel(QWidget):
         self.answer = wrapped_label(tooltip="The result of the last proposal.")
         self.proposals = ComboBox(
             tooltip=(
-                "Peaks of this layer that you proposed and that were accepted as waves. Every run\n"
-                "on one plane of the layer tests them again, until you remove them."
+                "Peaks of this layer that you proposed and that were accepted as waves. Every\n"
+                "run on one plane of the layer tests them again, until you remove them."
             ),
         )
         self.remove = PushButton(
@@ -240,7 +245,7 @@ class SpectrumPanel(QWidget):
         return nearest_plane(displayed_plane(layer, self._viewer.dims), layer)
 
     def _invalidate(self) -> None:
-        self._is_fresh, self._spectrum = False, None
+        self._is_fresh, self.spectrum = False, None
         self._stop_run()
         if self.isVisible():
             self.readout.value = _COMPUTING
@@ -264,12 +269,12 @@ class SpectrumPanel(QWidget):
     def _show(self, spectrum: WhitenedSpectrum) -> None:
         if not self._is_fresh:
             return
-        if self._figure is None:
+        if self.figure is None:
             self._make_canvas()  # Qt draws it before it gets its contents
             QTimer.singleShot(EVENT_LOOP_PAUSE, lambda: self._show(spectrum))
             return
-        self._spectrum = spectrum
-        self._figure.show(spectrum, self._pixel)
+        self.spectrum = spectrum
+        self.figure.show(spectrum, self._pixel)
         self._draw_marks()
         self.readout.value = _HINT
 
@@ -284,8 +289,8 @@ class SpectrumPanel(QWidget):
     def _make_canvas(self) -> None:
         from napari_periodic_denoise.viewer.panels.spectrum_figure import SpectrumFigure
 
-        self._figure = SpectrumFigure()
-        canvas = self._canvas = self._figure.make_canvas()
+        self.figure = SpectrumFigure()
+        canvas = self.canvas = self.figure.make_canvas()
         canvas.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         canvas.setToolTip(
             "The patterns that repeat in this plane, by frequency. The brighter a point (in a\n"
@@ -293,10 +298,10 @@ class SpectrumPanel(QWidget):
             "short ones near the edges. The direction from the centre is the direction of the\n"
             "wave. Each wave has two marks, on opposite sides of the centre: a circle if it is\n"
             "removed, a cross if it is kept.\n"
-            "Click a mark to switch its wave. The arrow keys go from mark to mark, and the space\n"
-            "bar switches. The table under Found does the same.\n"
-            "Click a peak without a mark to propose it. It gets the same tests as any other peak,\n"
-            "and the result is shown below."
+            "Click a mark to switch its wave. The arrow keys go from mark to mark, and the\n"
+            "space bar switches. The table under Found does the same.\n"
+            "Click a peak without a mark to propose it. It gets the same tests as any other\n"
+            "peak, and the result is shown below."
         )
         canvas.mpl_connect("motion_notify_event", self._on_move)
         canvas.mpl_connect("figure_leave_event", self._on_leave)
@@ -307,26 +312,26 @@ class SpectrumPanel(QWidget):
         self._shape_canvas()
 
     def _shape_canvas(self) -> None:
-        if self._canvas is not None:
-            self._canvas.setFixedHeight(min(self.width(), _MAX_HEIGHT))
+        if self.canvas is not None:
+            self.canvas.setFixedHeight(min(self.width(), _MAX_HEIGHT))
 
     def _apply_theme(self) -> None:
-        if self._figure is None or self._canvas is None:
+        if self.figure is None or self.canvas is None:
             return
         theme = get_theme(self._viewer.theme)
-        self._figure.set_colours(
+        self.figure.set_colours(
             theme.background.as_hex(), theme.text.as_hex(), is_dark=theme.type == "dark"
         )
-        self._canvas.draw_idle()
+        self.canvas.draw_idle()
 
     def _draw_marks(self) -> None:
-        if self._figure is None or self._canvas is None:
+        if self.figure is None or self.canvas is None:
             return
         on = [frequency for frequency, is_on in self._waves.items() if is_on]
         off = [frequency for frequency, is_on in self._waves.items() if not is_on]
         current = None if self._current is None else list(self._waves)[self._current]
-        self._figure.mark(on, off, current)
-        self._canvas.draw_idle()
+        self.figure.mark(on, off, current)
+        self.canvas.draw_idle()
 
     def _on_move(self, event: MouseEvent) -> None:
         frequency = self._frequency_at(event)
@@ -343,13 +348,13 @@ class SpectrumPanel(QWidget):
 
     def _on_click(self, event: MouseEvent) -> None:
         frequency = self._frequency_at(event)
-        if frequency is None or self._figure is None or self._spectrum is None:
+        if frequency is None or self.figure is None or self.spectrum is None:
             return
         wave = self._mark_at(frequency)
         if wave is not None:
             self._switch_wave(wave)
             return
-        peak = self._spectrum.nearest_peak(frequency, self._figure.in_cycles(_CLICK_RADIUS))
+        peak = self.spectrum.nearest_peak(frequency, self.figure.in_cycles(_CLICK_RADIUS))
         if peak == frequency:
             self.answer.value = "Rejected: the period here is too long for a wave."
             return
@@ -378,18 +383,18 @@ class SpectrumPanel(QWidget):
 
     def _frequency_at(self, event: MouseEvent) -> Frequency | None:
         """Return the frequency at the pointer, or None outside the image and at zero."""
-        assert self._figure is not None
-        frequency = self._figure.frequency_at(event.x, event.y)
+        assert self.figure is not None
+        frequency = self.figure.frequency_at(event.x, event.y)
         return frequency if frequency is not None and any(frequency) else None
 
     def _mark_at(self, frequency: Frequency) -> Frequency | None:
         """Return the wave whose mark is within a click's radius of a frequency, or None."""
-        assert self._figure is not None
+        assert self.figure is not None
         distance, wave = min(
             ((_distance(frequency, wave), wave) for wave in self._waves),
             default=(math.inf, frequency),
         )
-        return wave if distance <= self._figure.in_cycles(_CLICK_RADIUS) else None
+        return wave if distance <= self.figure.in_cycles(_CLICK_RADIUS) else None
 
     def _offer_proposals(self) -> None:
         proposed = [] if self._layer is None else self._proposed.get(self._layer, [])

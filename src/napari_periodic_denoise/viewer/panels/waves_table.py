@@ -214,9 +214,7 @@ class WavesTable(QWidget):
             Why they cannot be switched; empty if they can.
         """
         self.model.show(rows, channels, pixel, why_fixed)
-        self.view.sortByColumn(
-            -1, Qt.SortOrder.AscendingOrder
-        )  # the rows' own order: strongest first
+        self.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # strongest first
         self.view.resizeColumnsToContents()
         self.setVisible(bool(rows))
 

@@ -35,9 +35,7 @@ class Switching:
         self._layers, self._on_shown, self._on_error = layers, on_shown, on_error
         self.source: Image | None = None
         self.outcome: Outcome | None = None
-        self._requested: Sequence[tuple[float, float]] | None = (
-            None  # frequencies to switch off; not started yet
-        )
+        self._requested: Sequence[tuple[float, float]] | None = None  # off; not started yet
         self._run: thread.Run | None = None
         self._steps: Generator[None, None, None] | None = None  # that update the layers
 
