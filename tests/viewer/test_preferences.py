@@ -37,7 +37,7 @@ def test_what_was_written_is_read(tmp_path):
         ('{"weights": null}', ["weights is null; expected any text"]),
         ('{"method": ["aligned"]}', ['method is ["aligned"]']),
         ('{"a": 1, "gram": 3, "steps": 5}', ["a is not a setting; gram is 3"]),
-        ("[1]", ["expected an object of settings, got [1]"]),
+        ("[1]", ["expected an object, got [1]"]),
         ('{"method": "al', ["is damaged or not JSON"]),
         ("", ["is damaged or not JSON"]),
         (b"\xff\xfe", ["is damaged or not JSON"]),

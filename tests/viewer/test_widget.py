@@ -2,11 +2,8 @@
 
 import gc
 import os
-import subprocess
-import sys
 import time
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from threading import Event, current_thread, main_thread
 
 import dask
@@ -19,8 +16,6 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_periodic_denoise.stacks import lazy as lazy_module
-from napari_periodic_denoise.viewer import responsive
-from napari_periodic_denoise.viewer.layers.plane import Plane
 from napari_periodic_denoise.viewer.panels.found import NO_RESULT
 from napari_periodic_denoise.viewer.runs import jobs, thread
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
@@ -453,8 +448,11 @@ def test_cancel_need_not_wait_for_what_cannot_be_stopped(
         viewer.add_image(image)
         monkeypatch.setattr(jobs, "load_engine", lambda: crawl(engine))
     elif slow == "pixels":
-        viewer.add_image(image)
-        monkeypatch.setattr(jobs, "_read", crawl)
+        lazy = dask.array.from_array(image).map_blocks(
+            lambda block: block if current_thread() is main_thread() else crawl(block),
+            meta=image[:0, :0],
+        )
+        viewer.add_image(lazy, contrast_limits=(0, 255))
     else:  # as one through a large network, at 400 pixels
         viewer.add_image(image)
         held = []
@@ -471,18 +469,6 @@ def test_cancel_need_not_wait_for_what_cannot_be_stopped(
     release.set()
     if slow == "step":
         qtbot.waitUntil(lambda: held[0]() is None)
-
-
-def steps():
-    yield thread.Status("reading")
-    time.sleep(1000)
-thread._PATIENCE = 0.5
-run = thread._aside(steps())
-while next(run).message != "reading":
-    pass
-run.close()
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_lazy_layer_is_computed_in_the_thread(dock, viewer, image, engine, wait):

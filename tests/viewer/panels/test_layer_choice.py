@@ -46,4 +46,4 @@ def test_a_renamed_layer_stays_chosen(viewer, choice):
     labels.name = "nuclei"
     viewer.add_labels(np.zeros((8, 8), int), name="cells")
     assert choice.value is labels
-    assert sorted(offered(choice)) == ["none", "cells", "nuclei"]
+    assert sorted(offered(choice)) == ["cells", "none", "nuclei"]

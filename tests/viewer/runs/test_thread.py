@@ -121,3 +121,13 @@ def test_abandoned_work_does_not_keep_python_from_quitting():
     code = """
 import time
 from napari_periodic_denoise.viewer.runs import thread
+def steps():
+    yield thread.Status("reading")
+    time.sleep(1000)
+thread._EXIT_TIMEOUT = 0.5
+run = thread._in_daemon_thread(steps())
+while next(run).message != "reading":
+    pass
+run.close()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

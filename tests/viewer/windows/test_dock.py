@@ -523,7 +523,6 @@ def test_quitting_napari_while_running(stage):
 import napari, numpy
 from qtpy.QtCore import QTimer
 
-HELPERS = Path(__file__).parents[2] / "helpers"
 viewer = napari.Viewer(show_welcome_screen=False)
 viewer.add_image(numpy.random.default_rng(0).random((4096, 4096)))
 _, dock = viewer.window.add_plugin_dock_widget({PLUGIN!r}, {DOCK!r})
