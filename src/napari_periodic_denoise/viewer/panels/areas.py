@@ -13,6 +13,7 @@ from napari_periodic_denoise.viewer.panels.layer_choice import LayerChoice
 from napari_periodic_denoise.viewer.panels.parts import row
 
 _EDGE = 8  # pixels; a choice by eye: wide enough that no border shows around a protected area
+_LABEL_WIDTH = 112  # pixels; fits "Noise-only area" in napari's font
 
 
 class AreasPanel(Container[Widget]):
@@ -60,11 +61,11 @@ class AreasPanel(Container[Widget]):
                 "that no border shows. 0 gives a sharp border."
             ),
         )
-        self._edge_row = row("Edge (px)", self.edge)
+        self._edge_row = row("Edge (px)", self.edge, label_width=_LABEL_WIDTH)
         super().__init__(
             widgets=[
-                row("Noise-only area", self.exemplar),
-                row("Ignored area", self.protect),
+                row("Noise-only area", self.exemplar, label_width=_LABEL_WIDTH),
+                row("Ignored area", self.protect, label_width=_LABEL_WIDTH),
                 self.keep,
                 self._edge_row,
             ],

@@ -8,13 +8,16 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 
-def row(label: str, choice: Widget) -> Container[Widget]:
+def row(label: str, choice: Widget, *, label_width: int = 92) -> Container[Widget]:
     """Return a row: a label, then a widget.
 
     Parameters
     ----------
     label : str
     choice : Widget
+    label_width : int
+        Minimum, in pixels. Rows below each other have the same one, which fits the longest label;
+        more would cut off choices in a dock 300 pixels wide.
 
     Returns
     -------
@@ -22,7 +25,7 @@ def row(label: str, choice: Widget) -> Container[Widget]:
     """
     # magicgui's own labels do not align in napari's larger font
     words = Label(value=label)
-    words.min_width = 92
+    words.min_width = label_width
     labelled = Container[Widget](widgets=[words, choice], layout="horizontal", labels=False)
     labelled.margins = (0, 0, 0, 0)
     labelled.native.layout().setSpacing(0)  # napari's labels have their own
