@@ -43,7 +43,7 @@ STAGES = [
 
 @pytest.mark.parametrize("update", [False, True])
 @pytest.mark.parametrize(("module", "name"), STAGES, ids=[name for _, name in STAGES])
-def test_an_error_at_any_stage_is_told_and_leaves_nothing(
+def test_an_error_at_any_stage_is_reported_and_leaves_nothing(
     dock, viewer, image, engine, wait, notifications, monkeypatch, module, name, update
 ):
     viewer.add_image(image, name="cell")

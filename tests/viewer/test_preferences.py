@@ -59,7 +59,7 @@ def test_a_file_that_is_not_there_or_is_a_folder(tmp_path):
             preferences.read_choices(path, ALLOWED)
 
 
-def test_a_file_that_can_not_be_written_stays_as_it_was(tmp_path):
+def test_a_file_that_cannot_be_written_does_not_change(tmp_path):
     path = tmp_path / "settings.json"
     preferences.write_choices(path, CHOICES)
     with pytest.raises(TypeError):

@@ -1,4 +1,4 @@
-"""The dock on a viewer model: no window, and an engine that does as it is told."""
+"""The dock on a viewer model: no window, and a fake engine."""
 
 import gc
 import os
@@ -51,7 +51,7 @@ def is_idle(dock):
     )
 
 
-def test_everything_says_what_it_does_to_the_picture(dock):
+def test_every_control_has_its_own_tooltip(dock):
     panel = dock.method_panel
     parts = (
         dock.layer,
@@ -165,14 +165,14 @@ def test_a_remainder_without_waves_counts_as_found(
     assert (found["waves"], found["remainder_variance"]) == ([], 0.5)
 
 
-def test_what_was_found_is_told_until_the_next_result(dock, viewer, image, engine, wait, qtbot):
+def test_a_result_is_shown_until_the_next_one(dock, viewer, image, engine, wait, qtbot):
     viewer.add_image(image)
     assert dock.found.words.value == NO_RESULT
     assert dock.found.table.isHidden()
     click(dock)
     wait()
-    told = dock.found.words.value
-    assert told.startswith("1 wave removed (50% of the image variance).")
+    words = dock.found.words.value
+    assert words.startswith("1 wave removed (50% of the image variance).")
     assert amplitudes(dock) == ["±3"]
     engine.hold.set()
     engine.amplitude = 6
@@ -180,7 +180,7 @@ def test_what_was_found_is_told_until_the_next_result(dock, viewer, image, engin
     qtbot.waitUntil(lambda: len(engine.images) == 2)
     click(dock)
     wait()
-    assert dock.found.words.value == told
+    assert dock.found.words.value == words
     assert amplitudes(dock) == ["±3"]
     engine.hold.clear()
     click(dock)
@@ -267,7 +267,7 @@ def test_progress_in_words(dock, viewer, image, engine, wait, qtbot):
     wait()
 
 
-def test_warnings_are_told(dock, viewer, image, engine, wait):
+def test_warnings_are_shown(dock, viewer, image, engine, wait):
     viewer.add_image(image)
     texture(dock)
     click(dock)
@@ -536,7 +536,7 @@ def test_memory_is_free_after_an_error(dock, viewer, image, engine, wait, notifi
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_every_error_frees_the_dock_and_is_told(
+def test_every_error_frees_the_dock_and_is_reported(
     dock, viewer, image, engine, wait, notifications, error, words, is_bug
 ):
     viewer.add_image(image)
@@ -570,7 +570,7 @@ def test_every_error_frees_the_dock_and_is_told(
     ],
     ids=["nan", "tiny", "bool", "masked", "lazy"],
 )
-def test_pixels_that_are_not_taken_are_told(dock, viewer, wait, notifications, pixels, words):
+def test_unsuitable_pixels_are_reported(dock, viewer, wait, notifications, pixels, words):
     # by the real engine
     viewer.add_image(pixels, contrast_limits=(0, 1))
     click(dock)
@@ -581,7 +581,7 @@ def test_pixels_that_are_not_taken_are_told(dock, viewer, wait, notifications, p
     assert [hasattr(note, "exception") for note in notifications] == [False]
 
 
-def test_pixels_that_cannot_be_read_are_told(dock, viewer, image, engine, wait, notifications):
+def test_pixels_that_cannot_be_read_are_reported(dock, viewer, image, engine, wait, notifications):
     def fail(block):
         if current_thread() is not main_thread():
             raise OSError("the disk is gone")
@@ -597,7 +597,7 @@ def test_pixels_that_cannot_be_read_are_told(dock, viewer, image, engine, wait, 
     assert not engine.images
 
 
-def test_an_error_after_cancel_is_not_told(
+def test_an_error_after_cancel_is_not_reported(
     dock, viewer, image, engine, wait, qtbot, notifications
 ):
     def fail_when_cancelled(_):
@@ -736,7 +736,7 @@ def test_planes_are_offered_for_stacks_alone(dock, viewer, image):
     assert dock.planes.native.parent().isHidden()
 
 
-def test_what_makes_no_sense_of_a_stack_is_said(dock, viewer):
+def test_impossible_runs_on_a_stack_are_explained(dock, viewer):
     viewer.add_image(stack_of(5))
     dock.planes.value = "per_plane"
     dock.method_panel.gram.value = True
@@ -798,7 +798,7 @@ def test_planes_along_other_axes(dock, viewer, engine, wait):
     assert viewer.layers[-1].data.shape == data.shape
 
 
-def test_a_plane_that_is_not_there_is_said(dock, viewer, engine, wait):
+def test_a_plane_outside_the_layer_is_reported(dock, viewer, engine, wait):
     source = viewer.add_image(stack_of(2))
     viewer.add_image(stack_of(9))
     dock.layer.value = source
@@ -831,8 +831,8 @@ def test_every_plane_of_a_stack_in_memory(dock, viewer, engine, wait):
         assert dock.found.words.value.startswith("Plane 1, 2:\n\n1 wave removed")
         assert amplitudes(dock) == [f"±{amplitude}"]
     np.testing.assert_array_equal(data, before)
-    told = cleaned.metadata["periodic_noise"]["planes"]
-    assert [plane["plane"] for plane in told] == [list(index) for index in np.ndindex(2, 3)]
+    words = cleaned.metadata["periodic_noise"]["planes"]
+    assert [plane["plane"] for plane in words] == [list(index) for index in np.ndindex(2, 3)]
 
 
 def test_from_a_plane_to_the_stack_and_back(dock, viewer, engine, wait):
@@ -883,7 +883,7 @@ def test_progress_by_planes_and_cancel_within_one(dock, viewer, engine, wait, qt
 
 
 @pytest.mark.parametrize("planes", ["per_plane", "shared", "drifting"])
-def test_a_plane_that_is_not_taken_is_told(dock, viewer, wait, notifications, planes):
+def test_an_unsuitable_plane_is_reported(dock, viewer, wait, notifications, planes):
     data = np.random.default_rng(0).random((3, 32, 40))
     data[1] = np.nan
     viewer.add_image(data, contrast_limits=(0, 1))
@@ -939,7 +939,7 @@ def test_of_a_lazy_stack_the_shown_planes_alone_are_computed(dock, viewer, engin
     assert len(engine.images) == 4
 
 
-def test_a_lazy_plane_that_is_not_taken_is_told(dock, viewer, wait, notifications):
+def test_an_unsuitable_lazy_plane_is_reported(dock, viewer, wait, notifications):
     data = dask.array.from_array(np.full((3, 32, 40), np.nan), chunks=(1, 32, 40))
     viewer.add_image(data, contrast_limits=(0, 1))
     dock.planes.value = "per_plane"

@@ -1,4 +1,4 @@
-"""What is computed of lazy layers."""
+"""Chunks of lazy layers, and napari's cache."""
 
 import dask.array as da
 import numpy as np
@@ -17,12 +17,12 @@ from napari_periodic_denoise.viewer.layers.plane import Plane
 PLANE = Plane((1, 2), (0,))
 
 
-def test_what_is_in_memory_stays_as_it_is():
+def test_arrays_in_memory_stay_as_they_are():
     for data in (np.zeros((4, 16, 16)), torch.zeros(4, 16, 16)):
         assert chunk_by_plane(data, PLANE) is data
 
 
-def test_what_is_not_comes_in_single_planes(tmp_path):
+def test_other_arrays_get_one_plane_per_chunk(tmp_path):
     np.save(tmp_path / "stack.npy", np.arange(4 * 16 * 16).reshape(4, 16, 16))
     mapped = np.load(tmp_path / "stack.npy", mmap_mode="r")
     on_disk = zarr.array(mapped, chunks=(3, 8, 16))
@@ -36,7 +36,7 @@ def test_what_is_not_comes_in_single_planes(tmp_path):
     assert rows.chunks == ((4,), (1,) * 16, (16,))
 
 
-def test_what_was_computed_on_the_way_is_found_by_napari():
+def test_computed_results_are_in_naparis_cache():
     asked = []
 
     def load(block):

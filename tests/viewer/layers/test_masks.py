@@ -156,7 +156,7 @@ def test_shapes_of_a_stack_are_of_their_plane(viewer):
         (Shapes([np.add(RECTANGLE, 100)]), "outside the image"),
     ],
 )
-def test_what_marks_nothing_is_said_in_words(viewer, source, layer, words):
+def test_an_empty_mask_is_explained(viewer, source, layer, words):
     with pytest.raises(NothingMarkedError, match=words):
         added(viewer, layer, source)
 

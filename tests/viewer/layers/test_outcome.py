@@ -1,4 +1,4 @@
-"""What runs end with."""
+"""Results of runs."""
 
 import dask.array as da
 import numpy as np
@@ -72,7 +72,7 @@ def test_of_all_planes():
     assert made.limits == pytest.approx((-6, 6))
     assert made.start == (0, 0, 0)
     assert made.summary == "periodic noise in 3 of 3 planes"
-    assert [told["plane"] for told in made.found["planes"]] == [[0], [1], [2]]
+    assert [one["plane"] for one in made.found["planes"]] == [[0], [1], [2]]
     assert made.found["model"] == "per_plane"
     made = outcome.outcome_of_planes(IMAGE, stack_of(3, 6, 2, model=MODEL), PLANE, "drifting")
     assert made.summary == "2 waves, one model for all 3 planes; periodic noise in 3 of 3 planes"
@@ -89,4 +89,4 @@ def test_of_planes_that_are_yet_to_be_computed():
     assert made.reach[1] > made.limits[1]  # that of other planes may be stronger
     assert made.start == (0, 0, 0)
     assert made.summary.startswith("2 waves, one model for all 3 planes; each")
-    assert [told["plane"] for told in made.found["planes"]] == [[1]]
+    assert [one["plane"] for one in made.found["planes"]] == [[1]]

@@ -1,4 +1,4 @@
-"""Which planes are worked on, on a viewer model."""
+"""Planes of layers, on a viewer model."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def test_choices_are_the_stacks():
         (Plane(part=((1, 3), (2, 6))), np.s_[1:3, 2:6]),
     ],
 )
-def test_a_plane_is_taken_from_its_place_and_put_back(plane, where):
+def test_a_plane_is_read_from_its_place_and_put_back(plane, where):
     data = np.random.default_rng(0).random((2, 5, 6, 7)[-plane.ndim :])
     np.testing.assert_array_equal(plane.of(data), data[where])
     thick = plane.in_place(plane.of(data))
@@ -75,7 +75,7 @@ def test_the_part_in_view_along_other_axes(viewer):
     assert part == ((688, 1712), (88, 1112))
 
 
-def test_a_plane_that_is_not_large_is_seen_whole(viewer):
+def test_a_small_plane_is_previewed_whole(viewer):
     for shape in ((1024, 1024), (300, 3000)):
         layer = viewer.add_image(np.zeros(shape, np.uint8))
         assert part_in_view(Plane(), layer, viewer.dims, (0, 0, 0)) == Plane()
@@ -118,7 +118,7 @@ def test_of_a_pyramid_the_finest_level_counts():
     assert is_inside(Plane((1, 2), (3,)), source)
 
 
-def test_what_makes_no_sense_is_said_in_words(viewer):
+def test_impossible_runs_are_explained(viewer):
     source, flat = viewer.add_image(np.zeros((5, 20, 30))), viewer.add_image(np.zeros((20, 30)))
     texture, gram = ALIGNED | {"method": "texture"}, ALIGNED | {"gram": True}
     more, network = ALIGNED | {"remainder": "stripes"}, ALIGNED | {"weights": "random"}

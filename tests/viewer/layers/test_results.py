@@ -72,7 +72,7 @@ def test_results_lie_where_the_source_lies_and_look_like_it(source, image):
     assert high == pytest.approx(np.abs(estimate.noise).max())
 
 
-def test_metadata_tell_where_a_result_comes_from(source, image):
+def test_metadata_record_the_origin_of_a_result(source, image):
     estimate = make_estimate(image)
     layer_list = LayerList([source])
     deliver(layer_list, source, estimate)
@@ -101,7 +101,7 @@ def test_metadata_of_others_under_the_same_key_are_skipped(source, image, foreig
 
 def test_failed_delivery_leaves_nothing_behind(source, image):
     layer_list = LayerList([source])
-    estimate = replace(make_estimate(image), cleaned="no picture")
+    estimate = replace(make_estimate(image), cleaned="no image")
     with pytest.raises(Exception, match=r"."):
         deliver(layer_list, source, estimate)
     assert list(layer_list) == [source]
@@ -111,7 +111,7 @@ def test_second_delivery_updates_even_renamed_layers(source, image):
     layer_list = LayerList([source])
     deliver(layer_list, source, make_estimate(image))
     _, noise, cleaned = layer_list
-    noise.name, cleaned.name = "hum", "the picture for the paper"
+    noise.name, cleaned.name = "hum", "the image for the paper"
     cleaned.colormap = "viridis"
     cleaned.metadata["mine"] = 1
     source.scale = (2, 2)
@@ -199,7 +199,7 @@ def test_three_columns_are_no_colours():
     assert [layer.rgb for layer in layer_list] == [False] * 3
 
 
-def test_multiscale_is_taken_at_full_resolution(image):
+def test_multiscale_is_used_at_full_resolution(image):
     layer = Image([image, image[::2, ::2]], multiscale=True)
     assert results.pixels(layer) is image
 

@@ -73,7 +73,7 @@ def test_only_what_applies_is_shown(viewer, panel):
         ([[[2, 2], [2, 9], [9, 9], [9, 2]]], "too small"),
     ],
 )
-def test_what_can_not_serve_as_an_area_is_said(viewer, dock, wait, image, corners, words):
+def test_an_unsuitable_area_is_reported(viewer, dock, wait, image, corners, words):
     # by the real engine
     viewer.add_image(image)
     area = viewer.add_shapes(corners, name="drawn", ndim=2)

@@ -109,7 +109,7 @@ def test_the_image_is_to_be_saved(dock, viewer, panel, copied, wait, tmp_path, m
     assert "my_stack.npy" in panel.words.value
     (line,) = (line for line in script.splitlines() if "np.save(" in line)
     monkeypatch.chdir(tmp_path)
-    exec(line.removeprefix("# "), {"viewer": viewer})  # as it is told
+    exec(line.removeprefix("# "), {"viewer": viewer})  # as the comment says
     noise, cleaned = run(script, tmp_path, monkeypatch)
     np.testing.assert_array_equal(noise, viewer.layers[1].data[0])
     np.testing.assert_array_equal(cleaned, viewer.layers[2].data[0])
@@ -160,9 +160,7 @@ def test_colours_of_a_pyramid(dock, viewer, save_as, wait, tmp_path, monkeypatch
             np.testing.assert_array_equal(array, layer.reshape(array.shape))
 
 
-def test_where_there_is_no_image_to_save_it_is_told(
-    dock, viewer, save_as, wait, tmp_path, notifications
-):
+def test_a_missing_image_is_reported(dock, viewer, save_as, wait, tmp_path, notifications):
     viewer.add_image(IMAGE)
     clean(dock, wait)
     viewer.layers.pop(0)

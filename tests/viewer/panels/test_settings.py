@@ -123,7 +123,7 @@ def test_no_file_chosen_changes_nothing(panel, answer):
     assert panel.choices == before
 
 
-def test_a_file_that_can_not_be_written_is_told(panel, answer, tmp_path, qtbot, notifications):
+def test_a_file_that_cannot_be_written_is_reported(panel, answer, tmp_path, qtbot, notifications):
     (tmp_path / "file").write_text("")
     answer(tmp_path / "file/settings.json")
     trigger(panel, "Save")
@@ -157,7 +157,7 @@ def test_a_dock_that_is_closed_at_once_keeps_its_choices(viewer, qtbot, monkeypa
     assert json.loads(preferences.settings_file().read_text()) == {"gram": True}
 
 
-def test_a_broken_file_is_told_and_the_usual_taken(viewer, qtbot, settings_folder, notifications):
+def test_after_a_broken_file_the_defaults_are_used(viewer, qtbot, settings_folder, notifications):
     settings_folder.mkdir()
     preferences.settings_file().write_text('{"method": "texture", "max_si')
     dock = PeriodicNoiseDock(viewer)

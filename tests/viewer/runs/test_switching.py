@@ -44,7 +44,7 @@ def why_fixed(dock):
 def test_both_layers_follow_and_come_back(dock, viewer, image, result, settle):
     source, noise, cleaned = result
     first = {layer: (layer.data, layer.metadata) for layer in (noise, cleaned)}
-    told = dock.found.words.value, dock.status.value
+    words = dock.found.words.value, dock.status.value
     limits = noise.contrast_limits = [-7, 7]
     dock.found.table.switch(WAVE, on=False)
     settle()
@@ -66,15 +66,15 @@ def test_both_layers_follow_and_come_back(dock, viewer, image, result, settle):
     for layer, (data, metadata) in first.items():
         assert layer.data is data
         assert layer.metadata == metadata
-    assert (dock.found.words.value, dock.status.value) == told
+    assert (dock.found.words.value, dock.status.value) == words
 
 
-def test_the_latest_wish_counts(dock, viewer, result, settle, qtbot, monkeypatch):
-    wishes, hold = [], Event()
+def test_the_latest_request_counts(dock, viewer, result, settle, qtbot, monkeypatch):
+    requests, hold = [], Event()
     select = jobs.select
 
     def slow(outcome, off):
-        wishes.append(list(off))
+        requests.append(list(off))
         yield thread.Status("switching waves")
         hold.wait()
         return (yield from select(outcome, off))
@@ -87,7 +87,7 @@ def test_the_latest_wish_counts(dock, viewer, result, settle, qtbot, monkeypatch
         qtbot.wait(10)
     hold.set()
     settle()
-    assert wishes == [[WAVE], [WAVE]]
+    assert requests == [[WAVE], [WAVE]]
     assert shown == [False]
     assert not result[2].metadata["periodic_noise"]["waves"]
 
@@ -138,7 +138,7 @@ def test_a_plane_of_a_stack(dock, viewer, engine, wait, settle, lazy, multiscale
     assert cleaned.metadata["periodic_noise"]["plane"] == [2]
 
 
-def test_of_all_planes_it_is_said_that_waves_stay_on(dock, viewer, engine, wait):
+def test_waves_of_all_planes_cannot_be_switched(dock, viewer, engine, wait):
     viewer.add_image(np.random.default_rng(0).integers(0, 99, (3, 32, 40), dtype=np.uint8))
     dock.planes.value = "per_plane"
     dock.run_button.native.click()
@@ -146,7 +146,7 @@ def test_of_all_planes_it_is_said_that_waves_stay_on(dock, viewer, engine, wait)
     assert why_fixed(dock) == RUN_ON_ALL_PLANES
 
 
-def test_the_result_that_is_selected_is_told(dock, viewer, image, engine, result, wait, settle):
+def test_the_selected_result_is_shown(dock, viewer, image, engine, result, wait, settle):
     source, noise, _ = result
     dock.found.table.switch(WAVE, on=False)
     settle()
@@ -173,7 +173,7 @@ def test_the_result_that_is_selected_is_told(dock, viewer, image, engine, result
     assert table.rows[0].amplitude(()) == "±6"
 
 
-def test_a_result_of_another_session_is_told(dock, viewer, result):
+def test_a_result_of_another_session_is_shown(dock, viewer, result):
     record = json.loads(json.dumps(result[2].metadata["periodic_noise"]))
     data = result[2].data
     viewer.layers.clear()
@@ -183,14 +183,14 @@ def test_a_result_of_another_session_is_told(dock, viewer, result):
     assert why_fixed(dock) == EARLIER_RUN
 
 
-def test_what_cannot_be_read_is_said(dock, viewer, image, notifications):
+def test_a_record_that_cannot_be_read_is_reported(dock, viewer, image, notifications):
     viewer.add_image(image, metadata={"periodic_noise": {"version": "0.0.1", "planes": []}})
     assert dock.found.words.value == UNREADABLE
     assert not notifications
 
 
 @pytest.mark.parametrize("record", ["50 Hz", {"result": "preview"}, {}])
-def test_what_is_no_result_is_not_told(dock, viewer, image, record):
+def test_other_metadata_are_not_shown_as_results(dock, viewer, image, record):
     viewer.add_image(image, metadata={"periodic_noise": record})
     assert dock.found.words.value == NO_RESULT
 
@@ -205,7 +205,7 @@ def test_without_its_source_a_result_stays_as_it_is(dock, viewer, result, qtbot)
 
 
 @pytest.mark.parametrize("ending", ["dock closed", "source removed", "run again"])
-def test_what_is_under_way_is_left_behind(
+def test_a_running_switch_is_abandoned(
     dock, viewer, engine, result, qtbot, wait, monkeypatch, notifications, ending
 ):
     source, noise, _ = result
@@ -239,7 +239,7 @@ def test_what_is_under_way_is_left_behind(
     assert not notifications
 
 
-def test_an_error_is_told_and_the_layers_stay(
+def test_an_error_is_reported_and_the_layers_stay(
     dock, viewer, result, settle, monkeypatch, notifications
 ):
     def fail(_outcome, _off):

@@ -222,7 +222,7 @@ def test_the_window_stays_alive_while_a_texture_is_made(viewer, qtbot):
     pytest.fail(f"the event loop was blocked for too long: {tries}")
 
 
-def test_a_long_lazy_stack_is_cleaned_as_it_is_looked_through(viewer, qtbot, monkeypatch):
+def test_a_long_lazy_stack_is_cleaned_while_browsing(viewer, qtbot, monkeypatch):
     """200 planes of 1024×1024 pixels, of which only those that are looked at are made."""
     read, cleaned = [], []
     y, x = np.indices((1024, 1024), dtype=np.float32)

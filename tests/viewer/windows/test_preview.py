@@ -65,7 +65,7 @@ def test_preview_of_the_sample(viewer, qtbot):
     np.testing.assert_array_equal(source.data, before)
 
 
-def test_an_option_is_seen_at_once(viewer, qtbot, weave):
+def test_an_option_takes_effect_at_once(viewer, qtbot, weave):
     pixels, _ = weave
     viewer.add_image(pixels, name="cloth")
     dock = open_dock(viewer)
@@ -133,7 +133,7 @@ def test_the_window_stays_alive(viewer, qtbot):
 
 
 @pytest.mark.parametrize("more", [(), WAVES], ids=["one", "five"])
-def test_a_change_is_seen_within_half_a_second(viewer, more):
+def test_a_change_is_visible_within_half_a_second(viewer, more):
     """In 1024×1024 pixels: no wave is left that is more than a grey level."""
     y, x = np.indices((1024, 1024), dtype=np.float32)
     noise = sum(a * np.cos(2 * np.pi * (fy * y + fx * x)) for fy, fx, a in more)

@@ -99,22 +99,22 @@ napari.run()
         QTest.keyClicks(choice.native, words)
     print(json.dumps(dock.settings_panel.choices))
 """
-    told = """
+    report = """
     print(json.dumps([dock.settings_panel.choices, dock.method_panel.features.value]))
     print("torch" in sys.modules)
 """
     first = json.loads(python(opened % chosen, tmp_path))
     kept = settings_folder / "napari-periodic-denoise.json"
     assert json.loads(kept.read_text()) == {"features": "cosines", "remainder": "quasi-periodic"}
-    second, _ = python(opened % told, tmp_path).splitlines()
+    second, _ = python(opened % report, tmp_path).splitlines()
     assert json.loads(second) == [first, "cosines"]
     kept.write_text('{"method": "texture", "network": "vgg16"}')
-    third, torch_is_there = python(opened % told, tmp_path).splitlines()
+    third, torch_is_there = python(opened % report, tmp_path).splitlines()
     assert json.loads(third)[1] == "vgg16"
     assert torch_is_there == "False"
 
 
-def test_a_broken_file_is_told(viewer, settings_folder, notifications):
+def test_a_broken_file_is_reported(viewer, settings_folder, notifications):
     settings_folder.mkdir(exist_ok=True)
     preferences.settings_file().write_text('{"method": "magic"}')
     dock = open_dock(viewer)

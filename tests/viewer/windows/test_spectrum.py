@@ -80,7 +80,7 @@ def test_a_click_on_a_mark_switches_the_wave_in_both_layers(viewer, qtbot):
     np.testing.assert_array_equal(source.data, before)
 
 
-def test_a_faint_peak_is_proposed_and_taken(viewer, qtbot, pixels):
+def test_a_faint_peak_is_proposed_and_accepted(viewer, qtbot, pixels):
     viewer.add_image(pixels, name="grain")
     dock = open_dock(viewer)
     dock.method_panel.sensitivity.value = 1e-5
@@ -161,7 +161,7 @@ def test_nothing_is_cut_off_in_a_narrow_dock(viewer, qtbot, pixels, theme):
         assert around.y1 <= room.y1
 
 
-def test_closing_everything_while_a_spectrum_is_taken(viewer, qtbot, pixels, notifications):
+def test_closing_everything_while_a_spectrum_is_computed(viewer, qtbot, pixels, notifications):
     viewer.add_image(pixels)
     dock = open_dock(viewer)
     turn_to(dock, "Spectrum")
@@ -177,7 +177,7 @@ def test_closing_everything_while_a_spectrum_is_taken(viewer, qtbot, pixels, not
     assert not notifications
 
 
-def test_the_window_stays_alive_while_a_spectrum_is_looked_at():
+def test_the_window_stays_alive_while_a_spectrum_is_computed():
     """From the first look on, with the imports, the event loop is never blocked for 0.1 s."""
     tries = []
     for _ in range(5):  # the best, since others may keep the machine busy

@@ -67,9 +67,8 @@ class SettingsPanel(Container[Widget]):
         self._preferences = preferences.plugin_preferences()
         self._defaults = {
             **self.choices,
-            **dict.fromkeys(
-                ("vgg16_weights", "vgg19_weights"), ""
-            ),  # another dock may have set them
+            # files of weights are shared: another dock may have set them already
+            **dict.fromkeys(("vgg16_weights", "vgg19_weights"), ""),
             "sensitivity": _SENSITIVITY_OF[self._preferences.sensitivity],
         }
         self._saved = self._read()  # contents of the file
