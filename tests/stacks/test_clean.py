@@ -166,6 +166,33 @@ def test_other_types_are_refused():
         clean_stack([stack(2), plane(0)])
 
 
+class Quantity(np.ndarray):
+    """As astropy has them."""
+
+    def to_value(self):
+        return self.view(np.ndarray)
+
+
+def test_quantities_are_refused():
+    pint = pytest.importorskip("pint")
+    data = stack(2, dtype=np.float32)
+    for quantity in (data.view(Quantity), pint.Quantity(data, "volt")):
+        with pytest.raises(TypeError, match=r"pass its magnitude .* or its value"):
+            clean_stack(quantity)
+
+
+@pytest.mark.parametrize("alpha", [-1, 3, 1.0, None])
+def test_a_number_of_channels_that_is_none_is_refused(alpha):
+    with pytest.raises(ValueError, match="of the 3 channels, and not all, as alpha"):
+        clean_stack(stack(2, 3), channel_axis=1, alpha=alpha)
+
+
+@pytest.mark.parametrize("model", ["shared", "drifting"])
+def test_no_planes_have_no_model(model):
+    with pytest.raises(ValueError, match="has no planes to find a model in"):
+        clean_stack(stack(2)[:0], model=model)
+
+
 def test_which_plane_is_wrong_is_told():
     data = stack(2, 2, dtype=np.float32)
     data[1, 0, 5, 5] = np.nan

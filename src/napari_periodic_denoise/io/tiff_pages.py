@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 from numpy.typing import DTypeLike, NDArray
 
-_BIG = 2**32 - 2**25  # bytes of pixels above which offsets may not fit into 32 bits (TIFF 6.0)
+_BIG = 2**32 - 2**25  # bytes of pixels; tifffile's limit for offsets of 32 bits
 
 Where = tuple[slice, ...]
 
@@ -186,8 +186,7 @@ class NewTiff(TiffTarget):
         self.shape, self.dtype = shape, np.dtype(dtype)
         self._file, self._lock = file, Lock()
         self._size = math.prod(shape[-2:]) * self.dtype.itemsize
-        is_big = math.prod(shape) * self.dtype.itemsize > _BIG
-        with tifffile.TiffWriter(file, bigtiff=is_big) as writer:
+        with tifffile.TiffWriter(file, bigtiff=needs_bigtiff(shape, self.dtype)) as writer:
             where = writer.write(
                 shape=shape, dtype=self.dtype, returnoffset=True, contiguous=True, **options
             )
@@ -201,3 +200,14 @@ class NewTiff(TiffTarget):
             with self._lock:
                 self._file.seek(self._offset + number * self._size)
                 self._file.write(np.ascontiguousarray(page, self.dtype).data)
+
+
+def needs_bigtiff(shape: Sequence[int], dtype: DTypeLike) -> bool:
+    """Return whether pixels need a BigTIFF file.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    dtype : dtype
+    """
+    return math.prod(shape) * np.dtype(dtype).itemsize > _BIG

@@ -25,7 +25,7 @@ from napari_periodic_denoise.options import (
 )
 from napari_periodic_denoise.runtime.device import resolve_device, run_with_cpu_fallback
 from napari_periodic_denoise.runtime.steps import finish, mapped
-from napari_periodic_denoise.stacks.layout import Layout
+from napari_periodic_denoise.stacks.layout import Layout, is_in_memory
 from napari_periodic_denoise.stacks.planes import (
     clean_level,
     iter_clean_plane,
@@ -184,6 +184,7 @@ def iter_clean_stack(
     layout = Layout.of(levels[0].ndim, plane_axes, channel_axis)
     options["channel_axis"] = layout.channel_axis
     _check(levels[0], layout, model, options)
+    _check_planes(levels[0], layout, model, alpha)
     options["alpha"] = alpha
 
     groups: dict[tuple[int, ...], list[int]] = {}  # levels of the same planes, finest first
@@ -195,7 +196,7 @@ def iter_clean_stack(
         group = [levels[i] for i in members]
         models.append((yield from _found(group[0], layout, model, options)))
         options["model"] = models[-1]
-        if all(map(_is_in_memory, group)):
+        if all(map(is_in_memory, group)):
             made = yield from _clean_now(group, layout, options)
         else:
             from napari_periodic_denoise.stacks.lazy import as_lazy, clean_lazily
@@ -236,15 +237,16 @@ def _as_array(data: Any) -> Any:  # noqa: ANN401
     """Return a numpy array if the data are in memory, else what they are, if it is an array."""
     if isinstance(data, torch.Tensor):
         return data.detach().cpu().numpy()
+    if hasattr(data, "magnitude") or hasattr(data, "to_value"):  # of pint, of astropy
+        raise TypeError(
+            "expected an array of plain numbers, got a quantity with a unit; pass its magnitude "
+            "(pint) or its value (astropy)"
+        )
     if not all(hasattr(data, name) for name in ("shape", "dtype", "ndim", "__getitem__")):
         raise TypeError(
             f"an array, or a sequence of the levels of a pyramid, is taken, not {type(data)}"
         )
     return data
-
-
-def _is_in_memory(data: Any) -> bool:  # noqa: ANN401
-    return isinstance(data, np.ndarray) and not isinstance(data, np.memmap)
 
 
 def _check(
@@ -260,6 +262,19 @@ def _check(
     resolve_device(chosen.device)
     if model != "per_plane":
         check_shared(model, chosen)
+
+
+def _check_planes(data: Any, layout: Layout, model: str, alpha: int) -> None:  # noqa: ANN401
+    """Raise a ValueError for a number of channels that is none, and a model of no planes."""
+    axis = layout.channel_axis
+    channels = 1 if axis is None else layout.plane_shape(data)[axis]
+    if not isinstance(alpha, int | np.integer) or not 0 <= alpha < channels:
+        raise ValueError(
+            f"expected a whole number of the {channels} channels, and not all, as alpha, got "
+            f"{alpha!r}"
+        )
+    if model != "per_plane" and not math.prod(layout.stacked_shape(data)):
+        raise ValueError(f"a stack of shape {data.shape} has no planes to find a model in")
 
 
 def _found(
