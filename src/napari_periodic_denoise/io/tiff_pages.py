@@ -71,8 +71,8 @@ class TiffPages:
         keyframe = pages[0].keyframe
         file = keyframe.parent.filehandle
         page_shape = keyframe.shape
-        count = math.prod(shape) // math.prod(page_shape)
         ndim = len(page_shape)
+        count = math.prod(shape[:-ndim])
         if shape[-ndim:] != page_shape or (start is None and len(pages) != count):
             raise ValueError(f"shape {shape} is not one of pages of shape {page_shape}")
         dtype = np.dtype(keyframe.dtype)
