@@ -3,8 +3,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from napari_periodic_denoise import NoiseEstimate, estimate_noise
+from napari_periodic_denoise import NoiseEstimate, Progress, estimate_noise
+from napari_periodic_denoise.noise.progress import Step
 from napari_periodic_denoise.noise.stack_model import SharedModel, find_shared, iter_estimate_plane
+from napari_periodic_denoise.runtime.steps import finish, mapped
 
 SHAPE = (150, 180)
 PLANES = 16
@@ -12,25 +14,19 @@ F = np.array([0.113, 0.171])
 
 
 def model_of(read: Callable[[int], np.ndarray], count: int = PLANES, **options) -> SharedModel:
-    run = find_shared(read, count, **options)
-    while True:
-        try:
-            stage, message = next(run)
-        except StopIteration as end:
-            return end.value
-        assert stage in ("detect", "fit")
-        assert message
+    def check(step: Step) -> None:
+        assert step.stage in ("read", "detect", "fit")
+        assert step.message
+
+    return finish(mapped(find_shared(read, count, **options), check))
 
 
 def estimate_plane(*args, **options) -> NoiseEstimate:
-    run = iter_estimate_plane(*args, **options)
-    while True:
-        try:
-            step = next(run)
-        except StopIteration as end:
-            return end.value
+    def check(step: Progress) -> None:
         assert step.done < step.total
         assert step.message
+
+    return finish(mapped(iter_estimate_plane(*args, **options), check))
 
 
 def specimen(plane: int) -> np.ndarray:

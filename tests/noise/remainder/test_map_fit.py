@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from benchmarks.families import bundled, rejection
 from napari_periodic_denoise.noise.input import normalize
+from napari_periodic_denoise.noise.progress import Step
 from napari_periodic_denoise.noise.remainder.map_fit import _cover, find_remainder
+from napari_periodic_denoise.runtime.steps import finish, mapped
 
 SENSITIVITY = 1e-3
 KINDS = ("quasi-periodic", "stripes")
@@ -16,13 +18,12 @@ KINDS = ("quasi-periodic", "stripes")
 def remainder(image, kind):
     normalized = normalize(image)
     run = find_remainder(normalized.pixels, normalized.quantum, SENSITIVITY, kind=kind)
-    while True:
-        try:
-            stage, message = next(run)
-            assert stage in {"detect", "fit"}
-            assert message
-        except StopIteration as end:
-            return end.value.numpy() * normalized.unit
+
+    def check(step: Step) -> None:
+        assert step.stage in {"detect", "fit"}
+        assert step.message
+
+    return finish(mapped(run, check)).numpy() * normalized.unit
 
 
 def filtered(rng, shape, density, level=8.0):
