@@ -75,8 +75,8 @@ def as_image(
     if channel_axis is not None:
         if array.ndim != 3 or not -3 <= channel_axis < 3:
             raise ValueError(
-                f"expected an image with three axes for channel_axis={channel_axis}, got an "
-                f"array of shape {array.shape}"
+                f"channel_axis={channel_axis} needs an image with three axes, got an array of "
+                f"shape {array.shape}"
             )
         array = np.moveaxis(array, channel_axis, 0)
         if not len(array):
