@@ -21,6 +21,7 @@ from napari_periodic_denoise.options import (
     NoiseModel,
     Options,
     Remainder,
+    Suggestions,
     Weights,
 )
 
@@ -146,6 +147,13 @@ def clean(
             "woven or striped is harmed."
         ),
     ] = _USUAL.remainder,
+    suggestions: Annotated[
+        Suggestions,
+        typer.Option(
+            help="What to do with noise of rows and columns that may be the specimen's: keep it "
+            "in the image and say so, or remove it too."
+        ),
+    ] = _USUAL.suggestions,
     sensitivity: Annotated[
         float,
         typer.Option(
@@ -216,6 +224,7 @@ def clean(
         "weights_path": weights_path,
         "noise_model": noise_model,
         "remainder": remainder,
+        "suggestions": suggestions,
         "sensitivity": sensitivity,
         "device": device,
         "seed": seed,

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.input import Normalized
+from napari_periodic_denoise.noise.lines.result import LineNoise, render_lines
+from napari_periodic_denoise.noise.lines.result import removed as removed_of
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave, in_units
@@ -29,11 +31,14 @@ class ChannelNoise:
     rest : Tensor of float32, shape (H, W), or None
         Noise that is no sum of few waves, as it is taken away.
     rejected : tuple of Rejected
+    lines : tuple of LineNoise
+        Noise of rows and columns, removed or only suggested.
     """
 
     waves: list[Wave]
     rest: torch.Tensor | None = None
     rejected: tuple[Rejected, ...] = field(default=())
+    lines: tuple[LineNoise, ...] = ()
 
 
 def assemble_estimate(
@@ -66,13 +71,18 @@ def assemble_estimate(
     noise = np.zeros(channels.shape, dtype=np.float32)
     cleaned = channels.copy()
     waves: list[Wave] = []
+    lines: list[LineNoise] = []
     removed = left = whole = 0.0
     for i, (channel, image, own) in enumerate(zip(channels, images, found, strict=True)):
         unit = image.unit
         whole += unit**2 * _variance(image.pixels)
-        if not own.waves and own.rest is None:
+        removed_lines = removed_of(own.lines)
+        lines += (replace(line.in_units(unit, image.centre), channel=i) for line in own.lines)
+        if not own.waves and own.rest is None and not removed_lines:
             continue
         pattern = render_noise(image.pixels, own.waves)
+        if removed_lines:
+            pattern.add_(render_lines(removed_lines, image.pixels - pattern))
         if weight is not None:
             pattern.mul_(weight)
         if own.rest is not None:
@@ -97,6 +107,7 @@ def assemble_estimate(
         remainder_variance=min(1.0, left / whole) if whole else 0.0,
         rejected=tuple({r.frequency: r for own in found for r in own.rejected}.values()),
         gram=gram,
+        lines=tuple(lines),
     )
 
 

@@ -29,6 +29,8 @@ from napari_periodic_denoise.noise.assemble import (
 from napari_periodic_denoise.noise.gram_matching.refine import RefineStep, refine_channel
 from napari_periodic_denoise.noise.gram_matching.texture import TextureStep, synthesize_texture
 from napari_periodic_denoise.noise.input import MIN_SIZE, Normalized, as_image, normalize
+from napari_periodic_denoise.noise.lines.channels import find_lines_together
+from napari_periodic_denoise.noise.lines.result import accepted
 from napari_periodic_denoise.noise.progress import Progress, Stage, Step
 from napari_periodic_denoise.noise.remainder.map_fit import Kind, find_remainder
 from napari_periodic_denoise.noise.result import NoiseEstimate
@@ -96,10 +98,15 @@ def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
         How noise and specimen combine: whether intensities are raised and lowered by the noise,
         or multiplied by one plus the noise. ``"auto"`` chooses wave by wave, by what describes
         the image shorter.
-    remainder : {"none", "quasi-periodic", "stripes"}
-        What else to take away that is no sum of few waves: noise of a narrow spectrum all over
-        the image, or stripes of any width in one direction. See `remainder.find_remainder`; a
-        specimen that is itself striped or woven is harmed by it.
+    remainder : {"auto", "none", "quasi-periodic", "stripes"}
+        What is removed besides waves. ``"auto"``: noise of rows and columns, of any offset and
+        strength, where it is sure that it is not the specimen's; see `lines.find.find_lines`.
+        ``"none"``: nothing. ``"quasi-periodic"``: noise of a narrow spectrum all over the image;
+        ``"stripes"``: stripes of any width in one direction. These two are removed without
+        asking whether they are the specimen's, see `remainder.map_fit.find_remainder`.
+    suggestions : {"keep", "remove"}
+        What happens to noise that may be the specimen's: it is listed in ``components`` and kept
+        in the image, or it is removed too.
     channel_axis : int, optional
         Axis of the channels, as −1 for RGB. Frequencies are found in all channels together,
         amplitudes and phases in each; a channel without the noise stays as it is, to the bit.
@@ -364,12 +371,18 @@ def _waves(
             waves = yield from _refined(image, waves, network, options, exemplar)
             left = image.pixels - render_noise(image.pixels, waves)
         rest = None
-        if options.remainder != "none":
+        if options.remainder not in ("auto", "none"):
             kind: Kind = "stripes" if options.remainder == "stripes" else "quasi-periodic"
             left = channel.residual() if left is None else left
             rest = yield from find_remainder(left, image.quantum, options.sensitivity, kind=kind)
             rest = rest if bool(rest.any()) else None
         found.append(ChannelNoise(waves, rest, channel.rejected))
+    if options.remainder == "auto":
+        yield Step(Stage.DETECT, "looking for noise of rows and columns")
+        lines = find_lines_together(images, found)
+        found = [replace(own, lines=each) for own, each in zip(found, lines, strict=True)]
+    if options.suggestions == "remove":
+        found = [replace(own, lines=tuple(map(accepted, own.lines))) for own in found]
     return found
 
 

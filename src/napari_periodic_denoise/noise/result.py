@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome
 from napari_periodic_denoise.noise.waves.lattices import in_lattices
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave
 from napari_periodic_denoise.noise.wording import plural
@@ -36,6 +37,8 @@ class NoiseEstimate:
         Share that noise which is no sum of few waves has, 0 to 1.
     rejected : tuple of Rejected
         Peaks of the spectrum that were not taken for waves, and why.
+    lines : tuple of LineNoise
+        Noise of rows and columns, removed or only suggested, in intensity units.
     gram : mapping of str to ndarray of float32, shape (C, C)
         Gram matrix of the image's feature maps, by layer, where it was asked for.
     """
@@ -48,16 +51,41 @@ class NoiseEstimate:
     remainder_variance: float
     rejected: tuple[Rejected, ...]
     gram: Mapping[str, np.ndarray] = field(default_factory=dict)
+    lines: tuple[LineNoise, ...] = ()
+
+    @property
+    def removed_lines(self) -> tuple[LineNoise, ...]:
+        """Noise of rows and columns that is part of the noise."""
+        return tuple(line for line in self.lines if line.outcome is Outcome.REMOVED)
+
+    @property
+    def suggested(self) -> tuple[LineNoise, ...]:
+        """Noise of rows and columns that was found, but may be the specimen's: it is kept."""
+        return tuple(line for line in self.lines if line.outcome is Outcome.SUGGESTED)
+
+    @property
+    def components(self) -> tuple[Wave | LineNoise, ...]:
+        """All that was found, waves first; see the ``outcome`` of line noise."""
+        return (*self.waves, *self.lines)
 
     @property
     def summary(self) -> str:
         """The result in one line, for a person."""
         if self.settings.get("method") == "texture":
             return "a texture that repeats what the image repeats, but elsewhere: it has no phase"
-        share = f"removed {100 * self.removed_variance:.1f}% of the variance"
-        rest = f"{self.settings['remainder']} noise" if self.remainder_variance else ""
+        parts = [part for part in (self._waves_in_words(), *self._lines_in_words()) if part]
+        if self.remainder_variance:
+            parts.append(f"{self.settings['remainder']} noise")
+        if not parts:
+            kept = " and ".join(dict.fromkeys(f"lines ({line.name})" for line in self.suggested))
+            return f"nothing removed; suggested: {kept}" if kept else "no periodic noise found"
+        removed = f"removed {100 * self.removed_variance:.1f}% of the variance"
+        first = "" if self.waves else "no waves, but "
+        return f"{first}{', and '.join(parts)}; {removed}"
+
+    def _waves_in_words(self) -> str:
         if not self.waves:
-            return f"no waves, but {rest}; {share}" if rest else "no periodic noise found"
+            return ""
         strongest = self.waves[0]
         count = plural(len(self.waves)) + (", strongest" if len(self.waves) > 1 else ",")
         amplitude = f"{strongest.amplitude:.3g}"
@@ -65,8 +93,12 @@ class NoiseEstimate:
             amplitude = f"{100 * strongest.amplitude:.3g}% of the intensity"
         return (
             f"{count} {strongest.period:.1f} px at {round(strongest.angle) % 180}°, "
-            f"amplitude {amplitude}{f', and {rest}' if rest else ''}; {share}"
+            f"amplitude {amplitude}"
         )
+
+    def _lines_in_words(self) -> list[str]:
+        words = (f"{line.kind} ({line.name})" for line in self.removed_lines)
+        return list(dict.fromkeys(words))
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -76,6 +108,17 @@ class NoiseEstimate:
                 "A texture has no phase: its crests fall anywhere, and the image less the "
                 "texture is for comparison only.",
             )
+        return (*self._lattice_warning(), *self._suggestions())
+
+    def _suggestions(self) -> list[str]:
+        names = dict.fromkeys(f"{line.kind} along the {line.name}" for line in self.suggested)
+        return [
+            f"There are {name}, which may be the specimen's: they were kept. If they are noise, "
+            "run again with suggestions='remove'."
+            for name in names
+        ]
+
+    def _lattice_warning(self) -> tuple[str, ...]:
         if self.settings.get("exemplar") is not None:
             return ()
         found = max(

@@ -16,6 +16,7 @@ from napari_periodic_denoise.noise.assemble import (
     restore_channel_axis,
 )
 from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
+from napari_periodic_denoise.noise.lines.result import Outcome, removed, render_lines
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.frequency import (
     APART,
@@ -30,7 +31,7 @@ from napari_periodic_denoise.options import as_frequencies
 def select_waves(
     image: Any,  # noqa: ANN401
     estimate: NoiseEstimate,
-    off: Sequence[Frequency],
+    off: Sequence[Frequency | str],
 ) -> NoiseEstimate:
     """Leave some of an estimate's waves in the image, without a new fit.
 
@@ -44,7 +45,8 @@ def select_waves(
     off : sequence of tuple of float
         Frequencies ``(fy, fx)`` in cycles/pixel. Waves of any channel that are less than about
         half a cycle across the image from one of them stay in the image; where none is,
-        nothing changes.
+        nothing changes. ``"rows"`` and ``"columns"`` leave the noise of rows or columns in the
+        image.
 
     Returns
     -------
@@ -69,7 +71,9 @@ def select_waves(
     >>> [round(wave.amplitude, 2) for wave in fewer.waves]
     [5.0]
     """
-    switched_off = as_frequencies(off, "off")
+    lines_off = [name for name in off if isinstance(name, str) and name in ("rows", "columns")]
+    waves_off: list[Any] = [frequency for frequency in off if frequency not in lines_off]
+    switched_off = as_frequencies(waves_off, "off")
     settings = estimate.settings
     axis = settings["channel_axis"]
     array = as_image(image, axis)
@@ -82,7 +86,7 @@ def select_waves(
         )
     shape = channels.shape[1], channels.shape[2]
     is_on = [not _is_among(wave.frequency, switched_off, shape) for wave in estimate.waves]
-    if all(is_on):
+    if all(is_on) and not any(line.name in lines_off for line in estimate.removed_lines):
         return estimate
     device = torch.device(settings["device"])
     weight = None
@@ -93,20 +97,30 @@ def select_waves(
     found = []
     for i, normalized in enumerate(images):
         waves = [_in_pixels(w, normalized) for w in estimate.waves if w.channel == i]
+        lines = tuple(
+            line.in_units(1 / normalized.unit, -normalized.centre / normalized.unit)
+            for line in estimate.lines
+            if line.channel == i
+        )
         rest = None
         if estimate.remainder_variance:
             pattern = render_noise(normalized.pixels, waves)
+            pattern.add_(render_lines(removed(lines), normalized.pixels - pattern))
             pattern = pattern if weight is None else pattern * weight
             rest = torch.from_numpy(noise[i] / normalized.unit).to(device).sub_(pattern)
         keep = [on for on, wave in zip(is_on, estimate.waves, strict=True) if wave.channel == i]
         kept = [wave for on, wave in zip(keep, waves, strict=True) if on]
-        found.append(ChannelNoise(kept, rest))
+        lines = tuple(
+            replace(line, outcome=Outcome.SUGGESTED) if line.name in lines_off else line
+            for line in lines
+        )
+        found.append(ChannelNoise(kept, rest, lines=lines))
     selected = assemble_estimate(
         channels,
         images,
         found,
         channel_axis=axis,
-        settings={**settings, "off": [list(frequency) for frequency in switched_off]},
+        settings={**settings, "off": [*map(list, switched_off), *lines_off]},
         gram=estimate.gram,
         weight=weight,
     )

@@ -39,6 +39,7 @@ def record(estimate: NoiseEstimate, off: Sequence[Wave] = ()) -> dict[str, Any]:
         "warnings": list(estimate.warnings),
         "waves": told[: len(estimate.waves)],
         "off": told[len(estimate.waves) :],
+        "lines": [line.to_dict() for line in estimate.lines],
         "rejected": [peak.to_dict() for peak in estimate.rejected],
     }
 
