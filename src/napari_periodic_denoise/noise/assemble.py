@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.input import Normalized
-from napari_periodic_denoise.noise.lines.result import LineNoise, render_lines
+from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, render_lines
 from napari_periodic_denoise.noise.lines.result import removed as removed_of
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
@@ -77,8 +77,11 @@ def assemble_estimate(
         unit = image.unit
         whole += unit**2 * _variance(image.pixels)
         removed_lines = removed_of(own.lines)
-        lines += (replace(line.in_units(unit, image.centre), channel=i) for line in own.lines)
+        channel_lines = [
+            replace(line.in_units(unit, image.centre), channel=i) for line in own.lines
+        ]
         if not own.waves and own.rest is None and not removed_lines:
+            lines += channel_lines
             continue
         pattern = render_noise(image.pixels, own.waves)
         if removed_lines:
@@ -89,6 +92,7 @@ def assemble_estimate(
             pattern.add_(own.rest)
             left += unit**2 * _variance(own.rest)
         shares = _shares(own.waves, image.pixels, pattern)
+        lines += (_with_share(line, unit**2 * _variance(pattern)) for line in channel_lines)
         removed += _variance(pattern.mul_(unit))
         noise[i] = pattern.cpu().numpy()
         cleaned[i] = subtract(channel, noise[i])
@@ -137,6 +141,13 @@ def _shares(waves: Sequence[Wave], pixels: torch.Tensor, pattern: torch.Tensor) 
             variance *= light
         shares.append(min(1.0, variance / whole))
     return shares
+
+
+def _with_share(line: LineNoise, variance: float) -> LineNoise:
+    """Return line noise with its share of the variance of its channel's noise."""
+    if line.outcome is Outcome.SUGGESTED or not variance:
+        return line
+    return replace(line, share=min(1.0, line.strength**2 / variance))
 
 
 def _variance(image: torch.Tensor) -> float:

@@ -16,7 +16,7 @@ from napari_periodic_denoise.noise.assemble import (
     restore_channel_axis,
 )
 from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
-from napari_periodic_denoise.noise.lines.result import Outcome, removed, render_lines
+from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, removed, render_lines
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.frequency import (
     APART,
@@ -32,6 +32,7 @@ def select_waves(
     image: Any,  # noqa: ANN401
     estimate: NoiseEstimate,
     off: Sequence[Frequency | str],
+    on: Sequence[str] = (),
 ) -> NoiseEstimate:
     """Leave some of an estimate's waves in the image, without a new fit.
 
@@ -47,6 +48,8 @@ def select_waves(
         half a cycle across the image from one of them stay in the image; where none is,
         nothing changes. ``"rows"`` and ``"columns"`` leave the noise of rows or columns in the
         image.
+    on : sequence of {"rows", "columns"}
+        Noise of rows or columns that was only suggested, and is removed now.
 
     Returns
     -------
@@ -86,7 +89,8 @@ def select_waves(
         )
     shape = channels.shape[1], channels.shape[2]
     is_on = [not _is_among(wave.frequency, switched_off, shape) for wave in estimate.waves]
-    if all(is_on) and not any(line.name in lines_off for line in estimate.removed_lines):
+    lines = [_switched(line, lines_off, on) for line in estimate.lines]
+    if all(is_on) and lines == list(estimate.lines):
         return estimate
     device = torch.device(settings["device"])
     weight = None
@@ -97,24 +101,19 @@ def select_waves(
     found = []
     for i, normalized in enumerate(images):
         waves = [_in_pixels(w, normalized) for w in estimate.waves if w.channel == i]
-        lines = tuple(
-            line.in_units(1 / normalized.unit, -normalized.centre / normalized.unit)
-            for line in estimate.lines
-            if line.channel == i
+        before, after = (
+            tuple(_line_in_pixels(line, normalized) for line in some if line.channel == i)
+            for some in (estimate.lines, lines)
         )
         rest = None
         if estimate.remainder_variance:
             pattern = render_noise(normalized.pixels, waves)
-            pattern.add_(render_lines(removed(lines), normalized.pixels - pattern))
+            pattern.add_(render_lines(removed(before), normalized.pixels - pattern))
             pattern = pattern if weight is None else pattern * weight
             rest = torch.from_numpy(noise[i] / normalized.unit).to(device).sub_(pattern)
         keep = [on for on, wave in zip(is_on, estimate.waves, strict=True) if wave.channel == i]
         kept = [wave for on, wave in zip(keep, waves, strict=True) if on]
-        lines = tuple(
-            replace(line, outcome=Outcome.SUGGESTED) if line.name in lines_off else line
-            for line in lines
-        )
-        found.append(ChannelNoise(kept, rest, lines=lines))
+        found.append(ChannelNoise(kept, rest, lines=after))
     selected = assemble_estimate(
         channels,
         images,
@@ -130,6 +129,21 @@ def select_waves(
             np.concatenate([np.moveaxis(cleaned, axis, 0), others]), axis
         )
     return replace(selected, cleaned=cleaned, rejected=estimate.rejected)
+
+
+def _switched(line: LineNoise, off: Sequence[str], on: Sequence[str]) -> LineNoise:
+    """Return line noise as it is wanted; the noise itself where nothing changes."""
+    wanted = line.outcome
+    if line.name in off:
+        wanted = Outcome.SUGGESTED
+    elif line.name in on:
+        wanted = Outcome.REMOVED
+    return line if wanted is line.outcome else replace(line, outcome=wanted)
+
+
+def _line_in_pixels(line: LineNoise, image: Normalized) -> LineNoise:
+    """Return line noise in the unit of the pixels."""
+    return line.in_units(1 / image.unit, -image.centre / image.unit)
 
 
 def _in_pixels(wave: Wave, image: Normalized) -> Wave:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from napari_periodic_denoise.noise.wording import Cause, plural
-from napari_periodic_denoise.records.table import WaveRow, rows
+from napari_periodic_denoise.records.table import LineRow, WaveRow, rows
 
 # In false alarms: surer than one in a billion images, figures mean nothing to a person.
 _SURE = 1e-9
@@ -26,10 +26,11 @@ def in_words(record: Mapping[str, Any], *, of_stack: bool = False) -> str:
         Whether there are other planes to try.
     """
     settings, found = record["settings"], rows(record)
+    waves = [row for row in found if isinstance(row, WaveRow)]
     words = []
     if settings.get("method") != "texture":
-        if found:
-            words += [_removed(record, found), _sureness([row for row in found if row.is_on])]
+        if any(row.is_on for row in found) or waves:
+            words += [_removed(record, found), _sureness([row for row in waves if row.is_on])]
         if record["remainder_variance"]:
             words.append(_remainder(record))
         elif not found:
@@ -39,12 +40,22 @@ def in_words(record: Mapping[str, Any], *, of_stack: bool = False) -> str:
     return "\n\n".join(filter(None, [*words, *record["warnings"], _kept(record)]))
 
 
-def _removed(record: Mapping[str, Any], found: Sequence[WaveRow]) -> str:
-    on, count = sum(row.is_on for row in found), len(found)
-    if not on:
-        return "All waves that were found are switched off and stay in the image."
-    waves = plural(on) if on == count else f"{on} of {plural(count)}"
-    return f"{waves} removed ({_percent(record['removed_variance'])} of the image variance)."
+def _removed(record: Mapping[str, Any], found: Sequence[WaveRow | LineRow]) -> str:
+    if not any(row.is_on for row in found):
+        return "All noise that was found is switched off and stays in the image."
+    waves = [row for row in found if isinstance(row, WaveRow)]
+    on, count = sum(row.is_on for row in waves), len(waves)
+    parts = []
+    if on:
+        parts.append(plural(on) if on == count else f"{on} of {plural(count)}")
+    parts += [
+        f"{row.lines[0]['kind']} along the {row.lines[0]['lines']}"
+        for row in found
+        if isinstance(row, LineRow) and row.is_on
+    ]
+    what = " and ".join(parts)
+    share = _percent(record["removed_variance"])
+    return f"{what[:1].upper()}{what[1:]} removed ({share} of the image variance)."
 
 
 def _sureness(on: Sequence[WaveRow]) -> str:

@@ -47,6 +47,8 @@ class LineNoise:
     evidence : LineEvidence
     channel : int
         Of the image.
+    share : float
+        Of the variance of the noise in its channel, 0 to 1; zero where it is not removed.
     """
 
     kind: LineKind
@@ -57,6 +59,7 @@ class LineNoise:
     strength: float
     evidence: LineEvidence
     channel: int = 0
+    share: float = 0.0
 
     @property
     def direction(self) -> float:
@@ -101,6 +104,7 @@ class LineNoise:
             "multiplies": self.dark is not None,
             "evidence": asdict(self.evidence),
             "channel": self.channel,
+            "share": self.share,
         }
 
 
