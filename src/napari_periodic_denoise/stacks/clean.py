@@ -25,7 +25,7 @@ from napari_periodic_denoise.options import (
 )
 from napari_periodic_denoise.runtime.device import resolve_device, run_with_cpu_fallback
 from napari_periodic_denoise.runtime.steps import finish, mapped
-from napari_periodic_denoise.stacks.layout import Layout
+from napari_periodic_denoise.stacks.layout import Layout, is_in_memory
 from napari_periodic_denoise.stacks.planes import clean_level, iter_clean_plane, without_last
 
 _Arrays = tuple[Any, Any, Any]  # noise, cleaned, estimates
@@ -190,7 +190,7 @@ def iter_clean_stack(
         group = [levels[i] for i in members]
         models.append((yield from _found(group[0], layout, model, options)))
         options["model"] = models[-1]
-        if all(map(_is_in_memory, group)):
+        if all(map(is_in_memory, group)):
             made = yield from _clean_now(group, layout, options)
         else:
             from napari_periodic_denoise.stacks.lazy import as_lazy, clean_lazily
@@ -236,10 +236,6 @@ def _as_array(data: Any) -> Any:  # noqa: ANN401
             f"an array, or a sequence of the levels of a pyramid, is taken, not {type(data)}"
         )
     return data
-
-
-def _is_in_memory(data: Any) -> bool:  # noqa: ANN401
-    return isinstance(data, np.ndarray) and not isinstance(data, np.memmap)
 
 
 def _check(
