@@ -222,6 +222,8 @@ def check_shared(model: str, options: Options) -> None:
     """
     usual = Options().as_settings()
     for name, value in options.as_settings().items():
+        if name == "remainder" and value == "none":
+            continue  # which is less than is usual
         if name not in SHARED_OPTIONS and name != "layers" and value is not usual[name]:
             if isinstance(value, int | float | str | list) and value == usual[name]:
                 continue

@@ -157,12 +157,15 @@ class MethodPanel(Container[Widget]):
             choices=_labelled(REMAINDERS),
             tooltip=(
                 "What else is removed after the waves.\n"
+                "Automatic: noise of rows and columns, such as light-sheet stripes or scan\n"
+                "lines, where it is certainly not the specimen. If that is uncertain, the noise\n"
+                "is listed as suggested, and a tick in the table removes it.\n"
                 "Parallel stripes: all in one direction, which is found automatically. Their\n"
                 "width, strength and spacing are irregular, as in curtaining or shadows.\n"
                 "Quasi-periodic noise: has a rough period but irregular crests, such as a weave\n"
                 "or drifting interference.\n"
-                "This damages a specimen with stripes or a weave of its own. Check the noise\n"
-                "layer."
+                "The last two damage a specimen with stripes or a weave of its own. Check the\n"
+                "noise layer."
             ),
         )
         self.sensitivity = ComboBox(
