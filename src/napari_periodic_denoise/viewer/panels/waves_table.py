@@ -1,6 +1,5 @@
 """Table of the waves that were found, in which each can be switched off and on."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -261,8 +260,9 @@ class WavesTable(QWidget):
             file.write(waves_as_csv(rows, self.model.pixel).encode())
 
 
-def _in_digits(period: float, digits: str) -> str:
-    return f"{period:{digits}}" if math.isfinite(period) else "–"
+def _in_digits(row: Row, period: float, digits: str) -> str:
+    """A wave's period; of lines, which they are."""
+    return row.frequencies[0] if isinstance(row, LineRow) else f"{period:{digits}}"
 
 
 def _columns(channels: Sequence[str], pixel: PixelSize | None) -> list[_Column]:
@@ -272,7 +272,7 @@ def _columns(channels: Sequence[str], pixel: PixelSize | None) -> list[_Column]:
             "Period (px)",
             spacing.format("in pixels"),
             lambda row: row.period(),
-            lambda row: _in_digits(row.period(), ".2f"),
+            lambda row: _in_digits(row, row.period(), ".2f"),
         ),
         _Column(
             "Angle",
@@ -318,7 +318,7 @@ def _columns(channels: Sequence[str], pixel: PixelSize | None) -> list[_Column]:
                 f"Period ({pixel.unit})",
                 spacing.format("from the layer's scale"),
                 lambda row: row.period(pixel.y, pixel.x),
-                lambda row: _in_digits(row.period(pixel.y, pixel.x), ".3g"),
+                lambda row: _in_digits(row, row.period(pixel.y, pixel.x), ".3g"),
             ),
         )
     return columns
