@@ -76,6 +76,7 @@ def test_layers_may_be_a_name_names_or_weights():
         ({"max_size": 2.5}, "expected max_size as a whole number from 1, got 2.5"),
         ({"noise_model": True}, "noise_model"),
         ({"remainder": "rest"}, "remainder"),
+        ({"suggestions": "drop"}, "suggestions"),
         ({"channel_axis": 0.0}, "channel_axis"),
         ({"protect_edge": -1}, "expected protect_edge as a number of pixels, 0 or more, got -1"),
         ({"protect_edge": float("inf")}, "protect_edge"),
@@ -127,8 +128,9 @@ def test_a_model_of_all_planes_takes_what_waves_are_found_with(model):
     shared = {"features": "cosines", "noise_model": "additive", "sensitivity": 0.1, "seed": 2}
     assert shared.keys() < set(SHARED_OPTIONS)
     check_shared(model, Options(**shared, channel_axis=0, device="cpu"))
+    check_shared(model, Options(remainder="none"))
     for wrong in (
-        *({"remainder": remainder} for remainder in REMAINDERS[1:]),
+        *({"remainder": name} for name in REMAINDERS if name not in ("auto", "none")),
         *({"features": features} for features in FEATURES if features in NETWORKS),
         {"method": "texture"},
         {"gram": True},

@@ -119,8 +119,8 @@ def _tries(settings: Mapping[str, Any], of_stack: bool) -> Iterator[str]:
         yield "• a higher sensitivity, under More options"
     if settings.get("features") == "edges":
         yield "• cosine patterns as features, if the image is grainy"
-    if settings.get("remainder") == "none":
-        yield "• removing stripes or quasi-periodic noise as well, if the noise is uneven"
+    if settings.get("remainder") in ("auto", "none"):
+        yield "• removing stripes or quasi-periodic noise too, if the noise is uneven"
     if settings.get("exemplar") is None:
         yield "• marking an area where only noise is seen, or an area to leave alone"
     if of_stack:
