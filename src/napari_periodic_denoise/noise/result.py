@@ -1,4 +1,4 @@
-"""What an estimate tells: its progress, and its result."""
+"""The result of an estimate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome
+from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, removed
 from napari_periodic_denoise.noise.waves.lattices import in_lattices
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave
 from napari_periodic_denoise.noise.wording import plural
@@ -21,26 +21,26 @@ class NoiseEstimate:
     Attributes
     ----------
     noise : ndarray of float32, shape of the image
-        In the image's intensity units; ``image − noise`` is the cleaned image. Exactly zero
-        where nothing was found. Of a texture, less its mean.
+        Noise in the image's intensity units. ``image − noise`` is the cleaned image. It is
+        exactly zero if nothing was found. A texture has its mean subtracted.
     cleaned : ndarray, shape and dtype of the image
-        Integers are rounded and clipped to the dtype's range. Pixels at the image's limits,
-        whose true intensity is not known, don't go beyond them.
+        Integers are rounded and clipped to the dtype's range. Saturated pixels, whose true
+        intensity is unknown, stay within the image's limits.
     waves : tuple of Wave
-        What the noise consists of; those that multiply first, then the strongest. Their
-        ``reason`` says why they were kept. None of a texture.
+        Waves of the noise. Waves that multiply come first, then the strongest. A texture has
+        no waves.
     settings : dict
-        Everything that reproduces the estimate; JSON-serialisable.
+        All settings that reproduce the estimate, JSON-serialisable.
     removed_variance : float
-        Variance of the noise as a share of the image's, 0 to 1.
+        Variance of the noise as a share of the image's variance, 0 to 1.
     remainder_variance : float
-        Share that noise which is no sum of few waves has, 0 to 1.
+        Share of the image's variance in stripes or quasi-periodic noise, 0 to 1.
     rejected : tuple of Rejected
-        Peaks of the spectrum that were not taken for waves, and why.
+        Peaks of the spectrum that were not accepted as waves, with the reasons.
     lines : tuple of LineNoise
-        Noise of rows and columns, removed or only suggested, in intensity units.
+        Noise of rows and columns in intensity units, removed or suggested.
     gram : mapping of str to ndarray of float32, shape (C, C)
-        Gram matrix of the image's feature maps, by layer, where it was asked for.
+        Gram matrix of the image's feature maps by layer, with the option ``gram``.
     """
 
     noise: np.ndarray
@@ -56,36 +56,33 @@ class NoiseEstimate:
     @property
     def removed_lines(self) -> tuple[LineNoise, ...]:
         """Noise of rows and columns that is part of the noise."""
-        return tuple(line for line in self.lines if line.outcome is Outcome.REMOVED)
+        return tuple(removed(self.lines))
 
     @property
     def suggested(self) -> tuple[LineNoise, ...]:
-        """Noise of rows and columns that was found, but may be the specimen's: it is kept."""
-        return tuple(line for line in self.lines if line.outcome is Outcome.SUGGESTED)
+        """Noise of rows and columns that may be part of the specimen, and stays in the image."""
+        return tuple(noise for noise in self.lines if noise.outcome is Outcome.SUGGESTED)
 
     @property
     def components(self) -> tuple[Wave | LineNoise, ...]:
-        """All that was found, waves first; see the ``outcome`` of line noise."""
+        """All waves, and all noise of rows and columns with its outcome."""
         return (*self.waves, *self.lines)
 
     @property
     def summary(self) -> str:
-        """The result in one line, for a person."""
+        """One-line summary of the result."""
         if self.settings.get("method") == "texture":
-            return "a texture that repeats what the image repeats, but elsewhere: it has no phase"
-        parts = [part for part in (self._waves_in_words(), *self._lines_in_words()) if part]
+            return "a texture with the image's statistics; it has no phase"
+        names = list(dict.fromkeys(noise.name for noise in self.removed_lines))
         if self.remainder_variance:
-            parts.append(f"{self.settings['remainder']} noise")
-        if not parts:
-            kept = " and ".join(dict.fromkeys(f"lines ({line.name})" for line in self.suggested))
+            names.append(f"{self.settings['remainder']} noise")
+        if not self.waves and not names:
+            kept = ", ".join(dict.fromkeys(noise.name for noise in self.suggested))
             return f"nothing removed; suggested: {kept}" if kept else "no periodic noise found"
-        removed = f"removed {100 * self.removed_variance:.1f}% of the variance"
-        first = "" if self.waves else "no waves, but "
-        return f"{first}{', and '.join(parts)}; {removed}"
-
-    def _waves_in_words(self) -> str:
+        share = f"removed {100 * self.removed_variance:.1f}% of the variance"
+        rest = " and ".join(names)
         if not self.waves:
-            return ""
+            return f"{rest}, no single waves; {share}"
         strongest = self.waves[0]
         count = plural(len(self.waves)) + (", strongest" if len(self.waves) > 1 else ",")
         amplitude = f"{strongest.amplitude:.3g}"
@@ -93,32 +90,29 @@ class NoiseEstimate:
             amplitude = f"{100 * strongest.amplitude:.3g}% of the intensity"
         return (
             f"{count} {strongest.period:.1f} px at {round(strongest.angle) % 180}°, "
-            f"amplitude {amplitude}"
+            f"amplitude {amplitude}{f', and {rest}' if rest else ''}; {share}"
         )
-
-    def _lines_in_words(self) -> list[str]:
-        words = (f"{line.kind} ({line.name})" for line in self.removed_lines)
-        return list(dict.fromkeys(words))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should look at before the result is used, each in a sentence."""
+        """Warnings to read before the result is used, one or two sentences each."""
         if self.settings.get("method") == "texture":
             return (
-                "A texture has no phase: its crests fall anywhere, and the image less the "
-                "texture is for comparison only.",
+                "A texture has no phase, so its crests do not match the image. The image minus "
+                "the texture is for comparison only.",
             )
         return (*self._lattice_warning(), *self._suggestions())
 
-    def _suggestions(self) -> list[str]:
-        names = dict.fromkeys(f"{line.kind} along the {line.name}" for line in self.suggested)
-        return [
-            f"There are {name}, which may be the specimen's: they were kept. If they are noise, "
-            "run again with suggestions='remove'."
-            for name in names
-        ]
+    def _suggestions(self) -> tuple[str, ...]:
+        """Say what was found and kept, and how to remove it."""
+        return tuple(
+            f"Found and kept, since it may be part of the specimen: {name}. If it is noise, run "
+            "again with suggestions='remove'."
+            for name in dict.fromkeys(noise.name for noise in self.suggested)
+        )
 
     def _lattice_warning(self) -> tuple[str, ...]:
+        """Ask for a look at a lattice."""
         if self.settings.get("exemplar") is not None:
             return ()
         found = max(
@@ -127,12 +121,13 @@ class NoiseEstimate:
         if not found:
             return ()
         return (
-            f"A lattice of {found} waves was found, which may be the specimen's own: look at it, "
-            "and if it is, mark an area where only noise is seen as the exemplar.",
+            f"A lattice of {found} waves was found, which may be part of the specimen. Check the "
+            "noise. If it shows the specimen, mark an area that contains only noise as the "
+            "exemplar.",
         )
 
     def _lattice(self, channel: int) -> int:
-        """Count the waves of a channel that belong to lattices."""
+        """Number of waves of a channel that belong to lattices."""
         frequencies = [wave.frequency for wave in self.waves if wave.channel == channel]
         shape, axis = list(self.noise.shape), self.settings.get("channel_axis")
         if axis is not None:

@@ -1,4 +1,4 @@
-"""Some of the waves of an estimate taken away, and the others left."""
+"""Subtract a subset of an estimate's waves without a new fit."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
 from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, removed, render_lines
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.frequency import (
-    APART,
+    SAME_FREQUENCY,
     Frequency,
-    distances,
+    is_near_any,
 )
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Wave, in_units
@@ -39,28 +39,27 @@ def select_waves(
     Parameters
     ----------
     image : array-like
-        Which the estimate is of; only read. Channels beyond those of the noise, as
-        transparency, stay as they are.
+        Image of the estimate. It is only read. Channels beyond those of the noise, such as
+        transparency, do not change.
     estimate : NoiseEstimate
-        With all its waves.
+        Estimate with all its waves.
     off : sequence of tuple of float
-        Frequencies ``(fy, fx)`` in cycles/pixel. Waves of any channel that are less than about
-        half a cycle across the image from one of them stay in the image; where none is,
-        nothing changes. ``"rows"`` and ``"columns"`` leave the noise of rows or columns in the
-        image.
-    on : sequence of {"rows", "columns"}
-        Noise of rows or columns that was only suggested, and is removed now.
+        Frequencies ``(fy, fx)`` in cycles/pixel. Waves of any channel within 0.6 cycles across
+        the image of one of them stay in the image. Frequencies without a wave have no effect.
+        ``"rows"``, ``"columns"`` or the name of a `LineNoise` keeps that noise in the image.
+    on : sequence of str
+        The same names, for suggested noise that is removed now.
 
     Returns
     -------
     NoiseEstimate
-        Of the waves that are left to take away. Its settings have ``off`` besides. The estimate
-        itself where no wave is switched off.
+        Estimate of the other waves. Its settings also have ``off``. It is the given estimate if
+        no wave is switched off.
 
     Raises
     ------
     ValueError
-        If the image is not of the estimate's shape, or ``off`` is no list of frequencies.
+        If the image has not the estimate's shape, or ``off`` is not a list of frequencies.
 
     Examples
     --------
@@ -74,9 +73,10 @@ def select_waves(
     >>> [round(wave.amplitude, 2) for wave in fewer.waves]
     [5.0]
     """
-    lines_off = [name for name in off if isinstance(name, str) and name in ("rows", "columns")]
-    waves_off: list[Any] = [frequency for frequency in off if frequency not in lines_off]
+    names_off = [name for name in off if isinstance(name, str)]
+    waves_off: list[Any] = [wave for wave in off if not isinstance(wave, str)]
     switched_off = as_frequencies(waves_off, "off")
+    lines = [_switched(noise, names_off, on) for noise in estimate.lines]
     settings = estimate.settings
     axis = settings["channel_axis"]
     array = as_image(image, axis)
@@ -84,17 +84,19 @@ def select_waves(
     channels, others = np.split(array[None] if axis is None else array, [len(noise)])
     if channels.shape != noise.shape:
         raise ValueError(
-            f"the image of shape {np.shape(image)} is not that of the estimate, whose noise is of "
-            f"shape {estimate.noise.shape}"
+            f"expected an image that fits the estimate, whose noise has shape "
+            f"{estimate.noise.shape}; got shape {np.shape(image)}"
         )
     shape = channels.shape[1], channels.shape[2]
-    is_on = [not _is_among(wave.frequency, switched_off, shape) for wave in estimate.waves]
-    lines = [_switched(line, lines_off, on) for line in estimate.lines]
+    is_on = [
+        not is_near_any(wave.frequency, switched_off, shape, SAME_FREQUENCY)
+        for wave in estimate.waves
+    ]
     if all(is_on) and lines == list(estimate.lines):
         return estimate
     device = torch.device(settings["device"])
     weight = None
-    if settings.get("protect") is not None:  # which those of a shared model don't have
+    if settings.get("protect") is not None:  # settings of a shared model have no such key
         protected = as_protected(settings["protect"], shape)
         weight = subtraction_weight(protected, settings["protect_edge"], device)
     images = [normalize(channel, device) for channel in channels]
@@ -102,24 +104,24 @@ def select_waves(
     for i, normalized in enumerate(images):
         waves = [_in_pixels(w, normalized) for w in estimate.waves if w.channel == i]
         before, after = (
-            tuple(_line_in_pixels(line, normalized) for line in some if line.channel == i)
+            tuple(n.in_units(1 / normalized.unit) for n in some if n.channel == i)
             for some in (estimate.lines, lines)
         )
-        rest = None
+        remainder = None
         if estimate.remainder_variance:
             pattern = render_noise(normalized.pixels, waves)
-            pattern.add_(render_lines(removed(before), normalized.pixels - pattern))
+            pattern.add_(render_lines(removed(before), shape, device))
             pattern = pattern if weight is None else pattern * weight
-            rest = torch.from_numpy(noise[i] / normalized.unit).to(device).sub_(pattern)
+            remainder = torch.from_numpy(noise[i] / normalized.unit).to(device).sub_(pattern)
         keep = [on for on, wave in zip(is_on, estimate.waves, strict=True) if wave.channel == i]
         kept = [wave for on, wave in zip(keep, waves, strict=True) if on]
-        found.append(ChannelNoise(kept, rest, lines=after))
+        found.append(ChannelNoise(kept, remainder, lines=after))
     selected = assemble_estimate(
         channels,
         images,
         found,
         channel_axis=axis,
-        settings={**settings, "off": [*map(list, switched_off), *lines_off]},
+        settings={**settings, "off": [*map(list, switched_off), *names_off]},
         gram=estimate.gram,
         weight=weight,
     )
@@ -131,26 +133,16 @@ def select_waves(
     return replace(selected, cleaned=cleaned, rejected=estimate.rejected)
 
 
-def _switched(line: LineNoise, off: Sequence[str], on: Sequence[str]) -> LineNoise:
-    """Return line noise as it is wanted; the noise itself where nothing changes."""
-    wanted = line.outcome
-    if line.name in off:
-        wanted = Outcome.SUGGESTED
-    elif line.name in on:
-        wanted = Outcome.REMOVED
-    return line if wanted is line.outcome else replace(line, outcome=wanted)
-
-
-def _line_in_pixels(line: LineNoise, image: Normalized) -> LineNoise:
-    """Return line noise in the unit of the pixels."""
-    return line.in_units(1 / image.unit, -image.centre / image.unit)
+def _switched(noise: LineNoise, off: Sequence[str], on: Sequence[str]) -> LineNoise:
+    """Switch line noise off or on; return it as it is if nothing changes."""
+    outcome = noise.outcome
+    if noise.is_named(off):
+        outcome = Outcome.SUGGESTED
+    elif noise.is_named(on):
+        outcome = Outcome.REMOVED
+    return noise if outcome is noise.outcome else replace(noise, outcome=outcome)
 
 
 def _in_pixels(wave: Wave, image: Normalized) -> Wave:
-    """Return the wave in the unit of the pixels."""
+    """Convert a wave of intensities to the unit of the pixels."""
     return in_units(wave, 1 / image.unit, -image.centre / image.unit)
-
-
-def _is_among(frequency: Frequency, others: Sequence[Frequency], shape: tuple[int, int]) -> bool:
-    places = np.array([frequency, *others], dtype=np.float64)
-    return bool((distances(places, shape)[0, 1:] < APART / 2).any())

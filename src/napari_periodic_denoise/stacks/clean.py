@@ -1,4 +1,4 @@
-"""Stacks of planes, each cleaned by itself: at once, or lazily when it is asked for."""
+"""Clean the planes of a stack, at once or lazily."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class StackEstimate:
     Attributes
     ----------
     noise : array of float32, shape of the stack
-        numpy or dask, as described in `clean_stack`; a list of such for a list of levels.
+        numpy or dask array, see `clean_stack`. A list of levels gives a list of arrays.
     cleaned : array, shape and dtype of the stack
-        The same.
+        Likewise.
     estimates : array of NoiseEstimate, shape of the stacked axes
-        What was found in each plane, of the finest level if there are several. Its arrays are
-        those of ``noise`` and ``cleaned``.
+        Estimate of each plane (of the finest level). Their arrays are views of ``noise`` and
+        ``cleaned``.
     model : SharedModel or None
-        What the planes share, of the finest level if there are several.
+        Model that the planes share (of the finest level). None with ``model="per_plane"``.
     """
 
     noise: Any
@@ -63,43 +63,42 @@ def clean_stack(
     model: str = "per_plane",
     **options: Any,  # noqa: ANN401
 ) -> StackEstimate:
-    """Find the periodic noise of each plane of a stack, and the stack without it.
+    """Estimate the periodic noise of each plane of a stack, and remove it.
 
-    Lazy data give lazy results: nothing is computed before it is asked for, and then only the
-    planes that are asked for; the noise and the cleaned image of a plane, asked for together,
-    are computed once.
+    Lazy data give lazy results. Only requested planes are computed, on request. The noise and
+    the cleaned image of a plane are computed once if they are requested together.
 
     Parameters
     ----------
-    data : array-like, or sequence of such
-        Of at least two axes. A numpy array or a torch tensor gives numpy arrays, everything
-        else (dask and zarr arrays, `numpy.memmap` and other arrays on disk) gives dask arrays
-        in chunks of whole planes, of which there are as many in a chunk as in those of the data:
-        in dask's chunks, zarr's shards or chunks, or one by one. Data in chunks of several
-        planes are computed by chunks: ``data.rechunk`` them to see single planes quickly.
+    data : array-like, or sequence of array-like
+        Array of at least two axes. A numpy array or torch tensor gives numpy arrays. Anything
+        else (dask and zarr arrays, `numpy.memmap` and other arrays on disk) gives dask arrays in
+        chunks of whole planes. A chunk has as many planes as a chunk of the data: a dask chunk, a
+        zarr shard or chunk, or one plane. Chunks of several planes are computed together; use
+        ``data.rechunk`` for quick access to single planes.
 
-        A sequence are the levels of a pyramid, the finest first, and gives lists of levels. The
-        noise of a coarse level is that of the finest one, reduced as the level was (one pixel
-        of each block, or its mean) if the pixels show that it was; otherwise, and where the
-        level has other stacked axes, it is estimated by itself.
+        A sequence contains the levels of a pyramid, the finest first, and gives lists of levels.
+        The noise of a coarse level is the noise of the finest level, reduced like the level (one
+        pixel of each block, or its mean) if the pixels show how. Otherwise, or if the level has
+        other stacked axes, it is estimated from the level.
     plane_axes : tuple of int
-        The two axes of a plane; rows are along the first of them in the data. All axes but
-        these and that of the channels are stacked.
+        Both axes of a plane. The first one in the data is the axis of the rows. All axes except
+        these and the channel axis are stacked.
     channel_axis : int, optional
         Axis of the channels, see `estimate_noise`.
     alpha : int
-        How many of the last channels, as transparency, stay as they are; their noise is left
-        out of ``noise``.
+        Number of last channels, such as transparency, that do not change. ``noise`` does not
+        contain them.
     model : {"per_plane", "shared", "drifting"}
-        ``"per_plane"`` estimates each plane by itself, just as `estimate_noise` does.
-        ``"shared"`` finds the waves once, in up to 32 planes together: weak noise that no plane
-        shows is found, frequencies are the same in all planes, amplitude and phase each
-        plane's own, and each further plane takes a fraction of the time. ``"drifting"`` finds
-        them in the middle of the stack, and follows their frequencies to both ends. Of lazy
-        data too these planes are read at once. See `noise.shared.find_shared`.
+        ``"per_plane"`` estimates each plane like `estimate_noise`. ``"shared"`` finds waves once,
+        in up to 32 planes together. It finds noise that is too weak for one plane. All planes have
+        the same frequencies, with their own amplitudes and phases, and each further plane takes a
+        fraction of the time. ``"drifting"`` finds waves in the middle of the stack, and follows
+        their frequencies to both ends. These planes are read at once, also from lazy data. See
+        `stack_model.find_shared`.
     **options
-        Of `estimate_noise`; with a model of all planes, those of waves alone: ``features`` that
-        need no network, ``noise_model``, ``sensitivity``, ``device`` and ``seed``.
+        Options of `estimate_noise`. A model of all planes supports ``features`` without a
+        network, ``noise_model``, ``sensitivity``, ``device`` and ``seed``.
 
     Returns
     -------
@@ -110,14 +109,13 @@ def clean_stack(
     TypeError
         If the pixels are not real numbers, or an option is unknown.
     ValueError
-        If an option is not one of its choices or does not go with the model, or an axis is not
-        there. Where `estimate_noise`
-        raises an error for a plane, this is raised when the plane is computed.
+        If an option is not one of its choices, the model does not support it, or an axis does
+        not exist. An error of `estimate_noise` for a plane is raised when the plane is computed.
 
     Warns
     -----
     RuntimeWarning
-        If the memory of a GPU does not suffice for a plane, which is computed on the CPU then.
+        If the memory of a GPU is too small for a plane, which is then computed on the CPU.
 
     Examples
     --------
@@ -130,7 +128,7 @@ def clean_stack(
     >>> result = clean_stack(stack)
     >>> result.cleaned.chunks == stack.chunks
     True
-    >>> plane = result.cleaned[7].compute()  # the other 49 are not
+    >>> plane = result.cleaned[7].compute()  # computes this plane only
     >>> len(result.estimates[7].compute().waves)
     1
     """
@@ -154,7 +152,7 @@ def iter_clean_stack(
     model: str = "per_plane",
     **options: Any,  # noqa: ANN401
 ) -> Generator[Progress, None, StackEstimate]:
-    """`clean_stack` step by step, for progress bars and to be stopped within a plane.
+    """Run `clean_stack` step by step, for progress bars and cancellation within a plane.
 
     Parameters
     ----------
@@ -164,8 +162,8 @@ def iter_clean_stack(
     Yields
     ------
     Progress
-        Before each step of the engine; ``done`` and ``total`` count planes. Of lazy data while a
-        model is found.
+        Before each step of the engine. ``done`` and ``total`` count planes. Lazy data give
+        progress only while a model is found.
 
     Returns
     -------
@@ -175,20 +173,23 @@ def iter_clean_stack(
     is_pyramid = isinstance(data, Sequence)
     levels = [_as_array(level) for level in (data if is_pyramid else [data])]
     if not levels or len({level.ndim for level in levels}) > 1:
-        raise ValueError("the levels of a pyramid are one or more arrays of as many axes")
+        raise ValueError(
+            "expected the levels of a pyramid as one or more arrays with the same number of axes, "
+            f"got arrays with {sorted({level.ndim for level in levels})} axes"
+        )
     layout = Layout.of(levels[0].ndim, plane_axes, channel_axis)
     options["channel_axis"] = layout.channel_axis
     _check(levels[0], layout, model, options)
     options["alpha"] = alpha
 
-    groups: dict[tuple[int, ...], list[int]] = {}  # levels of the same planes, finest first
+    groups: dict[tuple[int, ...], list[int]] = {}  # levels with the same planes, finest first
     for i, level in enumerate(levels):
         groups.setdefault(layout.stacked_shape(level), []).append(i)
     results: dict[int, _Arrays] = {}
     models: list[SharedModel | None] = []
     for members in groups.values():
         group = [levels[i] for i in members]
-        models.append((yield from _found(group[0], layout, model, options)))
+        models.append((yield from _find_model(group[0], layout, model, options)))
         options["model"] = models[-1]
         if all(map(is_in_memory, group)):
             made = yield from _clean_now(group, layout, options)
@@ -210,11 +211,12 @@ def of_each(function: Callable[[NoiseEstimate], Any], estimates: Any) -> Any:  #
     ----------
     function : callable
     estimates : array of NoiseEstimate
-        numpy or dask.
+        numpy or dask array.
 
     Returns
     -------
     array of object, same shape and kind
+        numpy or dask array of the results.
     """
     if not isinstance(estimates, np.ndarray):
         from napari_periodic_denoise.stacks.lazy import objects
@@ -228,12 +230,12 @@ def of_each(function: Callable[[NoiseEstimate], Any], estimates: Any) -> Any:  #
 
 
 def _as_array(data: Any) -> Any:  # noqa: ANN401
-    """Return a numpy array if the data are in memory, else what they are, if it is an array."""
+    """Return a numpy array for a tensor, and other arrays unchanged."""
     if isinstance(data, torch.Tensor):
         return data.detach().cpu().numpy()
     if not all(hasattr(data, name) for name in ("shape", "dtype", "ndim", "__getitem__")):
         raise TypeError(
-            f"an array, or a sequence of the levels of a pyramid, is taken, not {type(data)}"
+            f"expected an array, or a sequence of the levels of a pyramid, got {type(data)}"
         )
     return data
 
@@ -244,7 +246,7 @@ def _check(
     model: str,
     options: dict[str, Any],
 ) -> None:
-    """Raise the engine's errors for options, shape and dtype, before any plane is computed."""
+    """Raise errors of options, shape and dtype before any plane is computed."""
     plane = np.broadcast_to(np.zeros((), data.dtype), layout.plane_shape(data))
     as_image(plane, layout.channel_axis)
     chosen = Options.of(options)
@@ -253,20 +255,20 @@ def _check(
         check_shared(model, chosen)
 
 
-def _found(
+def _find_model(
     data: Any,  # noqa: ANN401
     layout: Layout,
     model: str,
     options: dict[str, Any],
 ) -> Generator[Progress, None, SharedModel | None]:
-    """Find what the planes of a level share, if they do."""
+    """Find the shared model of a level's planes; None with ``"per_plane"``."""
     if model == "per_plane":
         return None
     shape = layout.stacked_shape(data)
     total = math.prod(shape)
 
     def read(number: int) -> NDArray[Any]:
-        # slices, which all arrays take
+        # slices, which all kinds of arrays support
         index = [slice(i, i + 1) for i in map(int, np.unravel_index(number, shape))]
         plane = np.squeeze(np.asarray(data[layout.at(index)]), layout.stacked)
         return without_last(plane, options["alpha"], layout.channel_axis)
@@ -289,7 +291,7 @@ def _found(
 def _clean_now(
     levels: list[NDArray[Any]], layout: Layout, options: dict[str, Any]
 ) -> Generator[Progress, None, list[_Arrays]]:
-    """Noise, cleaned stack and estimates of each level, computed."""
+    """Compute the noise, the cleaned stack and the estimates of each level."""
     shape = layout.stacked_shape(levels[0])
     made = [
         (
@@ -312,10 +314,10 @@ def _clean_now(
                 else:
                     estimate = clean_level(plane, levels[0][where], fine, options)
             except (TypeError, ValueError) as error:
-                error.add_note(f"This is about plane {index} of the stack.")
+                error.add_note(f"The error is in plane {index} of the stack.")
                 raise
             noise[where], cleaned[where] = estimate.noise, estimate.cleaned
-            # views, lest each plane is kept twice
+            # views, so each plane is stored once
             estimates[index] = replace(estimate, noise=noise[where], cleaned=cleaned[where])
     yield Progress(Stage.SUBTRACT, total, total, f"cleaned {total} planes")
     return made
@@ -324,7 +326,7 @@ def _clean_now(
 def _of_plane(
     run: Generator[Progress, None, NoiseEstimate], done: int, total: int
 ) -> Generator[Progress, None, NoiseEstimate]:
-    """Turn the steps of a plane into steps of the stack."""
+    """Turn the progress of a plane into progress of the stack."""
 
     def progress(step: Progress) -> Progress:
         message = f"plane {done + 1} of {total}: {step.message}"

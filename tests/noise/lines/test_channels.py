@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from benchmarks.families import bundled, corrupt, rejection
 
+from benchmarks.families import bundled, corrupt, rejection
 from napari_periodic_denoise import estimate_noise, select_waves
 from napari_periodic_denoise.noise.lines.result import Outcome
 from napari_periodic_denoise.records.record import record

@@ -8,42 +8,46 @@ from dataclasses import replace
 from napari_periodic_denoise.noise.assemble import ChannelNoise
 from napari_periodic_denoise.noise.input import Normalized
 from napari_periodic_denoise.noise.lines.find import find_lines
-from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome
+from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, accept
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 
 
-def find_lines_together(
-    images: Sequence[Normalized], found: Sequence[ChannelNoise]
-) -> list[tuple[LineNoise, ...]]:
-    """Find line noise in what the waves leave of each channel.
+def with_lines(
+    images: Sequence[Normalized], found: Sequence[ChannelNoise], *, suggestions: str
+) -> list[ChannelNoise]:
+    """Add the line noise of what the waves leave of each channel.
 
-    A scan has its lines in all channels: what is removed from one is not kept in another,
-    which would leave coloured stripes.
+    A scan has its lines in all channels. Noise of rows that is removed from one channel is not
+    kept in another, because this would leave coloured stripes.
 
     Parameters
     ----------
     images : sequence of Normalized
-        The channels.
+        The C channels.
     found : sequence of ChannelNoise
-        Their waves.
+        Waves of the C channels.
+    suggestions : {"keep", "remove"}
+        Whether uncertain line noise is removed as well.
 
     Returns
     -------
-    list of tuple of LineNoise
-        Of each channel, in the unit of its pixels.
+    list of ChannelNoise
     """
     lines = [
         find_lines(
-            image.pixels - render_noise(image.pixels, own.waves) if own.waves else image.pixels,
+            image.pixels - render_noise(image.pixels, part.waves) if part.waves else image.pixels,
             image.quantum,
             ignored=image.saturated,
         )
-        for image, own in zip(images, found, strict=True)
+        for image, part in zip(images, found, strict=True)
     ]
-    sure = {line.axis for each in lines for line in each if line.outcome is Outcome.REMOVED}
+    certain = {noise.name for each in lines for noise in each if noise.outcome is Outcome.REMOVED}
     return [
-        tuple(
-            replace(line, outcome=Outcome.REMOVED) if line.axis in sure else line for line in each
-        )
-        for each in lines
+        replace(part, lines=tuple(_decided(noise, certain, suggestions) for noise in each))
+        for part, each in zip(found, lines, strict=True)
     ]
+
+
+def _decided(noise: LineNoise, certain: set[str], suggestions: str) -> LineNoise:
+    """Line noise as it is treated in all channels."""
+    return accept(noise) if suggestions == "remove" or noise.name in certain else noise

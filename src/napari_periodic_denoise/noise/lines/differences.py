@@ -116,11 +116,11 @@ def _located(
         parts = parts + step
     # a part without quiet pixels says little
     parts = parts * (weight / weight.mean(0).clamp_min(1e-30)).clamp_max(1)
-    orders = _cosines(PARTS).to(located.device) @ parts.double()
+    orders = _cosines(PARTS) @ parts.cpu().double()
     variance = orders[PARTS // 2 :].square().mean(0) / PARTS + (least / 10) ** 2
     variance = variance.clamp_min(_LEAST_VARIANCE * float(variance.median()))
     orders = orders / math.sqrt(PARTS)
-    orders[0] = located.double()
+    orders[0] = located.cpu().double()
     return orders, variance
 
 

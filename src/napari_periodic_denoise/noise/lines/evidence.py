@@ -17,6 +17,8 @@ _CLIP = 6.0  # medians
 _SCALE = 1.25  # of a normal variable's deviation to its mean magnitude
 _COULD_SHOW = 20.0  # nats that the noise is worth in a part; chance makes a few
 _STRONG = 4.0  # times the usual texture, which an edge counts as at most
+_AGREEING_ALONG = 0.75  # of eight parts of one line
+_EDGE = 1.4  # times what is left around a line, where it is an edge's
 _AROUND = 31  # lines, over which slow changes are left out
 
 
@@ -57,7 +59,7 @@ def weigh(
     quantum: float,
     nats: float,
     ignored: torch.Tensor | None = None,
-) -> LineEvidence:
+) -> tuple[LineEvidence, torch.Tensor]:
     """Weigh line noise against an image.
 
     Parameters
@@ -73,7 +75,10 @@ def weigh(
 
     Returns
     -------
-    LineEvidence
+    evidence : LineEvidence
+    doubtful : Tensor of bool, shape (W − 1,)
+        Differences between neighbouring lines that part of the image denies, or where much more
+        is left than around: an edge of the specimen.
     """
     height = len(pixels)
     step = max(height // _ALONG, 1)
@@ -96,16 +101,20 @@ def weigh(
         nats = (differences / scale).square_().log1p_()
         return nats if hidden is None else nats.masked_fill_(hidden, 0)
 
-    saved = _in_parts(surprise(before) - surprise(after))
+    gained = surprise(before) - surprise(after)
+    saved = _in_parts(gained)
     worth = _in_parts(surprise(cut))
     could = worth > _COULD_SHOW
+    along_lines = torch.stack([part.sum(0) for part in gained.tensor_split(_PARTS)])
+    agreeing = (along_lines > 0).float().mean(0)
     strength = cut.abs().mean(0)
     along = _line_strength(below)
     across = _line_strength(size)
     share = cut.square().sum(0)
     share /= share.sum().clamp_min(1e-30)
     around = float((share * _slow(across)).sum())
-    return LineEvidence(
+    doubtful = (agreeing < _AGREEING_ALONG) | (across > _EDGE * _slow(across))
+    evidence = LineEvidence(
         nats=nats,
         parts=int(could.sum()),
         agreeing=float((saved > 0)[could].float().mean()) if bool(could.any()) else 0.0,
@@ -114,6 +123,7 @@ def weigh(
         across=_correlation(across, strength),
         left=float((share * across).sum()) / max(around, 1e-30),
     )
+    return evidence, doubtful
 
 
 def _in_parts(values: torch.Tensor) -> torch.Tensor:

@@ -28,7 +28,7 @@ class Fitted:
 
     Attributes
     ----------
-    offsets : Tensor of float64, shape (W,)
+    outliers, rest : Tensor of float64, shape (W,)
         Mean zero.
     single, jumps : Tensor of int64, shape (n,)
         Lines that stand out, and those before which the level changes.
@@ -38,14 +38,17 @@ class Fitted:
         By which the description gets shorter.
     """
 
-    offsets: torch.Tensor
+    outliers: torch.Tensor
+    rest: torch.Tensor
     single: torch.Tensor
     jumps: torch.Tensor
     noise: torch.Tensor
     nats: float
 
 
-def fit_lines(profile: Profile, specimen: torch.Tensor) -> Fitted:
+def fit_lines(
+    profile: Profile, specimen: torch.Tensor, refused: torch.Tensor | None = None
+) -> Fitted:
     """Most probable offsets of lines, whether all differ, or few, or both.
 
     Parameters
@@ -54,6 +57,8 @@ def fit_lines(profile: Profile, specimen: torch.Tensor) -> Fitted:
         Its first order is fitted.
     specimen : Tensor of float64, shape (W,)
         Power of the specimen's own profile, by frequency.
+    refused : Tensor of bool, shape (2·W,), optional
+        Single lines, then jumps before lines, that are the specimen's.
 
     Returns
     -------
@@ -79,9 +84,9 @@ def fit_lines(profile: Profile, specimen: torch.Tensor) -> Fitted:
         rest = pulls - profile.precision(explained[None])
         if best is None or nats > best.nats:
             smooth = most_probable(profile, rest, noise[None], specimen[None])[0]
-            offsets = explained + smooth
             best = Fitted(
-                offsets - offsets.mean(),
+                explained,
+                smooth,
                 chosen[chosen < lines],
                 chosen[chosen >= lines] - lines,
                 noise,
@@ -90,7 +95,7 @@ def fit_lines(profile: Profile, specimen: torch.Tensor) -> Fitted:
         elif nats < best.nats:
             break
         background = noise + specimen
-        more = _standing_out(profile, rest, background, chosen)
+        more = _standing_out(profile, rest, background, chosen, refused)
         if not len(more) or len(chosen) + len(more) > _MOST * lines:
             break
         chosen, heights = _fitted(profile, torch.cat([chosen, more]), background)
@@ -120,7 +125,11 @@ def _unexplained(profile: Profile, pulls: torch.Tensor, background: torch.Tensor
 
 
 def _standing_out(
-    profile: Profile, rest: torch.Tensor, background: torch.Tensor, chosen: torch.Tensor
+    profile: Profile,
+    rest: torch.Tensor,
+    background: torch.Tensor,
+    chosen: torch.Tensor,
+    refused: torch.Tensor | None,
 ) -> torch.Tensor:
     """Outliers not chosen yet that are worth their price, the strongest of a neighbourhood."""
     lines = profile.lines
@@ -139,6 +148,8 @@ def _standing_out(
     jump[0] = 0
     score = torch.cat([single, jump]) / 2
     score[chosen] = 0
+    if refused is not None:
+        score[refused] = 0
     least = max(_PRICE * math.log(lines), _NEXT * float(score.max()))
     found: list[int] = []
     for index in score.argsort(descending=True).tolist():

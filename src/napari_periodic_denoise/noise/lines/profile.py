@@ -13,6 +13,7 @@ from napari_periodic_denoise.noise.lines.differences import Differences
 _SLOPES = (0.0, 0.5, 1.0)  # the power of line noise falls with the frequency: white to 1/f
 _SPECIMEN = 2.0  # times the specimen's profile in the other direction; `benchmarks.lines`
 _SLOWEST = 0.02  # cycles/line, under which the specimen may be as strong as noise
+_CLIP = 4.0  # deviations
 _ROUNDS = 60
 _OCTAVE = 1.5
 _ITERATIONS = 200
@@ -49,7 +50,7 @@ class Profile:
         return gathered
 
     def error(self) -> torch.Tensor:
-        """Variance of the least-squares offsets by frequency, shape (W,); that of 0 is infinite."""
+        """Variance of the least-squares offsets by frequency, shape (W,); infinite at 0."""
         turn = torch.arange(self.lines, dtype=torch.float64) * (math.pi / 2 / self.lines)
         known = torch.zeros_like(turn)
         for d in self.differences:
@@ -123,7 +124,7 @@ def cosine_transform(values: torch.Tensor) -> torch.Tensor:
     n = values.shape[-1]
     both = torch.fft.rfft(torch.cat([values, values.flip(-1)], -1))[..., :n]
     turn = torch.arange(n, dtype=values.dtype) * (math.pi / 2 / n)
-    result = (both * torch.exp(-1j * turn)).real / math.sqrt(2 * n)
+    result: torch.Tensor = (both * torch.exp(-1j * turn)).real / math.sqrt(2 * n)
     result[..., 0] /= math.sqrt(2)
     return result
 
@@ -207,9 +208,19 @@ def specimen_power(other: Profile, lines: int) -> torch.Tensor:
     -------
     Tensor of float64, shape (K, lines)
     """
-    power = least_squares(other, other.pulls).square()
+    # one straight edge across all of the image has power at all frequencies
+    usual = as_profile([_clipped(d) for d in other.differences])
+    power = least_squares(usual, usual.pulls).square()
     excess = (_over_an_octave(power, lines) - _over_an_octave(other.error(), lines)).clamp_min(0)
     return _SPECIMEN * excess
+
+
+def _clipped(differences: Differences) -> Differences:
+    """Differences without those that are much larger than most."""
+    orders = differences.orders
+    usual = 1.4826 * orders.abs().median(1, keepdim=True).values
+    most = _CLIP * torch.maximum(usual, differences.variance.mean().sqrt())
+    return Differences(differences.size, orders.clamp(-most, most), differences.variance)
 
 
 def _over_an_octave(power: torch.Tensor, lines: int) -> torch.Tensor:

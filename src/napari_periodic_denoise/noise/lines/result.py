@@ -10,6 +10,7 @@ from enum import StrEnum
 import torch
 
 from napari_periodic_denoise.noise.lines.evidence import LineEvidence
+from napari_periodic_denoise.noise.lines.streaks import Streaks
 
 
 class LineKind(StrEnum):
@@ -18,6 +19,7 @@ class LineKind(StrEnum):
     LINES = "lines"
     SINGLE = "single lines"
     JUMPS = "jumps between lines"
+    STREAKS = "streaks along lines"
 
 
 class Outcome(StrEnum):
@@ -37,25 +39,24 @@ class LineNoise:
     outcome : Outcome
     axis : int
         Of the image, along which the lines lie: 0 for columns, 1 for rows.
-    offsets : Tensor of float64, shape (K, W)
-        Of W lines, order by order of cosines along them.
-    dark : float or None
-        None if the offsets are added. Otherwise the intensity of no light, and the offsets are
-        logarithms of gains.
+    shape : tuple of int
+        Of the image.
+    pattern : Tensor of float64, shape (K, W), or Streaks
+        Offsets of W lines, order by order of cosines along them; or of parts of lines.
     strength : float
         Deviation of the noise, in the unit of the pixels.
     evidence : LineEvidence
     channel : int
-        Of the image.
+        Channel of the image.
     share : float
-        Of the variance of the noise in its channel, 0 to 1; zero where it is not removed.
+        Share of the variance of its channel's noise, 0 to 1; zero if it is not removed.
     """
 
     kind: LineKind
     outcome: Outcome
     axis: int
-    offsets: torch.Tensor
-    dark: float | None
+    shape: tuple[int, int]
+    pattern: torch.Tensor | Streaks
     strength: float
     evidence: LineEvidence
     channel: int = 0
@@ -66,80 +67,108 @@ class LineNoise:
         """Angle of the lines in degrees: 0 for rows, 90 for columns."""
         return 90.0 if self.axis == 0 else 0.0
 
-    def render(self, pixels: torch.Tensor) -> torch.Tensor:
+    def render(self, device: torch.device | str = "cpu") -> torch.Tensor:
         """Draw the noise.
 
         Parameters
         ----------
-        pixels : Tensor of float32, shape (H, W)
-            The image; a gain is relative to it.
+        device : torch.device or str
 
         Returns
         -------
         Tensor of float32, shape (H, W)
         """
-        upright = pixels if self.axis == 0 else pixels.T
-        noise = drawn(self.offsets, upright, self.dark)
+        upright = self.shape if self.axis == 0 else self.shape[::-1]
+        noise = draw(self.pattern, upright).to(device)
         return noise if self.axis == 0 else noise.T
 
-    def in_units(self, unit: float, zero: float) -> LineNoise:
-        """Return the noise of an image whose intensities are ``unit · pixels + zero``."""
-        if self.dark is not None:
-            return replace(self, dark=unit * self.dark + zero, strength=unit * self.strength)
-        return replace(self, offsets=unit * self.offsets, strength=unit * self.strength)
+    @property
+    def lines(self) -> str:
+        """``"columns"`` or ``"rows"``."""
+        return "columns" if self.axis == 0 else "rows"
 
     @property
     def name(self) -> str:
-        """``"rows"`` or ``"columns"``: which lines of the image have the noise."""
-        return "columns" if self.axis == 0 else "rows"
+        """Name that switches it off and on, such as ``"rows: single lines"``."""
+        return f"{self.lines}: {self.kind}"
+
+    def is_named(self, names: Sequence[object]) -> bool:
+        """Whether names have this noise, or all noise of its rows or columns."""
+        return self.name in names or self.lines in names
+
+    def in_units(self, unit: float) -> LineNoise:
+        """Return the noise of an image whose intensities are ``unit · pixels``, plus anything."""
+        pattern = self.pattern
+        if isinstance(pattern, Streaks):
+            pattern = replace(pattern, offset=unit * pattern.offset)
+        else:
+            pattern = unit * pattern
+        return replace(self, pattern=pattern, strength=unit * self.strength)
 
     def to_dict(self) -> dict[str, object]:
-        """Return what is known of the noise as plain values, ready for JSON."""
+        """Return plain values for JSON."""
         return {
+            "name": self.name,
             "kind": str(self.kind),
-            "lines": self.name,
+            "lines": self.lines,
             "outcome": str(self.outcome),
             "direction": self.direction,
             "strength": self.strength,
-            "multiplies": self.dark is not None,
             "evidence": asdict(self.evidence),
             "channel": self.channel,
             "share": self.share,
         }
 
 
-def removed(lines: Sequence[LineNoise]) -> list[LineNoise]:
-    """Return those of the lines' noise that are removed, not only suggested."""
-    return [line for line in lines if line.outcome is Outcome.REMOVED]
+def accept(noise: LineNoise) -> LineNoise:
+    """Return line noise that is removed, even if it was only suggested."""
+    return replace(noise, outcome=Outcome.REMOVED)
 
 
-def accepted(line: LineNoise) -> LineNoise:
-    """Return line noise that is removed, whether it was only suggested or not."""
-    return replace(line, outcome=Outcome.REMOVED)
+def removed(noises: Sequence[LineNoise]) -> list[LineNoise]:
+    """Return the line noise that is removed, without what is only suggested."""
+    return [noise for noise in noises if noise.outcome is Outcome.REMOVED]
 
 
-def render_lines(lines: Sequence[LineNoise], pixels: torch.Tensor) -> torch.Tensor:
-    """Noise of rows and of columns, shape (H, W), in the unit of the pixels.
+def render_lines(
+    noises: Sequence[LineNoise], shape: tuple[int, int], device: torch.device | str = "cpu"
+) -> torch.Tensor:
+    """Draw the sum of line noise.
 
     Parameters
     ----------
-    lines : sequence of LineNoise
-    pixels : Tensor of float32, shape (H, W)
-        The image without its waves.
+    noises : sequence of LineNoise
+    shape : tuple of int
+        ``(H, W)`` of the image.
+    device : torch.device or str
+
+    Returns
+    -------
+    Tensor of float32, shape (H, W)
     """
-    total = torch.zeros_like(pixels)
-    for line in lines:
-        total += line.render(pixels - total)
+    total = torch.zeros(shape, dtype=torch.float32, device=device)
+    for noise in noises:
+        total += noise.render(device)
     return total
 
 
-def drawn(offsets: torch.Tensor, pixels: torch.Tensor, dark: float | None) -> torch.Tensor:
-    """Noise of columns with these offsets, float32, shape of the pixels."""
-    height = len(pixels)
-    turn = (torch.arange(height, dtype=torch.float64) + 0.5) * (math.pi / height)
-    waves = torch.cos(turn[:, None] * torch.arange(len(offsets))) * math.sqrt(2)
+def draw(pattern: torch.Tensor | Streaks, shape: tuple[int, int]) -> torch.Tensor:
+    """Noise of columns.
+
+    Parameters
+    ----------
+    pattern : Tensor of float64, shape (K, W), or Streaks
+        As in `LineNoise`.
+    shape : tuple of int
+        ``(H, W)``.
+
+    Returns
+    -------
+    Tensor of float32, shape (H, W)
+    """
+    if isinstance(pattern, Streaks):
+        return pattern.draw(shape)
+    along = (torch.arange(shape[0], dtype=torch.float64) + 0.5) * (math.pi / shape[0])
+    waves = torch.cos(along[:, None] * torch.arange(len(pattern))) * math.sqrt(2)
     waves[:, 0] = 1
-    field = (waves.float() @ offsets.float()).to(pixels.device)
-    if dark is None:
-        return field
-    return (pixels - dark) * -torch.expm1(-field)
+    return waves.float() @ pattern.float()

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from napari_periodic_denoise import NoiseEstimate, Wave
     from napari_periodic_denoise.stacks.clean import StackEstimate
 
-_REACH = (
-    4  # times the noise of the computed plane; a choice: noise of other planes may be stronger
-)
+_REACH = 4  # times the noise of the computed plane; a choice: that of other planes may be stronger
 
 
 @dataclass(frozen=True, slots=True, eq=False)

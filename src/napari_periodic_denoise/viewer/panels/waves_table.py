@@ -13,11 +13,10 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QFileDialog, QTableView, QVBoxLayout, QWidget
 
 from napari_periodic_denoise.io.atomic import replacing
-from napari_periodic_denoise.records.table import LineRow, WaveRow, waves_as_csv
+from napari_periodic_denoise.records.table import LineRow, Row, waves_as_csv
 from napari_periodic_denoise.viewer.layers.pixel_size import PixelSize
 
 Frequency = tuple[float, float]
-Row = WaveRow | LineRow
 Key = Frequency | str  # what switches a row: a frequency, or the name of the lines
 
 _LINES = 6  # minimum number of visible rows; a layout choice
@@ -262,7 +261,7 @@ class WavesTable(QWidget):
 
 def _in_digits(row: Row, period: float, digits: str) -> str:
     """A wave's period; of lines, which they are."""
-    return row.frequencies[0] if isinstance(row, LineRow) else f"{period:{digits}}"
+    return row.lines if isinstance(row, LineRow) else f"{period:{digits}}"
 
 
 def _columns(channels: Sequence[str], pixel: PixelSize | None) -> list[_Column]:

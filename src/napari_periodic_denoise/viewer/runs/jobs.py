@@ -123,7 +123,7 @@ def select(
     from napari_periodic_denoise import select_waves
 
     with short_collections(), a_core_for_the_viewer():
-        on = [line.name for line in outcome.estimate.suggested if line.name not in off]
+        on = [noise.name for noise in outcome.estimate.suggested if noise.name not in off]
         estimate = select_waves(outcome.image, outcome.estimate, off, on)
         return outcome_of_selection(outcome, estimate)
 

@@ -72,8 +72,8 @@ class Switching:
         Parameters
         ----------
         off : sequence of tuple of float, or str
-            Frequencies of the waves, and names of the lines, to switch off. Earlier requests that are not shown yet
-            are skipped.
+            Frequencies of the waves, and names of the lines, to switch off. Earlier requests
+            that are not shown yet are skipped.
         """
         if self.outcome is not None:
             self._requested = off
