@@ -142,7 +142,8 @@ def clean(
     remainder: Annotated[
         Remainder,
         typer.Option(
-            help="What to remove besides waves: noise that keeps about to a period, but not to "
+            help="What to remove besides waves: noise of rows and columns, where it is certainly "
+            "not the specimen (lines); noise that keeps about to a period, but not to "
             "its crests, or stripes of any width in one direction. A specimen that is itself "
             "woven or striped is harmed."
         ),

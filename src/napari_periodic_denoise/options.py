@@ -21,7 +21,7 @@ Features = Literal["edges", "cosines", "vgg16", "vgg19"]
 Weights = Literal["imagenet", "random"]
 Optimizer = Literal["adam", "lbfgs"]
 NoiseModel = Literal["auto", "additive", "multiplicative"]
-Remainder = Literal["auto", "none", "quasi-periodic", "stripes"]
+Remainder = Literal["none", "lines", "quasi-periodic", "stripes"]
 Suggestions = Literal["keep", "remove"]
 StackModel = Literal["per_plane", "shared", "drifting"]
 
@@ -92,7 +92,7 @@ class Options:
     steps: int | None = None
     max_size: int = DEFAULT_MAX_SIZE
     noise_model: NoiseModel = "auto"
-    remainder: Remainder = "auto"
+    remainder: Remainder = "none"
     suggestions: Suggestions = "keep"
     channel_axis: int | None = None
     exemplar: Any = None
@@ -235,8 +235,6 @@ def check_shared(model: str, options: Options) -> None:
     """
     usual = Options().as_settings()
     for name, value in options.as_settings().items():
-        if name == "remainder" and value == "none":
-            continue  # less than usual
         if name not in SHARED_OPTIONS and name != "layers" and value is not usual[name]:
             if isinstance(value, int | float | str | list) and value == usual[name]:
                 continue

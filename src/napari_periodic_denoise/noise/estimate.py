@@ -96,13 +96,12 @@ def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
     noise_model : {"auto", "additive", "multiplicative"}
         Whether the noise is added to the intensities, or multiplies them by one plus the noise.
         ``"auto"`` chooses for each wave by the shorter description.
-    remainder : {"auto", "none", "quasi-periodic", "stripes"}
-        Noise to remove besides waves. ``"auto"``: noise of rows and columns (lines of any offset,
-        single lines, jumps, streaks), if it is certainly not the specimen; see
-        `lines.find.find_lines`. ``"none"``: nothing. ``"quasi-periodic"``: noise with a narrow
-        spectrum all over the image. ``"stripes"``: stripes of any width in one direction. The
-        last two damage a specimen with stripes or a weave of its own, see
-        `remainder.map_fit.find_remainder`.
+    remainder : {"none", "lines", "quasi-periodic", "stripes"}
+        Noise to remove besides waves. ``"lines"``: noise of rows and columns (lines of any
+        offset, single lines, jumps, streaks), if it is certainly not the specimen; see
+        `lines.find.find_lines`. ``"quasi-periodic"``: noise with a narrow spectrum all over the
+        image. ``"stripes"``: stripes of any width in one direction. The last two damage a
+        specimen with stripes or a weave of its own, see `remainder.map_fit.find_remainder`.
     suggestions : {"keep", "remove"}
         Treatment of noise of rows and columns that may be part of the specimen. It is kept in
         the image and listed in ``suggested``, or it is removed.
@@ -375,7 +374,7 @@ def _waves(
             waves = yield from _refined(image, waves, network, options, exemplar)
             residual = image.pixels - render_noise(image.pixels, waves)
         remainder = None
-        if options.remainder not in ("auto", "none"):
+        if options.remainder not in ("none", "lines"):
             kind: Kind = "stripes" if options.remainder == "stripes" else "quasi-periodic"
             residual = channel.residual() if residual is None else residual
             remainder = yield from find_remainder(
@@ -383,7 +382,7 @@ def _waves(
             )
             remainder = remainder if bool(remainder.any()) else None
         found.append(ChannelNoise(waves, remainder, channel.rejected))
-    if options.remainder == "auto":
+    if options.remainder == "lines":
         yield Step(Stage.DETECT, "searching for noise of rows and columns")
         found = with_lines(images, found, suggestions=options.suggestions)
     return found

@@ -24,22 +24,22 @@ def striped():
 
 @pytest.fixture(scope="module")
 def estimate(striped):
-    return estimate_noise(striped[0])
+    return estimate_noise(striped[0], remainder="lines")
 
 
-def test_rows_of_any_offset_are_removed_by_default(striped, estimate):
+def test_rows_of_any_offset_are_removed(striped, estimate):
     assert rejection(estimate.noise, striped[1]) > 8
     (line,) = estimate.removed_lines
-    assert (line.name, line.direction, line.channel) == ("rows", 0.0, 0)
+    assert (line.name, line.direction, line.channel) == ("rows: lines", 0.0, 0)
     assert line.strength == pytest.approx(float(estimate.noise.std()), rel=0.1)
     assert 0.8 < line.share <= 1
     assert not estimate.suggested
     assert estimate.components == (*estimate.waves, line)
-    assert "lines (rows)" in estimate.summary
+    assert "rows: lines" in estimate.summary
 
 
-def test_without_the_remainder_the_rows_stay(striped):
-    estimate = estimate_noise(striped[0], remainder="none")
+def test_by_default_the_rows_stay(striped):
+    estimate = estimate_noise(striped[0])
     assert estimate.lines == ()
     assert rejection(estimate.noise, striped[1]) < 3
 
@@ -59,10 +59,10 @@ def test_rows_are_switched_off_and_on_again(striped, estimate):
 
 def test_channels_are_decided_together(striped):
     image = np.stack([striped[0], striped[0] // 2 + 60], -1)
-    estimate = estimate_noise(image, channel_axis=-1)
+    estimate = estimate_noise(image, channel_axis=-1, remainder="lines")
     assert [(line.channel, line.name) for line in estimate.removed_lines] == [
-        (0, "rows"),
-        (1, "rows"),
+        (0, "rows: lines"),
+        (1, "rows: lines"),
     ]
     strong, weak = estimate.removed_lines
     assert weak.strength == pytest.approx(strong.strength / 2, rel=0.1)
@@ -72,12 +72,12 @@ def test_a_record_has_a_row_of_lines(estimate):
     found = json.loads(json.dumps(record(estimate)))
     (row,) = (row for row in rows(found) if isinstance(row, LineRow))
     assert row.is_on
-    assert row.frequencies == ["rows"]
+    assert row.frequencies == ["rows: lines"]
     assert (row.angle, row.period()) == (0.0, np.inf)
     assert row.strength == pytest.approx(estimate.removed_lines[0].strength)
     assert row.amplitude(()) == f"±{row.strength:.3g}"
     assert row.family == "lines"
-    assert "ines along the rows" in in_words(found)
+    assert "ines (rows)" in in_words(found)
     table = waves_as_csv(rows(found), None).splitlines()
     assert len(table) == 1 + len(estimate.waves) + 1
 
@@ -92,4 +92,4 @@ def test_a_suggested_row_says_so(striped, estimate):
 def test_clean_images_come_back_to_the_bit():
     for name in ("camera", "cell", "brick"):
         image = (255 * bundled(name)[:256, :256]).astype(np.uint8)
-        np.testing.assert_array_equal(estimate_noise(image).cleaned, image)
+        np.testing.assert_array_equal(estimate_noise(image, remainder="lines").cleaned, image)

@@ -188,8 +188,7 @@ def reason_not_to_run(layer: Image, dims: Dims, planes: str, options: dict[str, 
     if planes != THIS_PLANE and options["gram"]:
         return "Gram matrices are shown for one plane only. Choose This plane, or hide them."
     if planes not in (THIS_PLANE, "per_plane") and (
-        "weights" in options
-        or options["remainder"] not in ("auto", "none")  # only networks have weights
+        "weights" in options or options["remainder"] != "none"  # only networks have weights
     ):
         return (
             "A model for all planes needs phase-aligned waves of edges or cosine patterns, and "
