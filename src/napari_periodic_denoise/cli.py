@@ -21,6 +21,7 @@ from napari_periodic_denoise.options import (
     NoiseModel,
     Options,
     Remainder,
+    Suggestions,
     Weights,
 )
 
@@ -141,11 +142,19 @@ def clean(
     remainder: Annotated[
         Remainder,
         typer.Option(
-            help="What to remove besides waves: noise that keeps about to a period, but not to "
+            help="What to remove besides waves: noise of rows and columns, where it is certainly "
+            "not the specimen (lines); noise that keeps about to a period, but not to "
             "its crests, or stripes of any width in one direction. A specimen that is itself "
             "woven or striped is harmed."
         ),
     ] = _USUAL.remainder,
+    suggestions: Annotated[
+        Suggestions,
+        typer.Option(
+            help="What to do with noise of rows and columns that may be the specimen's: keep it "
+            "in the image and say so, or remove it too."
+        ),
+    ] = _USUAL.suggestions,
     sensitivity: Annotated[
         float,
         typer.Option(
@@ -216,6 +225,7 @@ def clean(
         "weights_path": weights_path,
         "noise_model": noise_model,
         "remainder": remainder,
+        "suggestions": suggestions,
         "sensitivity": sensitivity,
         "device": device,
         "seed": seed,
