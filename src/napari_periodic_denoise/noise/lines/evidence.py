@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool1d, avg_pool2d
 
 _PARTS = 8  # along each axis
 _ALONG = 256  # pixels of each line that are looked at
-_NEIGHBOURHOOD = 5
+_NEIGHBOURHOOD = 5  # pixels, over which the texture is measured, as in `differences`
 _CLIP = 6.0  # medians
 _SCALE = 1.25  # of a normal variable's deviation to its mean magnitude
 _COULD_SHOW = 20.0  # nats that the noise is worth in a part; chance makes a few

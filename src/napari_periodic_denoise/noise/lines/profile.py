@@ -14,10 +14,10 @@ _SLOPES = (0.0, 0.5, 1.0)  # the power of line noise falls with the frequency: w
 _SPECIMEN = 2.0  # times the specimen's profile in the other direction; `benchmarks.lines`
 _SLOWEST = 0.02  # cycles/line, under which the specimen may be as strong as noise
 _CLIP = 4.0  # deviations
-_ROUNDS = 60
-_OCTAVE = 1.5
-_ITERATIONS = 200
-_CONVERGED = 1e-4
+_ROUNDS = 60  # of fitting offsets and their spectrum in turn, see `benchmarks.lines`
+_OCTAVE = 1.5  # ratio of the edges of two frequency bands
+_ITERATIONS = 200  # of conjugate gradients, at most
+_CONVERGED = 1e-4  # of the first residual
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,7 @@ _PRICE = 2.0  # times ln(blocks): where it begins and how far it goes, and how b
 _CLIP = 4.0  # deviations that a block counts as at most, so that a streak needs three blocks
 _TEXTURE = 1.6  # of a median's deviation to a mean's, and of a normal variable's to its magnitude
 _ROUNDS = 3  # a streak beside another shows when that is gone
-_LEAST_BLOCKS = 4
+_LEAST_BLOCKS = 4  # along a line; fewer show no part of it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
