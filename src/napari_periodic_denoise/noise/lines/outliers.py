@@ -15,7 +15,7 @@ from napari_periodic_denoise.noise.lines.profile import (
     noise_power,
 )
 
-_ROUNDS = 8  # of choosing and fitting; `benchmarks.lines` changes no more after these
+_ROUNDS = 8  # at most; each chooses lines and fits all again
 _MOST = 1 / 16  # of the lines; more are not few
 _NEXT = 0.25  # of the strongest evidence, what is taken in the same round
 _APART = 3  # lines, between those taken in the same round
