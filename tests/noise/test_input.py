@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_periodic_denoise.noise.input import as_image, normalize
+from napari_periodic_denoise.noise.input import as_image, find_saturated, normalize
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,37 @@ def test_pixels_at_the_limits_are_found():
     saturated = normalize(clipped).saturated
     np.testing.assert_array_equal(saturated, clipped == 190)
     assert normalize((clean > 128).astype(np.uint8)).saturated is None
+
+
+def stripes_on_flat_ground(specimen: np.ndarray) -> np.ndarray:
+    """A specimen of 0 to 1 under hard stripes of 15 grey levels, period 7.3 pixels."""
+    stripes = np.sign(np.sin(2 * np.pi * (np.arange(specimen.shape[1]) / 7.3 + 0.2)))
+    return np.round(153 * specimen + 51 + 15 * stripes).astype(np.uint8)
+
+
+def test_dark_bands_of_hard_stripes_on_flat_ground_are_not_saturated():
+    y, x = np.mgrid[:128, :128]
+    blob = np.exp(-((y - 50) ** 2 + (x - 70) ** 2) / 200)
+    assert find_saturated(stripes_on_flat_ground(blob)) is None
+
+
+def test_clipped_pixels_beside_flat_ground_are_saturated():
+    y, x = np.mgrid[:128, :128]
+    wave = 60 * np.sin(0.3 * x + 0.2 * y)
+    clipped = np.clip(np.round(230 + wave), 0, 255).astype(np.uint8)
+    at = find_saturated(clipped)
+    assert at is not None
+    np.testing.assert_array_equal(at, clipped == 255)
+
+
+def test_levels_of_a_mask_under_stripes_are_not_rounding():
+    y, x = np.mgrid[:128, :128]
+    mask = (np.hypot(y - 50, x - 70) < 30).astype(float)
+    normalized = normalize(stripes_on_flat_ground(mask))
+    assert normalized.quantum * normalized.unit == pytest.approx(1)
+
+
+def test_levels_of_a_coarsely_rounded_image_are_rounding():
+    image = 10 * np.random.default_rng(0).integers(0, 20, (64, 64)).astype(np.uint8)
+    normalized = normalize(image)
+    assert normalized.quantum * normalized.unit == pytest.approx(10)

@@ -54,3 +54,9 @@ def test_few_other_pixels_are_the_range():
     image = torch.zeros(100, 100)
     image[0, 0] = 3
     assert robust_range(image) == Range(0.0, 3.0)
+
+
+def test_a_tiny_median_is_raised_to_a_share_of_the_edges():
+    values = 1e-6 * torch.rand(1000, generator=torch.Generator().manual_seed(0))
+    values[:80] = 2
+    assert robust_scale(values) == pytest.approx(0.04)

@@ -20,6 +20,12 @@ _MIN_SATURATED = 1e-3  # smallest share of pixels at a limit
 _CLOSE = 50  # a pixel within 1/50 of the range is close to a limit
 _CROWD = 1.0  # smallest ratio of pixels at a limit to pixels close to it
 _MAX_SATURATED = 0.95  # a larger share is an image of two intensities
+# Flat ground under hard-edged noise has a few crowded intensities. One of them is as crowded as
+# this share of the pixels at a limit, even if bright bands fill only a fifth of the period.
+_FLAT = 0.25
+# Number of grey levels that may show, and that does show, how intensities are rounded.
+_SOME_LEVELS, _MANY_LEVELS = 8, 32
+_OFF = 0.01  # of a step, the largest error of a grey level in float32
 _ROUNDING = 1e-5  # robust deviations; larger than residuals of float32 arithmetic (10⁻⁷ · 100)
 
 
@@ -154,8 +160,7 @@ def normalize(image: NDArray[Any], device: torch.device | str = "cpu") -> Normal
     sample = image[np.unravel_index(pick, image.shape)].astype(np.float64)
     centre = float(np.median(sample))
     unit = robust_scale(torch.from_numpy(sample - centre)) or 1.0
-    levels = np.diff(np.unique(sample))
-    quantum = max(float(levels.min()) / unit, _ROUNDING) if levels.size else _ROUNDING
+    quantum = max(_grey_step(np.unique(sample), whole=image.dtype.kind in "iu") / unit, _ROUNDING)
     if image.dtype.itemsize >= 4 or image.dtype.kind == "f":  # float32 is not exact for these
         wide = np.subtract(image, centre, dtype=np.float64)
         wide /= unit
@@ -172,11 +177,31 @@ def normalize(image: NDArray[Any], device: torch.device | str = "cpu") -> Normal
     )
 
 
+def _grey_step(levels: NDArray[np.float64], *, whole: bool) -> float:
+    """Step between two grey levels: their smallest difference, or zero if it is unknown.
+
+    A drawing or a mask under hard-edged noise has few levels, or levels that are no multiples of
+    a step or leave out most of them. Their smallest difference is not rounding.
+    """
+    if len(levels) < 2:
+        return 0.0
+    steps = np.diff(levels)
+    smallest = float(steps.min())
+    if len(levels) >= _MANY_LEVELS:
+        return smallest
+    off = float(np.abs(steps - smallest * np.rint(steps / smallest)).max())
+    even = off <= (1.0 if whole else _OFF * smallest)
+    if even and _SOME_LEVELS <= len(levels) > (levels[-1] - levels[0]) / smallest / 2:
+        return smallest
+    return 1.0 if whole else 0.0
+
+
 def find_saturated(image: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Find pixels at the limits of an image, by saturation or clipping.
 
     The lowest or highest intensity is a limit if at least 0.1% of the pixels have it, and more
-    pixels have it than are close to it.
+    pixels have it than are close to it. It is no limit if intensities between the limits are as
+    crowded, as in images with few grey levels, drawings and simulations: their ground is flat.
 
     Parameters
     ----------
@@ -197,9 +222,29 @@ def find_saturated(image: NDArray[Any]) -> NDArray[np.bool_] | None:
         if count < _MIN_SATURATED * image.size:
             continue
         beside = (image <= close) if limit == lowest else (image >= close)
-        if count > _CROWD * (int(np.count_nonzero(beside)) - count):
+        is_crowded = count > _CROWD * (int(np.count_nonzero(beside)) - count)
+        if is_crowded and not _has_flat_ground(image, count / image.size, margin):
             saturated = at if saturated is None else saturated | at
     # an image of two intensities has no unsaturated pixels to fit
     if saturated is not None and saturated.mean() > _MAX_SATURATED:
         return None
     return saturated
+
+
+def _has_flat_ground(image: NDArray[Any], share: float, margin: float) -> bool:
+    """Whether an intensity between the limits is as crowded as a limit with that share.
+
+    An intensity is crowded if more pixels have it than are within ``margin`` of it.
+    """
+    pick = np.random.default_rng(0).integers(image.size, size=_SAMPLE)
+    sample = image[np.unravel_index(pick, image.shape)]
+    levels, counts = np.unique(sample, return_counts=True)
+    values = levels.astype(np.float64)
+    inner = (levels > image.min()) & (levels < image.max())
+    below = np.concatenate([[0], np.where(inner, counts, 0).cumsum()])
+    first, end = (
+        np.searchsorted(values, values - margin),
+        np.searchsorted(values, values + margin, "right"),
+    )
+    beside = below[end] - below[first] - counts
+    return bool((inner & (counts > _CROWD * beside) & (counts >= _FLAT * share * _SAMPLE)).any())
