@@ -34,6 +34,7 @@ from napari_periodic_denoise.noise.search.specimen import (
     reject_incomplete,
     reject_outside_exemplar,
 )
+from napari_periodic_denoise.noise.search.weak import find_weak
 from napari_periodic_denoise.noise.statistics.features import edges
 from napari_periodic_denoise.noise.statistics.local_energy import present_in_most
 from napari_periodic_denoise.noise.statistics.peaks import (
@@ -139,6 +140,9 @@ def find_waves(
             changed |= channels[i] is not finished
         if not changed:
             break
+    for i, channel in enumerate(channels):
+        yield Step(Stage.DETECT, "searching for waves weaker than the random noise")
+        channels[i] = find_weak(channel, sensitivity)
     for i, channel in enumerate(channels):
         complete = yield from reject_incomplete(channel)
         channels[i] = yield from reject_outside_exemplar(complete)

@@ -109,6 +109,22 @@ def window_size(height: int, width: int) -> tuple[int, int]:
     return fast_length_below(min(height, _WINDOW)), fast_length_below(min(width, _WINDOW))
 
 
+def fast_size(height: int, width: int) -> tuple[int, int]:
+    """Size of the largest part of an image whose spectrum is fast to compute at once.
+
+    Parameters
+    ----------
+    height, width : int
+        Size of the image, in pixels.
+
+    Returns
+    -------
+    tuple of int
+        ``(h, w)``.
+    """
+    return fast_length_below(height), fast_length_below(width)
+
+
 def find_peaks(
     spectrum: Spectrum, *, sensitivity: float, channels: int = 1, max_peaks: int = 32
 ) -> list[Candidate]:

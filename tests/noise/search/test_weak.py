@@ -1,0 +1,74 @@
+"""Waves under strong random noise, and hard edges on flat ground."""
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+
+from napari_periodic_denoise import estimate_noise
+from napari_periodic_denoise.noise.search.weak import agreement, in_random_noise
+
+SIZE = 512
+FREQUENCY = np.array([0.071, -0.113])
+
+
+def noise(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(SIZE, SIZE)).astype(np.float32)
+
+
+def wave(power: float, size: int = SIZE) -> np.ndarray:
+    """A wave of ``power = a²N/4``."""
+    y, x = np.ogrid[:size, :size]
+    turns = FREQUENCY[0] * y + FREQUENCY[1] * x + 0.3
+    return (2 * np.sqrt(power) / size * np.cos(2 * np.pi * turns)).astype(np.float32)
+
+
+def rejection(estimate: np.ndarray, truth: np.ndarray) -> float:
+    error = estimate - truth
+    return float(10 * np.log10(np.var(truth) / np.var(error)))
+
+
+def test_white_noise_is_told_from_photographs():
+    assert in_random_noise(torch.from_numpy(noise()))
+    for name in ("camera", "coins", "moon", "brick"):
+        image = torch.from_numpy(getattr(data, name)().astype(np.float32))
+        assert not in_random_noise(image)
+
+
+def test_parts_agree_on_a_wave_as_its_power_says():
+    power = 200.0
+    ratios = [
+        agreement(torch.from_numpy(noise(seed) + wave(power)), FREQUENCY[None])[0]
+        for seed in range(8)
+    ]
+    assert np.mean(ratios) == pytest.approx(np.sqrt(2 * power), rel=0.15)
+
+
+def test_parts_do_not_agree_on_what_one_of_them_shows():
+    image = torch.from_numpy(noise())
+    image[:64, :64] += torch.from_numpy(50 * wave(200.0)[:64, :64])
+    assert agreement(image, FREQUENCY[None])[0] < 4
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_wave_far_under_the_noise_is_removed_almost_to_the_bound(seed):
+    power = 8 * np.log(500 * SIZE**2)
+    truth = wave(power)
+    found = estimate_noise(noise(seed) + truth)
+    assert len(found.waves) == 1
+    # four unknowns leave two nats of the power, in the mean; one case of a hundred three times
+    assert rejection(found.noise, truth) > 10 * np.log10(power / 2) - 5
+
+
+def test_random_noise_alone_stays_as_it_is():
+    image = noise()
+    np.testing.assert_array_equal(estimate_noise(image).cleaned, image)
+
+
+@pytest.mark.parametrize("period", [5.3, 13.7, 24.6])
+def test_hard_stripes_on_flat_ground_are_removed(period):
+    y, x = np.mgrid[:256, :256]
+    disk = np.hypot(y - 100, x - 140) < 60
+    stripes = 15 * np.sign(np.sin(2 * np.pi * (np.arange(256) / period + 0.2))) + 0 * y
+    image = np.round(51 + 153 * disk + stripes).astype(np.uint8)
+    assert rejection(estimate_noise(image).noise, stripes) > 20
