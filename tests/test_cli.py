@@ -26,6 +26,7 @@ from napari_periodic_denoise.options import (
     WEIGHTS,
 )
 from napari_periodic_denoise.records.record import record
+from outputs import names
 
 COMMAND = [sys.executable, "-m", "napari_periodic_denoise"]
 
@@ -43,10 +44,6 @@ def noisy(dtype=np.uint8, shape=(96, 112), full=None, seed=3):
     full = full or (1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max)
     image *= full
     return image.astype(dtype) if np.dtype(dtype).kind == "f" else np.rint(image).astype(dtype)
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 @pytest.fixture

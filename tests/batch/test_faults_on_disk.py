@@ -18,6 +18,7 @@ import pytest
 import tifffile
 import zarr
 
+from outputs import names
 from stacks import plane, stack
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="permissions and limits as POSIX has them")
@@ -61,10 +62,6 @@ def one_of_each(folder, prefix=""):
     tifffile.imwrite(folder / f"{prefix}stack.tif", stack(4), photometric=1)
     zarr_image(folder / f"{prefix}zarr.zarr", stack(4))
     return sorted(path.name for path in folder.iterdir())
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 def tiff(path, width, height, compression=1, data=b"\0" * 100):

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_periodic_denoise.options import as_frequencies
 from napari_periodic_denoise.noise.areas import as_protected, subtraction_weight
 from napari_periodic_denoise.noise.assemble import (
     ChannelNoise,
@@ -25,6 +24,7 @@ from napari_periodic_denoise.noise.waves.frequency import (
 )
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Wave, in_units
+from napari_periodic_denoise.options import as_frequencies
 
 
 def select_waves(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from napari_periodic_denoise.options import (
 from napari_periodic_denoise.runtime.device import resolve_device, run_with_cpu_fallback
 from napari_periodic_denoise.runtime.steps import finish, mapped
 from napari_periodic_denoise.stacks.layout import Layout
-from napari_periodic_denoise.stacks.planes import clean_level, iter_clean_plane, without_last
+from napari_periodic_denoise.stacks.planes import iter_clean_levels, without_last
 
 _Arrays = tuple[Any, Any, Any]  # noise, cleaned, estimates
 
@@ -171,36 +172,85 @@ def iter_clean_stack(
     -------
     StackEstimate
     """
-    check_choice("model", model, STACK_MODELS)
     is_pyramid = isinstance(data, Sequence)
     levels = [_as_array(level) for level in (data if is_pyramid else [data])]
+    axes: dict[str, Any] = {"plane_axes": plane_axes, "channel_axis": channel_axis}
+    plan = yield from iter_plan_stack(levels, **axes, alpha=alpha, model=model, **options)
+    results: dict[int, _Arrays] = {}
+    for members, group_options in plan.groups:
+        group = [levels[i] for i in members]
+        if all(map(_is_in_memory, group)):
+            made = yield from _clean_now(group, plan.layout, group_options)
+        else:
+            from napari_periodic_denoise.stacks.lazy import as_lazy, clean_lazily
+
+            lazy = [as_lazy(level, plan.layout) for level in group]
+            made = clean_lazily(lazy, plan.layout, group_options)
+        results.update(zip(members, made, strict=True))
+    noise, cleaned, estimates = zip(*(results[i] for i in range(len(levels))), strict=True)
+    found = plan.groups[0][1]["model"]
+    if is_pyramid:
+        return StackEstimate(list(noise), list(cleaned), estimates[0], found)
+    return StackEstimate(noise[0], cleaned[0], estimates[0], found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StackPlan:
+    """How the planes of a stack are cleaned.
+
+    Attributes
+    ----------
+    layout : Layout
+    groups : list of (list of int, dict)
+        Levels that hold the same planes, by number, the finest first; and the options of
+        `planes.clean_plane` for them, with the model that their planes share.
+    """
+
+    layout: Layout
+    groups: list[tuple[list[int], dict[str, Any]]]
+
+
+def iter_plan_stack(
+    levels: Sequence[Any],
+    *,
+    plane_axes: tuple[int, int],
+    channel_axis: int | None,
+    alpha: int,
+    model: str,
+    **options: Any,  # noqa: ANN401
+) -> Generator[Progress, None, StackPlan]:
+    """Check the options for a stack, and find the model that its planes share.
+
+    Parameters
+    ----------
+    levels : sequence of array
+        Of a pyramid, the finest first; or one stack.
+    plane_axes, channel_axis, alpha, model, **options
+        As for `clean_stack`, whose errors are raised.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    StackPlan
+    """
+    check_choice("model", model, STACK_MODELS)
     if not levels or len({level.ndim for level in levels}) > 1:
         raise ValueError("the levels of a pyramid are one or more arrays of as many axes")
     layout = Layout.of(levels[0].ndim, plane_axes, channel_axis)
     options["channel_axis"] = layout.channel_axis
-    _check(levels[0], layout, model, options)
+    _check(levels[0], layout, alpha, model, options)
     options["alpha"] = alpha
-
     groups: dict[tuple[int, ...], list[int]] = {}  # levels of the same planes, finest first
     for i, level in enumerate(levels):
         groups.setdefault(layout.stacked_shape(level), []).append(i)
-    results: dict[int, _Arrays] = {}
-    models: list[SharedModel | None] = []
+    planned = []
     for members in groups.values():
-        group = [levels[i] for i in members]
-        models.append((yield from _found(group[0], layout, model, options)))
-        options["model"] = models[-1]
-        if all(map(_is_in_memory, group)):
-            made = yield from _clean_now(group, layout, options)
-        else:
-            from napari_periodic_denoise.stacks.lazy import as_lazy, clean_lazily
-
-            made = clean_lazily([as_lazy(level, layout) for level in group], layout, options)
-        results.update(zip(members, made, strict=True))
-    noise, cleaned, estimates = zip(*(results[i] for i in range(len(levels))), strict=True)
-    if is_pyramid:
-        return StackEstimate(list(noise), list(cleaned), estimates[0], models[0])
-    return StackEstimate(noise[0], cleaned[0], estimates[0], models[0])
+        found = yield from _found(levels[members[0]], layout, model, options)
+        planned.append((members, {**options, "model": found}))
+    return StackPlan(layout, planned)
 
 
 def of_each(function: Callable[[NoiseEstimate], Any], estimates: Any) -> Any:  # noqa: ANN401
@@ -228,12 +278,18 @@ def of_each(function: Callable[[NoiseEstimate], Any], estimates: Any) -> Any:  #
 
 
 def _as_array(data: Any) -> Any:  # noqa: ANN401
-    """Return a numpy array if the data are in memory, else what they are, if it is an array."""
+    """Return a numpy array if the data are in memory, else the data, if they are an array."""
+    if hasattr(data, "magnitude") or (isinstance(data, np.ndarray) and hasattr(data, "unit")):
+        raise TypeError(
+            f"expected an array without units, got {type(data).__name__}; pass its values "
+            "(.value of astropy, .magnitude of pint)"
+        )
     if isinstance(data, torch.Tensor):
         return data.detach().cpu().numpy()
     if not all(hasattr(data, name) for name in ("shape", "dtype", "ndim", "__getitem__")):
         raise TypeError(
-            f"an array, or a sequence of the levels of a pyramid, is taken, not {type(data)}"
+            "expected an array, or a sequence of the levels of a pyramid, got "
+            f"{type(data).__name__}"
         )
     return data
 
@@ -245,10 +301,16 @@ def _is_in_memory(data: Any) -> bool:  # noqa: ANN401
 def _check(
     data: Any,  # noqa: ANN401
     layout: Layout,
+    alpha: int,
     model: str,
     options: dict[str, Any],
 ) -> None:
     """Raise the engine's errors for options, shape and dtype, before any plane is computed."""
+    channels = 1 if layout.channel_axis is None else layout.plane_shape(data)[layout.channel_axis]
+    if not isinstance(alpha, Integral) or not 0 <= alpha < max(channels, 1):
+        raise ValueError(f"expected alpha as a whole number from 0 to {channels - 1}, got {alpha}")
+    if model != "per_plane" and not math.prod(layout.stacked_shape(data)):
+        raise ValueError(f"model={model!r} needs at least one plane; the stack is empty")
     plane = np.broadcast_to(np.zeros((), data.dtype), layout.plane_shape(data))
     as_image(plane, layout.channel_axis)
     chosen = Options.of(options)
@@ -306,18 +368,13 @@ def _clean_now(
     total = math.prod(shape)
     for done, index in enumerate(np.ndindex(shape)):
         where = layout.at(index)
-        for level, (noise, cleaned, estimates) in zip(levels, made, strict=True):
-            plane = level[where]
-            try:
-                if level is levels[0]:
-                    run = iter_clean_plane(plane, done, **options)
-                    fine = yield from _of_plane(run, done, total)
-                    estimate = fine
-                else:
-                    estimate = clean_level(plane, levels[0][where], fine, options)
-            except (TypeError, ValueError) as error:
-                error.add_note(f"This is about plane {index} of the stack.")
-                raise
+        run = iter_clean_levels([level[where] for level in levels], done, options)
+        try:
+            found = yield from _of_plane(run, done, total)
+        except (TypeError, ValueError) as error:
+            error.add_note(f"This is about plane {index} of the stack.")
+            raise
+        for estimate, (noise, cleaned, estimates) in zip(found, made, strict=True):
             noise[where], cleaned[where] = estimate.noise, estimate.cleaned
             # views, lest each plane is kept twice
             estimates[index] = replace(estimate, noise=noise[where], cleaned=cleaned[where])
@@ -326,8 +383,8 @@ def _clean_now(
 
 
 def _of_plane(
-    run: Generator[Progress, None, NoiseEstimate], done: int, total: int
-) -> Generator[Progress, None, NoiseEstimate]:
+    run: Generator[Progress, None, list[NoiseEstimate]], done: int, total: int
+) -> Generator[Progress, None, list[NoiseEstimate]]:
     """Turn the steps of a plane into steps of the stack."""
 
     def progress(step: Progress) -> Progress:
