@@ -22,6 +22,8 @@ QT ?= pyqt6
 MARGIN ?= 1
 # Random draws of each kind of noise on each image.
 SEEDS ?= 2
+# Each kind of noise on every Nth image.
+EVERY ?= 1
 # Pixels a side of the planes of a stack whose memory is measured.
 SIZE ?= 1024
 
@@ -53,7 +55,7 @@ test: $(READY)
 	$(SCREEN) $(VENV)/bin/python -m pytest tests/viewer/windows
 
 bench: $(READY)
-	$(VENV)/bin/python -m benchmarks.rejection --check --seeds $(SEEDS)
+	$(VENV)/bin/python -m benchmarks.rejection --check --seeds $(SEEDS) --every $(EVERY)
 	$(VENV)/bin/python -m benchmarks.speed --check --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.networks --check --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.stacks --check --size $(SIZE)

@@ -192,7 +192,7 @@ def changed_options(settings: Mapping[str, Any]) -> dict[str, Any]:
         As `Options.as_settings` returns them.
     """
     method = settings["method"]
-    usual = Options(method=method).as_settings()
+    usual = Options(method=method).as_settings(method=Options().method)
     usual["steps"] = DEFAULT_STEPS.get(method)
     usual["layers"] = dict(DETECTION_LAYERS if method == "aligned" else LAYER_WEIGHTS)
     return {

@@ -168,7 +168,7 @@ def test_the_generator_is_the_function_step_by_step():
     assert [step.done for step in steps] == sorted(step.done for step in steps)
     assert all(step.done < step.total for step in steps[:-1])
     assert steps[-1].done == steps[-1].total
-    assert {step.stage for step in steps} == {"detect", "fit", "subtract"}
+    assert {step.stage for step in steps} == {"read", "detect", "fit", "subtract"}
     np.testing.assert_array_equal(estimate.noise, estimate_noise(image).noise)
 
 
@@ -269,7 +269,7 @@ def test_torch_and_lists_are_taken_and_dask_is_computed_once():
         ("weights", "best", "'random'"),
         ("optimizer", "sgd", "'lbfgs'"),
         ("noise_model", "exponential", "'multiplicative'"),
-        ("channel_axis", "x", "None"),
+        ("channel_axis", "x", "got 'x'"),
         ("channel_axis", 0, "three axes"),
         ("exemplar", np.ones((250, 256), bool), "rectangles"),
         ("protect", np.ones((250, 256), bool), "must be a mask"),
@@ -523,8 +523,8 @@ def test_gram_matrices_are_returned_when_asked_for():
         ({"features": "vgg16", "layers": ["conv3_1"]}, "conv3_1.*pooling.*conv1_1 and conv1_2"),
         ({"features": "vgg16", "layers": ["conv9_9"]}, "conv9_9.*conv1_1, conv1_2"),
         ({"features": "vgg16", "layers": []}, "no layer"),
-        ({"method": "texture", "steps": 0}, "steps must be a whole number above zero"),
-        ({"method": "texture", "max_size": 1.5}, "max_size must be a whole number"),
+        ({"method": "texture", "steps": 0}, "expected steps as a whole number from 1, got 0"),
+        ({"method": "texture", "max_size": 1.5}, "expected max_size as a whole number"),
     ],
 )
 def test_options_that_do_not_fit_each_other_are_refused(options, message):

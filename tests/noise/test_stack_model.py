@@ -18,10 +18,10 @@ def model_of(read: Callable[[int], np.ndarray], count: int = PLANES, **options) 
     run = find_shared(read, count, **options)
     while True:
         try:
-            stage, message = next(run)
+            stage, message, *_ = next(run)
         except StopIteration as end:
             return end.value
-        assert stage in ("detect", "fit")
+        assert stage in ("read", "detect", "fit")
         assert message
 
 

@@ -124,7 +124,7 @@ def test_what_is_off_is_recorded_and_told():
     assert [wave["frequency"] for wave in found["waves"]] == [[0.0, 0.1]]
     assert [wave["frequency"] for wave in found["off"]] == [[0.1, 0.0]]
     assert [row.is_on for row in rows(found)] == [True, False]
-    assert in_words(found).startswith("1 of 2 waves was taken away: 50% of the variance.")
+    assert in_words(found).startswith("1 of 2 waves removed (50% of the image variance).")
     words = words_of(off=[PLAIN, other])
     assert words == "All waves that were found are switched off: they stay in the picture."
 

@@ -779,11 +779,6 @@ def stack_of(*stacked):
     return planes
 
 
-def of_planes(engine):
-    """The planes that the engine was given, without the one that options are tried on."""
-    return engine.images[1:]
-
-
 def test_planes_are_offered_for_stacks_alone(dock, viewer, image):
     assert dock._planes_row.native.isHidden()
     viewer.add_image(image)
@@ -856,7 +851,7 @@ def test_planes_along_other_axes(dock, viewer, engine, wait):
     dock.planes.value = "per_plane"
     click(dock)
     wait()
-    assert [plane.shape for plane in of_planes(engine)[-5:]] == [(20, 24)] * 5
+    assert [plane.shape for plane in engine.images[-5:]] == [(20, 24)] * 5
     assert viewer.layers[-1].data.shape == data.shape
 
 
@@ -926,7 +921,7 @@ def test_progress_by_planes_and_cancel_within_one(dock, viewer, engine, wait, qt
 
     def hold_the_third(array):
         held.append(weakref.ref(array))
-        if len(of_planes(engine)) == 3:
+        if len(engine.images) == 3:
             engine.hold.set()
 
     engine.in_step = hold_the_third
@@ -937,7 +932,7 @@ def test_progress_by_planes_and_cancel_within_one(dock, viewer, engine, wait, qt
     click(dock)
     wait()
     assert time.perf_counter() - started < 1
-    assert len(of_planes(engine)) == 3
+    assert len(engine.images) == 3
     assert held[-1]() is None
     assert len(viewer.layers) == 1
     assert dock.status.value == "Cancelled."
@@ -985,7 +980,7 @@ def test_of_a_lazy_stack_the_shown_planes_alone_are_computed(dock, viewer, engin
         assert isinstance(layer.data, dask.array.Array)
         assert layer.data.shape == data.shape
     # both are shown, their thumbnails drawn, and their contrast known
-    assert len(of_planes(engine)) == 1
+    assert len(engine.images) == 1
     assert noise.contrast_limits == pytest.approx([-3, 3])
     assert noise._data_view.max() == 3
     assert dock.status.value == "12 planes, each cleaned when it is shown or saved"
@@ -994,11 +989,11 @@ def test_of_a_lazy_stack_the_shown_planes_alone_are_computed(dock, viewer, engin
         viewer.dims.current_step = (*step, 0, 0)
         expected = (data[step] - noise._data_view).astype(np.uint8)
         np.testing.assert_array_equal(cleaned._data_view, expected)
-        assert len(of_planes(engine)) == min(count, 3)  # the last one was seen before
+        assert len(engine.images) == min(count, 3)  # the last one was seen before
     dock.planes.value = "this plane"
     click(dock)
     wait()
-    assert len(of_planes(engine)) == 4
+    assert len(engine.images) == 4
 
 
 def test_a_lazy_plane_that_is_not_taken_is_told(dock, viewer, wait, notifications):

@@ -18,7 +18,7 @@ def remainder(image, kind):
     run = find_remainder(normalized.pixels, normalized.quantum, SENSITIVITY, kind=kind)
     while True:
         try:
-            stage, message = next(run)
+            stage, message, *_ = next(run)
             assert stage in {"detect", "fit"}
             assert message
         except StopIteration as end:

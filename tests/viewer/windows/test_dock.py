@@ -6,6 +6,7 @@ import sys
 import time
 import weakref
 from importlib.util import find_spec
+from pathlib import Path
 
 import dask
 import dask.array as da
@@ -31,6 +32,7 @@ from napari_periodic_denoise.stacks import lazy
 from napari_periodic_denoise.viewer.layers.results import COLOURS
 from window import DOCK, MARGIN, PLUGIN, check, choose, click, open_dock, turn_to
 
+HELPERS = Path(__file__).parents[2] / "helpers"
 SYNTHESIS = synthesize_texture.__kwdefaults__
 
 
