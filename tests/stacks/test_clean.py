@@ -156,7 +156,7 @@ def test_what_is_wrong_is_told_before_anything_is_computed(options, error, messa
 
 
 def test_other_types_are_refused():
-    with pytest.raises(TypeError, match="expected an array, .* got list"):
+    with pytest.raises(TypeError, match=r"expected an array, .* got list"):
         clean_stack([["no", "array"]])
     with pytest.raises(TypeError, match="complex"):
         clean_stack(np.zeros((2, *SHAPE), complex))

@@ -77,7 +77,7 @@ class Batch:
                 self.report.finish(str(job.source) for job in self.jobs)
             except OSError as error:
                 is_well = False
-                self.display.say(f"error: the report: {reason_of(error)}", error=True)
+                self.display.say(f"error: {self.report.path}: {reason_of(error)}", error=True)
         return is_well
 
     def _pass(

@@ -37,7 +37,7 @@ class Report:
     """
 
     def __init__(self, path: Path, parts: dict[str, list[dict[str, Any]]]) -> None:
-        self._path, self._lock, self._parts = path, Lock(), parts
+        self.path, self._lock, self._parts = path, Lock(), parts
         self._journal = _journal_of(path)
         with self._journal.open("w", encoding="utf-8") as journal:
             for file, part in parts.items():
@@ -52,7 +52,7 @@ class Report:
         planes : list of dict
             For each plane its place in the stack, and what `record` returns.
         """
-        part = list(_rows(planes)) if _is_csv(self._path) else planes
+        part = list(_rows(planes)) if _is_csv(self.path) else planes
         with self._lock:
             with self._journal.open("a", encoding="utf-8") as journal:
                 _append(journal, file, part)
@@ -69,17 +69,17 @@ class Report:
         order = list(files)
         earlier = [file for file in self._parts if file not in set(order)]
         known = {file: self._parts[file] for file in [*earlier, *order] if file in self._parts}
-        if _is_csv(self._path):
+        if _is_csv(self.path):
             text = io.StringIO(newline="")
             table = csv.DictWriter(text, _COLUMNS)
             table.writeheader()
             for file, part in known.items():
                 table.writerows({"file": file, **row} for row in part)
-            with replacing(self._path) as target:
+            with replacing(self.path) as target:
                 target.write(text.getvalue().encode(errors=_NOT_UNICODE))
         else:
             entries = [{"file": file, "planes": part} for file, part in known.items()]
-            write_json(self._path, entries)
+            write_json(self.path, entries)
         self._journal.unlink()
 
 

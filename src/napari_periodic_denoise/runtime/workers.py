@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any
@@ -162,6 +163,7 @@ class _Process:
 
     def _start(self) -> None:
         if hasattr(signal, "pthread_sigmask"):  # not on Windows
+            resource_tracker.ensure_running()  # which unblocks signals where it is started
             # Ctrl-C reaches all processes; they inherit that it is for this one, which ends them
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         self._process.start()
