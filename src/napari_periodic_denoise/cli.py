@@ -226,7 +226,7 @@ def clean(
     from napari_periodic_denoise.io.atomic import remove_leftovers
     from napari_periodic_denoise.records.report import open_report
     from napari_periodic_denoise.runtime.signals import stoppable
-    from napari_periodic_denoise.runtime.workers import start
+    from napari_periodic_denoise.runtime.workers import WorkersGoneError, start
 
     planned = jobs_of(expand(inputs), out, noise=noise, waves=waves)
     with ExitStack() as held:
@@ -241,7 +241,7 @@ def clean(
                 opened = open_report(report, resume=resume, overwrite=overwrite)
                 table = held.enter_context(opened)
             workers = held.enter_context(start(jobs, scheduler, partial(shown.say, error=True)))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, WorkersGoneError) as error:
             raise typer.BadParameter(reason_of(error)) from error
         files, pieces = held.enter_context(waiting_threads(workers))
         batch = Batch(

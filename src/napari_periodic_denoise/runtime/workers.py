@@ -226,10 +226,8 @@ def _of_scheduler(address: str, say: Callable[[str], None]) -> Iterator[Workers]
     try:
         if not client.nthreads():
             say(f"the scheduler at {address} has no workers yet; waiting for them")
-            while not client.nthreads():
-                time.sleep(1)
         call = _Caller(client, address)
-        yield Workers(sum(client.nthreads().values()), call, call.stop)
+        yield Workers(call.wait_for_workers(), call, call.stop)
     finally:
         with suppress(Exception):  # the scheduler may be gone
             client.close(timeout=1)
@@ -265,12 +263,28 @@ class _Caller:
             except TimeoutError:
                 if future.done():  # the function's own
                     raise
-                lost = 0 if self._client.status == "running" else lost + 1
+                lost = 0 if self._is_running() else lost + 1
                 self._is_stopped |= lost > _LOST
+
+    def wait_for_workers(self) -> int:
+        """Wait until there are workers, and return how many calls they work on at a time."""
+        lost = 0
+        while lost <= _LOST:
+            count = 0
+            with suppress(OSError):
+                count = sum(self._client.nthreads().values())
+            if count:
+                return count
+            lost = 0 if self._is_running() else lost + 1
+            time.sleep(1)
+        raise WorkersGoneError(self._reason())
 
     def stop(self) -> None:
         """Wait for no call any more."""
         self._is_stopped = True
+
+    def _is_running(self) -> bool:
+        return bool(self._client.status == "running")
 
     def _check(self) -> None:
         if self._is_stopped or self._client.status in ("closing", "closed"):
