@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import signal
@@ -218,6 +219,7 @@ def _of_scheduler(address: str, say: Callable[[str], None]) -> Iterator[Workers]
         raise ValueError(
             "dask.distributed is not installed; pip install 'napari-periodic-denoise[distributed]'"
         ) from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are raised here
     try:
         asyncio.run(_ask(address))  # a client that reaches nobody takes long to give up
     except Exception as error:  # whoever answers there may send anything
@@ -271,7 +273,7 @@ class _Caller:
         lost = 0
         while lost <= _LOST:
             count = 0
-            with suppress(OSError):
+            with suppress(OSError, AttributeError):  # AttributeError of a client that gave up
                 count = sum(self._client.nthreads().values())
             if count:
                 return count
