@@ -1,30 +1,31 @@
-# make demo   clean the sample images; opens napari on them where there is a display
-# make test   the whole test suite, in real windows on a virtual screen
-# make bench  what the README says was measured; fails where it falls short of the bounds
-# make peers  the environment of other methods, .venv-peers, for python -m benchmarks.peers
-# make docs   the pages of docs/ as a site, in docs/_build/html; warnings are errors
+# make demo   clean the sample images; open napari on them if there is a display
+# make test   run the whole test suite, in real windows on a virtual screen
+# make bench  repeat the README's measurements; fail if a bound is missed
+# make peers  install the other methods into .venv-peers, for python -m benchmarks.peers
+# make docs   build the site from docs/, in docs/_build/html; warnings are errors
+# make lint   check style, types, layers, the manifest and the README's figures
 #
-# For a release: make package (twice, to the same bytes), make installed (what was packaged, in
-# an empty environment), make oldest (the oldest versions of what the package needs).
+# For a release: make package (builds twice and compares the bytes), make installed (tries the
+# package in an empty environment), make oldest (tests with the oldest dependencies).
 # make test VENV=.venv-3.13 PYTHON=python3.13 QT=pyside6 tests with another Python and Qt.
 #
-# Each does its own set-up: system libraries (as root on Debian and Ubuntu), .venv, packages.
+# Each target sets itself up: system libraries (as root on Debian and Ubuntu), .venv, packages.
 
 PYTHON ?= python3
-# The pair the tests ran with; TORCH="torch torchvision" takes the newest. Each torchvision
-# belongs to one torch: asked for alone, pip would take the newest and change torch for it.
+# The tested pair; TORCH="torch torchvision" installs the newest. Each torchvision needs one
+# version of torch: installed alone, pip would take the newest and change torch to match.
 TORCH ?= torch==2.13.0 torchvision==0.28.0
 
 # The Qt binding: pyqt6 or pyside6.
 QT ?= pyqt6
 
-# What times may exceed their bounds by, where other work disturbs them.
+# Factor on the time bounds, for machines with other work.
 MARGIN ?= 1
 # Random draws of each kind of noise on each image.
 SEEDS ?= 2
 # Each kind of noise on every Nth image.
 EVERY ?= 1
-# Pixels a side of the planes of a stack whose memory is measured.
+# Pixels a side of the planes in the measurement of a stack's memory.
 SIZE ?= 1024
 
 VENV := .venv
@@ -32,7 +33,7 @@ READY := $(VENV)/.ready
 PEERS := .venv-peers
 SCREEN := $(if $(filter Linux,$(shell uname)),xvfb-run -a -s "-screen 0 1400x1000x24")
 
-# What Qt's wheels link to, or load when a window opens, and do not bring along.
+# Libraries that Qt's wheels need, but do not include.
 QT_PACKAGES := libdbus-1-3 libegl1 libfontconfig1 libgl1 libglib2.0-0 libx11-xcb1 \
 	libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 \
 	libxcb-render-util0 libxcb-shape0 libxcb-shm0 libxcb-sync1 libxcb-xfixes0 libxcb-xkb1 \
@@ -46,7 +47,7 @@ ifneq ($(DISPLAY)$(WAYLAND_DISPLAY),)
 endif
 	$(VENV)/bin/napari-periodic-denoise demo --out demo-output
 
-# Windows are timed, and so have the machine for themselves.
+# Tests in windows measure times, and run alone.
 test: export TIME_MARGIN := $(MARGIN)
 test: $(READY)
 	@scripts/need-packages.sh $(QT_PACKAGES) xvfb xauth
@@ -112,7 +113,7 @@ libraries:
 clean:
 	rm -rf $(VENV) $(PEERS) build dist demo-output docs/_build docs/_generated
 
-# Written last, so that an interrupted set-up is taken up again.
+# Written last, so that an interrupted set-up is repeated.
 $(READY): pyproject.toml Makefile
 	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || scripts/need-packages.sh python3 python3-venv
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and sys.executable \

@@ -1,1 +1,1 @@
-"""Measurements of what the package does; not a part of it."""
+"""Measurements of the package; not part of it."""

@@ -1,7 +1,7 @@
 """The weakest wave that each kind of features finds, at equal false alarms.
 
-For each image and frequency, the least amplitude at which no more than so many peaks of the
-spectral Gram matrix are stronger than the wave's own: by default none.
+It is the smallest amplitude, for each image and frequency, at which at most N peaks of the
+spectral Gram matrix are stronger than the wave's own; by default N is 0.
 
 ``python -m benchmarks.detection [--weights PATH] [--false-alarms N] [--images N]``
 """
@@ -29,9 +29,9 @@ from napari_periodic_denoise.noise.statistics.peaks import find_candidates
 SIZE = 256
 FREQUENCIES = ((0.021, 0.034), (0.0, 0.113), (0.171, -0.207))  # cycles/pixel
 AMPLITUDES = 0.0015 * np.sqrt(2.0) ** np.arange(14)  # of the range, up to 0.14
-PHOTONS = 1000  # of white, under Poisson noise
+PHOTONS = 1000  # at white, for Poisson noise
 SIGMA = 0.02  # of the range, of Gaussian noise
-NEAR = 1.5  # cycles across the image, within which a peak is the wave's
+NEAR = 1.5  # cycles across the image; a peak this near is the wave's
 
 Features = Callable[[torch.Tensor], torch.Tensor]
 
@@ -87,7 +87,7 @@ def found(maps: torch.Tensor, frequency: tuple[float, float], false_alarms: int)
 def weakest(
     clean: Array, frequency: tuple[float, float], features: Features, noise: str, allowed: int
 ) -> float:
-    """Least amplitude found, by bisection; √2 times the largest tried if none is."""
+    """Smallest amplitude found, by bisection; √2 times the largest tried if none is found."""
     y, x = np.mgrid[: clean.shape[0], : clean.shape[1]]
     wave = np.cos(2 * np.pi * (frequency[0] * y + frequency[1] * x) + 1)
     low, high = 0, len(AMPLITUDES)
@@ -103,7 +103,7 @@ def weakest(
 
 
 def main() -> None:
-    """Print, per kind of noise and of features, the weakest amplitudes in thousandths."""
+    """Print the smallest amplitudes in thousandths, for each kind of noise and features."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, help="file of VGG16's ImageNet weights")
     parser.add_argument("--random", action="store_true", help="VGG16 with random weights")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# photographs and micrographs that scikit-image bundles
+# the photographs and micrographs that scikit-image bundles
 BUNDLED = (
     "astronaut",
     "brick",
@@ -33,9 +33,9 @@ BUNDLED = (
 )
 
 
-# of these, too few pixels or grey levels are left beside noise to measure it well
+# clean images with too few pixels or grey levels to measure noise on
 CLEAN_ONLY = ("cat", "clock", "microaneurysms", "text")
-# more clean images, where they are: file and channel
+# more clean images, if present: file and channel
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "clean"
 SHARED = {
     "stardist nuclei": ("stardist_nuclei.tif", None),
@@ -45,7 +45,7 @@ SHARED = {
     "hela, green": ("bia_hela-cells-8bit.png", 1),
     "hela, blue": ("bia_hela-cells-8bit.png", 2),
 }
-# specimens that are periodic themselves
+# specimens that are themselves periodic
 LATTICES = {
     "STM step edge": ("h_stm_step_edge.tif", None),
     "STM step edge and atoms": ("h_stm_step_edge_and_atoms.tif", None),
@@ -53,7 +53,7 @@ LATTICES = {
 
 
 def available() -> tuple[str, ...]:
-    """Names of the clean images that there are."""
+    """Names of the clean images that are present."""
     return (*BUNDLED, *(name for name, (file, _) in SHARED.items() if (DATA / file).exists()))
 
 
@@ -175,7 +175,7 @@ def square_wave(rng: np.random.Generator, clean: Array) -> Array:
 
 
 def vertical_stripes(rng: np.random.Generator, clean: Array) -> Array:
-    """Hard-edged vertical stripes, period 5 to 20 pixels, in general no integer."""
+    """Hard-edged vertical stripes, period 5 to 20 pixels, usually not an integer."""
     x = np.broadcast_to(np.arange(clean.shape[1]), clean.shape)
     return 0.12 * np.sign(np.sin(2 * np.pi * (x / rng.uniform(5, 20) + rng.uniform())))
 
@@ -222,7 +222,7 @@ def _intensity(clean: Array) -> Array:
 def corrupt(
     clean: Array, noise: Array, rng: np.random.Generator, sigma: float = 0.0
 ) -> NDArray[np.uint8]:
-    """Add noise and, first, Gaussian noise of deviation sigma: ``0.6·c + 0.2 + 0.6·n``, 8 bits."""
+    """Add noise and Gaussian noise of deviation sigma: ``0.6·c + 0.2 + 0.6·n``, then 8 bits."""
     image = _intensity(clean) + _CONTRAST * noise
     if sigma:
         image += rng.normal(0, sigma, clean.shape)
@@ -232,7 +232,7 @@ def corrupt(
 def cases(
     family: str, images: tuple[str, ...], seeds: int, sigma: float
 ) -> Iterator[tuple[str, int, NDArray[np.uint8], Array]]:
-    """Image name, seed, noisy image and true noise (in its grey levels) of each case."""
+    """Yield image name, seed, noisy image and true noise (in grey levels) of each case."""
     for name in images:
         clean = clean_image(name)
         for seed in range(seeds):
@@ -243,14 +243,14 @@ def cases(
 
 
 def rejection(estimate: NDArray[np.floating], truth: Array) -> float:
-    """Noise rejection in dB, means removed: 0 is doing nothing, negative is making it worse."""
+    """Noise rejection in dB, without means: 0 is doing nothing, less makes it worse."""
     error = estimate - truth
     error -= error.mean()
     return float(10 * np.log10(np.var(truth) / np.mean(error**2)))
 
 
 def rejection_at_border(estimate: NDArray[np.floating], truth: Array, width: int = 8) -> float:
-    """Noise rejection in dB of the outer pixels, against the noise of the whole image."""
+    """Noise rejection in dB of the outer pixels, relative to the noise of the whole image."""
     error = estimate - truth
     error -= error.mean()
     outer = np.ones(error.shape, dtype=bool)

@@ -1,4 +1,4 @@
-"""The methods that are compared: this package, baselines, and packages of others."""
+"""The methods that are compared: this package, baselines, and other packages."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from benchmarks.destripers import (
     pyvsnr_gabor,
 )
 from benchmarks.families import Array
+from benchmarks.ground_truth import GroundTruth
 from benchmarks.oracle_notch import oracle_notch
 from benchmarks.spectral_outliers import spectral_outliers
-from benchmarks.told import Told
 
 OURS = "this package"
 OUTLIERS = "spectral outliers"
@@ -33,24 +33,24 @@ class Method:
     ----------
     noise : callable
         From image, truth and setting to noise.
-    told : str
-        What of the truth it is told, in words.
+    given : str
+        What it is given of the ground truth, in words.
     setting : str
         What its settings are, in words.
     settings : tuple
-        Of which the best by the true result is taken.
+        The settings to choose from, by the true result.
     package : str, optional
-        Whose it is, if not written here.
+        The package that it comes from, if it is not written here.
     """
 
-    noise: Callable[[np.ndarray, Told, Any], Array]
-    told: str
+    noise: Callable[[np.ndarray, GroundTruth, Any], Array]
+    given: str
     setting: str = "none"
     settings: tuple[Any, ...] = (None,)
     package: str | None = None
 
 
-def _ours(image: np.ndarray, _told: Told, _setting: None) -> Array:
+def _ours(image: np.ndarray, _truth: GroundTruth, _setting: None) -> Array:
     from napari_periodic_denoise import estimate_noise
 
     return estimate_noise(image).noise.astype(float)
@@ -59,9 +59,9 @@ def _ours(image: np.ndarray, _told: Told, _setting: None) -> Array:
 DIRECTIONS = "up to four directions"
 METHODS = {
     OURS: Method(_ours, "nothing", package="napari-periodic-denoise"),
-    OUTLIERS: Method(lambda image, _told, _setting: spectral_outliers(image), "nothing"),
+    OUTLIERS: Method(lambda image, _truth, _setting: spectral_outliers(image), "nothing"),
     ORACLE: Method(
-        lambda image, told, _setting: oracle_notch(image, told.noise),
+        lambda image, truth, _setting: oracle_notch(image, truth.noise),
         "the true noise's spectrum, to mask it",
         "share of the noise's power masked, the best for each image",
     ),
@@ -76,10 +76,10 @@ METHODS = {
     "itk-ringartifact": Method(
         itk_ring_artifact,
         DIRECTIONS,
-        "sigma, from 0.05 of the spectrum on",
+        "sigma, above 0.05 of the spectrum",
         (0.5, 2),
         "itk-ringartifact",
     ),
 }
-# what is written here, and needs no installation
+# written here; these need no installation
 OWN = (OURS, OUTLIERS, ORACLE)

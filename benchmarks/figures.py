@@ -1,4 +1,4 @@
-"""Draw what was measured, and write the page of tables: ``python -m benchmarks.figures``.
+"""Draw the results and write the page of tables: ``python -m benchmarks.figures``.
 
 Reads ``benchmarks/results/peers.json``, writes ``docs/benchmarks.md`` and ``docs/images/bench_*``.
 """
@@ -21,12 +21,12 @@ LOGARITHMIC = {
     "Poisson noise",
     "size",
 }
-# Okabe and Ito's colours, told apart by all eyes
+# the colour-blind safe palette of Okabe and Ito
 COLOURS = ("#000000", "#999999", "#E69F00", "#0072B2", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
 
 
 def curve(axes: Axes, points: Row, name: str, colour: str, of: str) -> None:
-    """Draw a method's median along a sweep, and the range between its quartiles."""
+    """Draw a method's median along a sweep, and its quartile range."""
     there = {float(point): rows[name][of] for point, rows in points.items() if of in rows[name]}
     if not there:
         return
@@ -37,7 +37,7 @@ def curve(axes: Axes, points: Row, name: str, colour: str, of: str) -> None:
 
 
 def along(axes: Axes, points: Row, scale: str) -> None:
-    """Scale the x axis, with its ticks at a sweep's points."""
+    """Scale the x axis and put its ticks at a sweep's points."""
     axes.set_xscale(scale)
     axes.set_xticks([float(point) for point in points], list(points))
     axes.minorticks_off()
@@ -75,7 +75,7 @@ def seconds(results: Row) -> Figure:
     for name, colour in colours(results["methods"]).items():
         curve(axes, sizes, name, colour, "seconds")
     along(axes, sizes, "log")
-    axes.set(yscale="log", xlabel="pixels a side", ylabel="seconds of the processor")
+    axes.set(yscale="log", xlabel="pixels a side", ylabel="processor time, s")
     axes.legend(fontsize="small")
     return figure
 

@@ -1,7 +1,7 @@
-"""Digests of results, to tell whether a change of the code has changed any bit of them.
+"""Digests of results, to check that a change of the code leaves every bit of them unchanged.
 
-``python -m benchmarks.fingerprint > before.txt``, and the same after the change on the same
-machine; the two files have to be equal. One thread, so that sums are taken in one order.
+Run ``python -m benchmarks.fingerprint > before.txt``, and the same after the change on the same
+machine; the two files must be equal. It uses one thread, so that the order of sums is fixed.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def stacks() -> Iterator[tuple[str, str]]:
 
 
 def command() -> Iterator[tuple[str, str]]:
-    """Digests of what the command writes."""
+    """Digests of the files that the command writes."""
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder, "in"), Path(folder, "out")
         source.mkdir()

@@ -1,7 +1,7 @@
-"""What the Gram term adds to the L1 fit of waves, and the L1 term to the Gram matrices.
+"""Effect of the Gram term on the L1 fit of waves, and of the L1 term on the Gram fit.
 
-From waves that are a little off; with ``--estimate`` from those of the aligned method, through
-`estimate_noise`, where a flat patch of the image is the exemplar.
+The fit starts from waves that are slightly off. With ``--estimate`` it starts from those of the
+aligned method, through `estimate_noise`, with a flat patch of the image as the exemplar.
 
 ``python -m benchmarks.gram_aligned [--network NAME] [--weights PATH] [--random] [--layers N]
 [--estimate]``
@@ -47,7 +47,7 @@ def pattern(case: str, phase: float) -> Array:
 
 
 def start(image: Array, case: str) -> list[Wave]:
-    """Amplitudes and phases from the image's own spectrum, which holds the specimen too."""
+    """Amplitudes and phases from the image's own spectrum, which contains the specimen too."""
     (fy, fx), harmonics, off = CASES[case]
     taper = np.outer(*[np.hanning(SIZE + 2)[1:-1]] * 2)
     waves = []
@@ -113,13 +113,13 @@ def estimates(network: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Print noise rejection in dB, of the start and for each weight of the Gram term."""
+    """Print noise rejection in dB at the start and for each weight of the Gram term."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", default="vgg16")
     parser.add_argument("--weights", type=Path, help="file of the ImageNet weights")
     parser.add_argument("--random", action="store_true", help="random weights")
-    parser.add_argument("--layers", type=int, default=3, help="of the five, the shallow ones")
-    parser.add_argument("--estimate", action="store_true", help="through estimate_noise")
+    parser.add_argument("--layers", type=int, default=3, help="number of layers, at most 5")
+    parser.add_argument("--estimate", action="store_true", help="run estimate_noise")
     options = parser.parse_args()
     torch.set_num_threads(1)
     layers = tuple(LAYER_WEIGHTS)[: options.layers]

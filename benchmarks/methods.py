@@ -1,4 +1,4 @@
-"""Textbook synthesis, aligned waves, and aligned waves refined by Gram matrices, side by side.
+"""Comparison of textbook synthesis, aligned waves, and aligned waves refined by Gram matrices.
 
 ``python -m benchmarks.methods [--weights PATH] [--steps N] [--optimizer NAME] [--check]``
 """
@@ -37,12 +37,12 @@ def noisy(name: str = "camera") -> tuple[np.ndarray, Array]:
 
 
 def main() -> int:
-    """Print noise rejection in dB and seconds of each."""
+    """Print noise rejection in dB and seconds of each method."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, help="file of VGG16's ImageNet weights")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--optimizer", default="adam")
-    parser.add_argument("--check", action="store_true", help="exit with 1 out of the bounds")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a bound is missed")
     options = parser.parse_args()
     torch.set_num_threads(1)
     weights = "imagenet" if options.weights else "random"

@@ -1,4 +1,4 @@
-"""Time and memory of one step of the Gram synthesis, beside the bare network.
+"""Time and memory of one step of the Gram synthesis, compared with the bare network.
 
 ``python -m benchmarks.networks [--size N] [--network NAME] [--threads N] [--check]
 [--margin M]``
@@ -36,7 +36,7 @@ def bare_pass(name: str, size: int) -> Callable[[], None]:
 
 
 def gram_step(name: str, size: int) -> Callable[[], None]:
-    """Grey image to loss of the five Gram matrices, and back."""
+    """From a grey image to the loss of the five Gram matrices, and back."""
     network = load_network(name, weights="random")
     texture = torch.rand(size, size, requires_grad=True)
     with torch.no_grad():
@@ -54,7 +54,7 @@ def seconds(function: Callable[[], None]) -> float:
 
 
 def peak_memory(case: str, name: str, size: int, threads: int) -> float:
-    """Return the most MB that a pass holds, network left out, in a process of its own."""
+    """Return the peak memory of a pass in MB, without the network, in a separate process."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         return pool.apply(_peak, (case, name, size, threads))
@@ -72,15 +72,16 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--network", default="vgg19")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--check", action="store_true", help="exit with 1 over the bound")
-    parser.add_argument("--margin", type=float, default=1.0, help="of the bound")
+    parser.add_argument("--check", action="store_true", help="exit with 1 above the bound")
+    parser.add_argument("--margin", type=float, default=1.0, help="factor on the bound")
     options = parser.parse_args()
     name, size = options.network, options.size
     torch.set_num_threads(options.threads)
 
     bare, gram = bare_pass(name, size), gram_step(name, size)
     seconds(bare), seconds(gram)
-    times = [(seconds(gram), seconds(bare)) for _ in range(RUNS)]  # in turns: the speed drifts
+    # alternating, since the machine's speed drifts
+    times = [(seconds(gram), seconds(bare)) for _ in range(RUNS)]
     ratio = statistics.median(ours / theirs for ours, theirs in times)
     step = statistics.median(ours for ours, _ in times)
     print(f"{name}, {size}×{size}: {step:.2f} s a Gram step, {ratio:.2f} bare passes")

@@ -1,8 +1,8 @@
-"""The best that masking a spectrum by hand can do: a notch filter told where the noise is.
+"""Upper bound for masking a spectrum by hand: a notch filter that is given the true noise.
 
-Bins of the Fourier transform are masked, the noise's strongest first, until they hold a share of
-the true noise's power; of a few shares, the one with which most of the noise is removed is taken,
-image by image. Nobody's hand knows that much.
+The filter masks bins of the Fourier transform, the noise's strongest first, until they hold a
+share of the true noise's power. Of a few shares, it uses the one that removes most of the noise,
+for each image. No person masking by hand knows that much.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SHARES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
 
 
 def oracle_notch(image: np.ndarray, noise: Array) -> Array:
-    """Estimate noise as what the image has where the noise's spectrum is strongest.
+    """Estimate noise as the part of the image where the noise's spectrum is strongest.
 
     Parameters
     ----------

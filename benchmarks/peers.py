@@ -1,16 +1,16 @@
-"""How this package does beside others, on the same arrays.
+"""Comparison of this package with other methods, on the same arrays.
 
-Measured are noise rejection, damage to clean images, seconds, and memory.
+It measures noise rejection, damage to clean images, seconds, and memory.
 
-``python -m benchmarks.peers [PART...]`` in the environment that ``make peers`` makes; writes
-``benchmarks/results/peers.json``, all parts or those named.
-``python -m benchmarks.peers --quick`` needs no more than the package, writes nothing, and fails
-if a kind of noise is not removed better than by the baselines that are written here.
+``python -m benchmarks.peers [PART...]`` runs in the environment that ``make peers`` creates. It
+writes ``benchmarks/results/peers.json``, all parts or the named ones.
+``python -m benchmarks.peers --quick`` needs only the package and writes nothing. It fails if the
+package does not remove each kind of noise better than the baselines that are written here.
 
-Each method has a process of its own, so that one that crashes takes no other along, and is timed
-there in seconds of the processor: one process at a time, all its threads added up. What can be
-set is set by the true result: for a kind of noise as is best on every other of its images, for
-a point of a sweep as is best in the middle of its first image.
+Each method runs in a separate process, so that a crash affects no other method. Times are
+processor times, summed over threads, with one process at a time. Settings are chosen by the true
+result: for a kind of noise the best on every other image, for a point of a sweep the best in the
+middle of its first image.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from benchmarks.families import (
     rejection,
 )
 from benchmarks.field import METHODS, ORACLE, OURS, OWN
+from benchmarks.ground_truth import Case, GroundTruth, ground_truth
 from benchmarks.speed import memory_above
 from benchmarks.sweeps import IMAGES as SWEEP_IMAGES
 from benchmarks.sweeps import SIZE, SIZES, SWEEPS
-from benchmarks.told import Case, Told, told
 
 RESULTS = Path(__file__).parent / "results" / "peers.json"
 IMAGES = ("camera", "cell", "retina", "brick", "coins", "immunohistochemistry", "page", "moon")
@@ -53,22 +53,22 @@ QUICK_IMAGES = ("camera", "coins")
 SEEDS = 1
 SIGMA = 0.02  # of Gaussian noise
 STRIPES = "hard vertical stripes"
-PATIENCE = 20  # seconds, that a case of a sweep may take
+PATIENCE = 20  # seconds that a case of a sweep may take
 PARTS = ("families", "gaussian", "clean", "memory", "sweeps")
-BIG = 1024  # pixels a side, of the image of which memory is measured
+BIG = 1024  # pixels a side of the image for the measurement of memory
 
 Row = dict[str, Any]
 
 
 class Worker:
-    """A process in which one method is measured."""
+    """A process that measures one method."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._pool: ProcessPoolExecutor | None = None
 
     def call(self, function: Any, *arguments: Any) -> Any:  # noqa: ANN401
-        """Call a function of the method's name and of arguments there."""
+        """Call a function there, with the method's name and arguments."""
         if self._pool is None:
             spawn = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(1, mp_context=spawn)
@@ -86,25 +86,25 @@ class Worker:
 
 
 def one_case(name: str, setting: object, case: Case) -> tuple[float, float]:
-    """Rejection of a case's noise by a method, and the seconds that it took."""
+    """Rejection of a case's noise by a method, and its seconds."""
     begun = time.process_time()
-    noise = METHODS[name].noise(case.image, case.told, setting)
+    noise = METHODS[name].noise(case.image, case.truth, setting)
     seconds = time.process_time() - begun
-    return rejection(noise[case.counts], case.told.noise[case.counts]), seconds
+    return rejection(noise[case.counts], case.truth.noise[case.counts]), seconds
 
 
 def one_clean(name: str, setting: object, image: np.ndarray) -> float | None:
-    """PSNR in dB of a cleaned clean image: none where nothing is changed."""
-    upright = Told((0.0,), np.zeros(image.shape))
+    """PSNR in dB of a clean image after cleaning; None if it is unchanged."""
+    upright = GroundTruth((0.0,), np.zeros(image.shape))
     noise = METHODS[name].noise(image, upright, setting)
     error = float(np.mean((noise - noise.mean()) ** 2))
     return None if error == 0 else round(10 * math.log10(255**2 / error), 2)
 
 
 def one_memory(name: str, setting: object, case: Case) -> float:
-    """Most memory that a method held above what it held before, in images of float32."""
-    METHODS[name].noise(middle(case).image, middle(case).told, setting)  # libraries are loaded
-    held = memory_above(lambda: METHODS[name].noise(case.image, case.told, setting))
+    """Peak memory of a method above what it held before, in images of float32."""
+    METHODS[name].noise(middle(case).image, middle(case).truth, setting)  # loads libraries
+    held = memory_above(lambda: METHODS[name].noise(case.image, case.truth, setting))
     return held / (4 * case.image.size)
 
 
@@ -112,19 +112,21 @@ def middle(case: Case) -> Case:
     """Cut out the middle of a case."""
     part = tuple(slice(max(0, (n - SIZE) // 2), (n + SIZE) // 2) for n in case.image.shape)
     counts = case.counts[part] if isinstance(case.counts, np.ndarray) else case.counts
-    return Case(case.image[part], Told(case.told.directions, case.told.noise[part]), counts)
+    return Case(
+        case.image[part], GroundTruth(case.truth.directions, case.truth.noise[part]), counts
+    )
 
 
 def best(worker: Worker, settings: Iterable[Any], data: Sequence[Case]) -> Row:
-    """Measure a method with each setting, and return the row of the best by the true result.
+    """Measure a method with each setting, and return the best row by the true result.
 
-    A setting with which it fails is left out, unless it fails with all.
+    Settings that fail are left out, unless all of them fail.
     """
     rows, failure = [], None
     for setting in settings:
         try:
             results = [worker.call(one_case, setting, case) for case in data]
-        except Exception as error:  # whatever a peer raises is its result
+        except Exception as error:  # any error of a peer is its result
             failure = error
             continue
         values, seconds = zip(*results, strict=True)
@@ -149,7 +151,7 @@ def tuned(worker: Worker, examples: Sequence[Case], data: Sequence[Case]) -> Row
 
 
 def attempt(function: Any, *arguments: Any) -> Row:  # noqa: ANN401
-    """Return a row, or one that says why there is none."""
+    """Return a row, or a row with the reason for the failure."""
     try:
         return function(*arguments)  # type: ignore[no-any-return]
     except Exception as error:
@@ -157,7 +159,7 @@ def attempt(function: Any, *arguments: Any) -> Row:  # noqa: ANN401
 
 
 def families(workers: dict[str, Worker], images: tuple[str, ...]) -> Row:
-    """Noise rejection of each kind of noise, with settings that do best on every other image."""
+    """Noise rejection for each kind of noise, with the settings best on every other image."""
     rows = {}
     for family in FAMILIES:
         data = noisy_images(family, images, 0.0)
@@ -169,7 +171,7 @@ def families(workers: dict[str, Worker], images: tuple[str, ...]) -> Row:
 
 
 def gaussian(workers: dict[str, Worker], families: dict[str, Row]) -> Row:
-    """Noise rejection of each kind of noise under Gaussian noise, with the settings as without."""
+    """Noise rejection for each kind of noise with Gaussian noise, settings as without."""
     rows = {}
     for family, plain in families.items():
         data = noisy_images(family, GAUSSIAN_IMAGES, SIGMA)
@@ -184,12 +186,13 @@ def gaussian(workers: dict[str, Worker], families: dict[str, Row]) -> Row:
 
 
 def noisy_images(family: str, images: tuple[str, ...], sigma: float) -> list[Case]:
-    """Images with a kind of noise."""
-    return [Case(image, told(truth)) for _, _, image, truth in cases(family, images, SEEDS, sigma)]
+    """Cases of a kind of noise."""
+    drawn = cases(family, images, SEEDS, sigma)
+    return [Case(image, ground_truth(noise)) for _, _, image, noise in drawn]
 
 
 def clean(workers: dict[str, Worker], settings: dict[str, Any]) -> Row:
-    """Damage done to clean images, by settings that are best for stripes."""
+    """Damage to clean images, with the settings that are best for stripes."""
     names = (*BUNDLED, *CLEAN_ONLY)
     data = [np.rint(255 * clean_image(name)).astype(np.uint8) for name in names]
 
@@ -202,11 +205,11 @@ def clean(workers: dict[str, Worker], settings: dict[str, Any]) -> Row:
 
 
 def memory(workers: dict[str, Worker], settings: dict[str, Any]) -> Row:
-    """Memory that four waves in a large image take."""
+    """Peak memory for waves in a large image."""
     case = SIZES.case(BIG, "camera", 3, np.random.default_rng(0))
 
     def row(worker: Worker) -> Row:
-        worker.close()  # what it has held before may be used again unseen
+        worker.close()  # a fresh process: reused memory would not be counted
         held = worker.call(one_memory, settings[worker.name], case)
         return {"setting": settings[worker.name], "images": round(held, 1)}
 
@@ -217,7 +220,7 @@ def memory(workers: dict[str, Worker], settings: dict[str, Any]) -> Row:
 
 
 def sweeps(workers: dict[str, Worker]) -> Row:
-    """Noise rejection where one thing changes, point by point."""
+    """Noise rejection at each point of each sweep."""
     rows: dict[str, Row] = {}
     for title, sweep in SWEEPS.items():
         rows[title] = {}
@@ -242,7 +245,7 @@ def sweeps(workers: dict[str, Worker]) -> Row:
 
 
 def say(what: str, rows: dict[str, Row]) -> None:
-    """Print mean rejection, or why there is none, and seconds of each method."""
+    """Print mean rejection, or the reason for a failure, and seconds of each method."""
     print(what)
     for name, row in rows.items():
         if "failed" in row:
@@ -255,7 +258,7 @@ def say(what: str, rows: dict[str, Row]) -> None:
 
 
 def machine() -> str:
-    """What the figures are measured on, in words."""
+    """Description of the machine."""
     import torch
 
     cores = os.cpu_count()
@@ -264,7 +267,7 @@ def machine() -> str:
 
 
 def versions() -> dict[str, str]:
-    """What was measured, and what it stands on."""
+    """Versions of the methods and of their main dependencies."""
     packages = {method.package for method in METHODS.values()} | {"numpy", "scipy", "torch"}
     found = {"python": platform.python_version()}
     for package in sorted(filter(None, packages)):
@@ -276,7 +279,7 @@ def versions() -> dict[str, str]:
 
 
 def written(tree: Row, indent: str = "") -> str:
-    """JSON text with a line per row."""
+    """JSON text with one line per row."""
     if not any(isinstance(value, dict) for value in tree.values()):
         return json.dumps(tree, ensure_ascii=False)
     lines = (
@@ -292,7 +295,7 @@ def written(tree: Row, indent: str = "") -> str:
 
 
 def quick(workers: dict[str, Worker]) -> bool:
-    """Tell whether, on a few images, all kinds of noise are removed better than by the others."""
+    """Return whether the package is ahead on all kinds of noise, on a few images."""
     met = True
     for family, found in families(workers, QUICK_IMAGES)["rows"].items():
         means = {name: np.mean(row.get("rejection", [np.nan])) for name, row in found.items()}
@@ -303,12 +306,12 @@ def quick(workers: dict[str, Worker]) -> bool:
 
 
 def main() -> int:
-    """Measure, and write what was measured."""
+    """Measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="by default all")
-    parser.add_argument("--quick", action="store_true", help="see above")
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="all by default")
+    parser.add_argument("--quick", action="store_true", help="only the baselines")
     options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that are started
     workers = {name: Worker(name) for name in (OWN if options.quick else METHODS)}
     try:
         if options.quick:
@@ -321,12 +324,12 @@ def main() -> int:
 
 
 def load() -> Row:
-    """Read what was measured."""
+    """Read the results."""
     return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
 
 
 def measure(workers: dict[str, Worker], parts: Iterable[str]) -> None:
-    """Measure parts, and write each when it is done."""
+    """Measure parts, and write each when it is finished."""
     for part in parts:
         if part == "families":
             found = families(workers, IMAGES)
@@ -345,7 +348,7 @@ def measure(workers: dict[str, Worker], parts: Iterable[str]) -> None:
             "methods": {
                 name: {
                     "package": method.package,
-                    "told": method.told,
+                    "given": method.given,
                     "setting": method.setting,
                 }
                 for name, method in METHODS.items()

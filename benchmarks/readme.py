@@ -1,7 +1,7 @@
-"""Write into the README what was measured: ``python -m benchmarks.readme [--check]``.
+"""Write the results into the README: ``python -m benchmarks.readme [--check]``.
 
-With ``--check`` nothing is written, and the exit code is 1 if the README or the page of all
-results is not what ``benchmarks/results/peers.json`` says.
+With ``--check`` it writes nothing, and exits with 1 if the README or the page of all results does
+not match ``benchmarks/results/peers.json``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from benchmarks.peers import load
 from benchmarks.tables import PAGE, ROOT, page, readme_block
 
 README = ROOT / "README.md"
+WRITERS = {"README.md": "benchmarks.readme", "benchmarks.md": "benchmarks.figures"}
 BEGIN, END = "<!-- begin: python -m benchmarks.readme -->\n", "<!-- end -->\n"
 
 
 def with_block(readme: str, block: str) -> str:
-    """Put a block between the marks of a text."""
+    """Put a block between the markers of a text."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -28,7 +29,7 @@ def with_block(readme: str, block: str) -> str:
 def main() -> int:
     """Write the README's block, or check it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing")
+    parser.add_argument("--check", action="store_true", help="compare, and write nothing")
     options = parser.parse_args()
     results, readme = load(), README.read_text(encoding="utf-8")
     wanted = with_block(readme, readme_block(results))
@@ -41,7 +42,7 @@ def main() -> int:
         if path.read_text(encoding="utf-8") != text
     ]
     for name in stale:
-        print(f"{name} is not what benchmarks/results/peers.json says: run benchmarks.readme")
+        print(f"{name} does not match benchmarks/results/peers.json: run {WRITERS[name]}")
     return int(bool(stale))
 
 

@@ -1,9 +1,9 @@
-"""How much of known noise is removed, and what is done to clean images.
+"""Rejection of known noise, and changes to clean images.
 
 ``python -m benchmarks.rejection [--seeds N] [--every N] [--check]``
 
-Images are those that scikit-image bundles, and those of ``shared/data/clean`` where that folder
-stands beside the repository.
+The images are those that scikit-image bundles, and those in ``shared/data/clean`` if that folder
+is beside the repository.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from benchmarks.families import (
 )
 from napari_periodic_denoise import estimate_noise
 
-# least mean and worst rejection in dB; Gaussian noise of σ = 0.02 may cost 8 dB
+# lower bounds of mean and worst rejection in dB; 8 dB less with Gaussian noise of σ = 0.02
 BOUNDS = {
     "one sinusoid": (43, 22),
     "four sinusoids": (43, 22),
@@ -49,16 +49,16 @@ BOUNDS = {
 SIGMAS = {0.0: 0, 0.02: 8}
 WEAK = ("camera", "cell", "retina")
 WEAK_BOUND = 25
-TOUCHED = 2  # clean images that may be, at most
+TOUCHED = 2  # clean images that may change
 DAMAGE_BOUND = 50  # dB
 
 
 def main() -> int:
-    """Print one row per family and per clean image; with ``--check`` fail under the bounds."""
+    """Print one row per family and per clean image; with ``--check`` fail below the bounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=2, help="cases per image and family")
     parser.add_argument("--every", type=int, default=1, help="families on every Nth image")
-    parser.add_argument("--check", action="store_true", help="exit with 1 under the bounds")
+    parser.add_argument("--check", action="store_true", help="exit with 1 below the bounds")
     options = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")
     one = {"initializer": torch.set_num_threads, "initargs": (1,)}
@@ -72,7 +72,7 @@ def main() -> int:
 
 
 def families(pool: Executor, seeds: int, names: tuple[str, ...]) -> bool:
-    """Print the rejection of each kind of noise; tell whether all bounds are met."""
+    """Print the rejection of each kind of noise; return whether all bounds are met."""
     met = True
     print(f"Noise rejection in dB, {len(names)} images, {seeds} seeds, 8 bits\n")
     print("| family | Gaussian σ | mean | worst | (on) | outer 8 px, mean | bounds |")
@@ -100,7 +100,7 @@ def measured(case: tuple[str, int, np.ndarray, np.ndarray]) -> tuple[float, str,
 
 
 def weak(pool: Executor, seeds: int) -> bool:
-    """Print the rejection of one wave of 1% of the range; tell whether the bound is met."""
+    """Print the rejection of one wave of 1% of the range; return whether the bound is met."""
     print("\nOne wave of amplitude 1% of the range, 0.02 to 0.35 cycles/pixel, 8 bits\n")
     print("| image | mean, dB | worst | bound |\n|---|---|---|---|")
     met = True
@@ -121,14 +121,14 @@ def measured_weak(name: str, seed: int) -> float:
 
 
 def damage(image: np.ndarray) -> float:
-    """PSNR in dB of the cleaned image against a clean input: infinite where nothing is done."""
+    """PSNR in dB of the cleaned image against a clean input; infinite if it is unchanged."""
     noise = estimate_noise(image).noise
     error = float(np.mean(noise.astype(float) ** 2))
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def clean(pool: Executor) -> bool:
-    """Print what is done to clean images; tell whether the bounds are met."""
+    """Print the changes to clean images; return whether the bounds are met."""
     names, met = (*available(), *CLEAN_ONLY), True
     print(f"\nClean images, 8 bits: PSNR of {len(names)} cleaned images in dB (∞: unchanged)\n")
     print("| intensities | unchanged | others |\n|---|---|---|")
@@ -144,8 +144,8 @@ def clean(pool: Executor) -> bool:
 
 
 def lattices(pool: Executor) -> None:
-    """Print what is said of specimens that are lattices themselves."""
-    print("\nSpecimens that are lattices: what is found\n")
+    """Print the summaries for specimens that are themselves lattices."""
+    print("\nSpecimens that are lattices: summaries\n")
     print("| image | summary |\n|---|---|")
     images = (np.round(255 * clean_image(name)).astype(np.uint8) for name in LATTICES)
     for name, summary in zip(LATTICES, pool.map(summed_up, images), strict=True):
@@ -153,7 +153,7 @@ def lattices(pool: Executor) -> None:
 
 
 def summed_up(image: np.ndarray) -> str:
-    """What is said of the noise in an image."""
+    """Summary of the noise in an image."""
     return estimate_noise(image).summary
 
 

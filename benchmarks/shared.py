@@ -1,4 +1,4 @@
-"""What one model of all planes costs and finds; how an estimate grows with the image.
+"""Cost and sensitivity of one model for all planes; growth of an estimate with image size.
 
 ``python -m benchmarks.shared [--check] [--margin M]``
 """
@@ -24,7 +24,7 @@ from napari_periodic_denoise.stacks.planes import clean_plane
 
 MOST_A_FURTHER_PLANE = 6  # FFT round trips
 MOST_AT_4096 = 20
-MOST_GROWTH = 1.3  # above 16 times, from 1024² to 4096²
+MOST_GROWTH = 1.3  # relative to 16 times, from 1024² to 4096²
 LEAST_WEAK = 5  # dB
 FREQUENCIES = ((0.113, 0.171), (0.05, -0.02), (0.2, 0.01), (0.31, 0.22))
 PLANES = 32
@@ -33,14 +33,14 @@ Array = NDArray[np.float64]
 
 
 def specimen(number: int, size: int) -> Array:
-    """Another part of the photograph in each plane, in grey levels."""
+    """A photograph, shifted differently in each plane, in grey levels."""
     clean = np.clip(scipy.ndimage.zoom(bundled("camera"), size / 512, order=1), 0, 1)
     rng = np.random.default_rng([number, 1])
     return 255 * (0.6 * np.roll(clean, rng.integers(0, size, 2), (0, 1)) + 0.2)
 
 
 def waves(number: int, size: int, amplitude: float, count: int) -> Array:
-    """Waves of the same frequencies, and of other phases, in each plane."""
+    """Waves with the same frequencies and different phases in each plane."""
     y, x = np.ogrid[:size, :size]
     noise = np.zeros((size, size))
     for i, (fy, fx) in enumerate(FREQUENCIES[:count]):
@@ -55,7 +55,7 @@ def plane(number: int, size: int, amplitude: float, count: int, sigma: float) ->
 
 
 def turns(function: Callable[[], object], image: Array, runs: int) -> tuple[float, float]:
-    """Return a call's time in FFT round trips of an image, and in seconds: medians."""
+    """Return the median time of a call in FFT round trips of an image, and in seconds."""
     reference = image.astype(np.float32)
 
     def round_trip() -> None:
@@ -68,7 +68,7 @@ def turns(function: Callable[[], object], image: Array, runs: int) -> tuple[floa
         return time.perf_counter() - start
 
     function()
-    # in turns, as the machine's speed drifts
+    # alternating, since the machine's speed drifts
     times = [
         (seconds(function), statistics.median(seconds(round_trip) for _ in range(5)))
         for _ in range(runs)
@@ -78,9 +78,9 @@ def turns(function: Callable[[], object], image: Array, runs: int) -> tuple[floa
 
 
 def further_planes(margin: float) -> bool:
-    """Print what a plane costs whose waves are known; tell whether the bound is met."""
+    """Print the cost of a plane whose waves are known; return whether the bound is met."""
     print("A further plane of 1024×1024 pixels, 16 bits, two threads\n")
-    print("| waves | FFT round trips | bound | rejection | as a plane by itself |")
+    print("| waves | FFT round trips | bound | rejection | rejection of a single plane |")
     print("|---|---|---|---|---|")
     met = True
     for count in (1, 4):
@@ -101,11 +101,11 @@ def further_planes(margin: float) -> bool:
 
 
 def weak_noise() -> bool:
-    """Print what noise many planes show that one does not; tell whether half of that is found."""
+    """Print which waves one plane shows, and many; return whether many show half as weak ones."""
     print(
         f"\nA weak wave in {PLANES} planes of 512×512 pixels, Gaussian σ = 5 grey levels, float\n"
     )
-    print("| amplitude, grey levels | found in planes by themselves | by the model | rejection |")
+    print("| amplitude, grey levels | found in single planes | found by the model | rejection |")
     print("|---|---|---|---|")
     found = {}
     for amplitude in (0.125, 0.25, 0.375, 0.5, 0.75):
@@ -123,8 +123,8 @@ def weak_noise() -> bool:
 
 
 def growth(margin: float) -> bool:
-    """Print how an estimate's time grows with the image; tell whether the bounds are met."""
-    print("\nOne wave in larger and larger images, 8 bits, two threads\n")
+    """Print how the time of an estimate grows with the image; return whether bounds are met."""
+    print("\nOne wave in images of increasing size, 8 bits, two threads\n")
     print("| pixels | FFT round trips | seconds |\n|---|---|---|")
     times = {}
     for size in (1024, 2048, 4096):

@@ -1,9 +1,9 @@
-"""The best published automatic method, to compare with: outliers of the power spectrum.
+"""The best published automatic method, for comparison: outliers of the power spectrum.
 
 F. Sur, M. Grédiac, "Automated removal of quasiperiodic noise using frequency domain statistics",
-Journal of Electronic Imaging 24 (1), 013003, 2015; written anew from the description there,
-with the settings given there but one: less of the low frequencies is protected, which on these
-kinds of noise does better by up to 3 dB and nowhere worse by more than 1.3 dB.
+Journal of Electronic Imaging 24 (1), 013003, 2015; written from the description there, with its
+settings except one: fewer of the low frequencies are protected. On these kinds of noise this is
+better by up to 3 dB, and nowhere worse by more than 1.3 dB.
 
 ``python -m benchmarks.spectral_outliers`` prints its noise rejection on a few kinds of noise.
 """
@@ -19,8 +19,8 @@ from benchmarks.families import Array, cases, rejection
 
 PATCH = 128  # pixels, L in the paper; images under twice that take half their shorter side
 STEP = 8  # patches begin every L/8 pixels
-PROTECTED = 5.0  # cycles per patch, under which nothing is taken for noise; in the paper 8
-FITTED = (2.0, 0.2)  # cycles per patch, and per pixel, between which the power law is fitted
+PROTECTED = 5.0  # cycles per patch; lower frequencies are never noise; 8 in the paper
+FITTED = (2.0, 0.2)  # cycles per patch, and per pixel: the range of the power-law fit
 OUTLIER = 3.0  # deviations
 SMOOTH = 2.0  # cycles per image, of the notch filter
 
@@ -69,7 +69,7 @@ def mean_log_power(image: Array, size: int) -> Array:
     """Mean over patches of the log power spectrum, zero frequency in the middle."""
     taper = np.hanning(size + 2)[1:-1]
     step = max(size // STEP, 1)
-    # the paper's patches end wherever the last step does; here the last ones reach the borders
+    # unlike in the paper, the last patches reach the borders
     starts = [sorted({*range(0, n - size + 1, step), n - size}) for n in image.shape]
     total, count = np.zeros((size, size)), 0
     for y in starts[0]:
@@ -98,7 +98,7 @@ def robust_line(x: Array, y: Array) -> tuple[float, float, float]:
 
 
 def full_map(outliers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Outliers of a patch's spectrum, found again among the frequencies of the whole image."""
+    """Map outliers of a patch's spectrum to the frequencies of the whole image."""
     size = len(outliers)
     at = (np.arange(size + 2) - size // 2 - 1) / size
     interpolate = scipy.interpolate.RegularGridInterpolator(

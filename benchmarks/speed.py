@@ -26,7 +26,7 @@ MOST_IMAGES_OF_MEMORY = 10
 
 
 def lattice(rng: np.random.Generator, clean: Array) -> Array:
-    """Waves at 24 whole combinations of two frequencies."""
+    """Waves at 24 integer combinations of two frequencies."""
     y, x = np.ogrid[: clean.shape[0], : clean.shape[1]]
     noise = np.zeros(clean.shape)
     for a, b in itertools.product(range(-3, 4), repeat=2):
@@ -47,13 +47,13 @@ def seconds(function: Callable[[], object], runs: int) -> float:
 
 
 def memory_above(function: Callable[[], object]) -> int:
-    """Return the most bytes that a call held above what was held before; on Linux."""
+    """Return the peak memory of a call in bytes above what was held before; on Linux only."""
 
     def status(name: str) -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name))
 
-    Path("/proc/self/clear_refs").write_text("5")  # sets the peak to what is held now
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the current value
     before = status("VmRSS")
     function()
     return status("VmHWM") - before
@@ -64,8 +64,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("--check", action="store_true", help="exit with 1 over the bounds")
-    parser.add_argument("--margin", type=float, default=1.0, help="of the bounds in time")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a bound is exceeded")
+    parser.add_argument("--margin", type=float, default=1.0, help="factor on the bounds in time")
     options = parser.parse_args()
     size = options.size
     torch.set_num_threads(2)
@@ -90,9 +90,9 @@ def main() -> int:
         rng = np.random.default_rng(0)
         image = corrupt(clean, noise(rng, clean), rng)
 
-        estimate_noise(image[:256, :256])  # libraries are loaded and threads started
+        estimate_noise(image[:256, :256])  # loads libraries and starts threads
         memory = memory_above(lambda image=image: estimate_noise(image)) / reference.nbytes
-        # in turns, as the machine's speed drifts
+        # alternating, since the machine's speed drifts
         ratios = [
             seconds(lambda image=image: estimate_noise(image), 1) / seconds(round_trip, 5)
             for _ in range(options.runs)

@@ -1,4 +1,4 @@
-"""Peak memory of cleaning a stack from disk to disk, in a process of its own; on Linux.
+"""Peak memory of cleaning a stack from disk to disk, in a separate process; on Linux only.
 
 ``python -m benchmarks.stacks [--planes N] [--size N] [--check]``
 """
@@ -19,7 +19,7 @@ import tifffile
 import zarr
 
 MOST_MEGABYTES = 600
-MOST_GROWTH = 1.1  # of the memory for a stack four times as long
+MOST_GROWTH = 1.1  # factor on the memory, for a stack four times as long
 LONGER = 4
 RUNS = 2  # at most
 
@@ -44,19 +44,19 @@ def write_stack(path: Path, planes: int, size: int) -> None:
     axes = [{"name": name, "type": "space"} for name in "zyx"]
     scale = [{"type": "scale", "scale": [1.0, 1.0, 1.0]}]
     image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}
-    told = {"ome": {"version": "0.5", "multiscales": [image]}}
-    group = zarr.create_group(path, attributes=told)
+    metadata = {"ome": {"version": "0.5", "multiscales": [image]}}
+    group = zarr.create_group(path, attributes=metadata)
     array = group.create_array("0", shape=shape, dtype=np.uint16, chunks=(1, 256, 256))
     for number in range(planes):
         array[number] = plane(number)
 
 
 def clean(source: Path, out: Path) -> None:
-    """Clean a stack as the command does, and print how much memory that took, in bytes."""
+    """Clean a stack as the command does, and print the memory that it needed, in bytes."""
     from typer.testing import CliRunner
 
     import napari_periodic_denoise.batch.clean
-    import napari_periodic_denoise.runtime.workers  # noqa: F401 - the baseline is with all imported
+    import napari_periodic_denoise.runtime.workers  # noqa: F401 - the baseline includes imports
     from napari_periodic_denoise.cli import app
     from napari_periodic_denoise.stacks import lazy  # noqa: F401
 
@@ -101,7 +101,7 @@ def main() -> int:
     for suffix, name in ((".tif", "TIFF"), (".zarr", "OME-Zarr")):
         lengths = (options.planes, LONGER * options.planes)
         peaks = dict.fromkeys(lengths, math.inf)
-        # threads that meet take more: the least of a few runs is what a length takes
+        # overlapping threads need more: the minimum of a few runs is a length's need
         for _ in range(RUNS):
             for planes in lengths:
                 memory, seconds = measure(suffix, planes, options.size)

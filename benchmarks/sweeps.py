@@ -1,4 +1,4 @@
-"""Noisy images in which one thing changes: strength, frequency, number of waves..."""
+"""Noisy images in which one parameter is varied: amplitude, frequency, number of waves..."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import numpy as np
 import scipy.ndimage
 
 from benchmarks.families import Array, bundled, corrupt, sinusoids
-from benchmarks.told import Case, told
+from benchmarks.ground_truth import Case, ground_truth
 
 IMAGES = ("camera", "cell", "immunohistochemistry", "moon")
 SIZE = 256  # pixels a side
-LARGE = 512  # pixels a side, from which on images are enlarged
-RANGE = 0.2  # of the specimen's intensities: of all waves together, where it is not what changes
+LARGE = 512  # pixels a side; larger images are enlarged ones
+RANGE = 0.2  # amplitude of all waves together, of the specimen's range, unless it is varied
 LOWEST, HIGHEST = 0.02, 0.35  # cycles/pixel
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What changes, how, and the images that it makes.
+    """A parameter that is varied, and the cases at its points.
 
     Attributes
     ----------
     unit : str
-        Of the points, in words.
+        Unit of the points, in words.
     points : tuple of float
     case : callable
-        From a point, the name of an image, a number of waves and random numbers to the case.
+        Makes the case of a point, an image name, a number of waves and a random generator.
     long : float
-        Beyond which point only two images are measured, as they take long.
+        Beyond this point, only two images are measured, to save time.
     """
 
     unit: str
@@ -40,13 +40,13 @@ class Sweep:
     long: float = math.inf
 
     def cases(self, point: float) -> Iterator[Case]:
-        """Yield a case of each image: of one wave, two or three, drawn alike at all points."""
+        """Yield a case for each image, with one, two or three waves, the same at all points."""
         for number, name in enumerate(IMAGES if point <= self.long else IMAGES[:2]):
             yield self.case(point, name, 1 + number % 3, np.random.default_rng(number))
 
 
 def waves(rng: np.random.Generator, size: int, count: int, amplitude: float = RANGE) -> Array:
-    """Waves of random frequency and direction, of an amplitude together."""
+    """Waves of random frequency and direction, with a given amplitude together."""
     return sinusoids(
         rng,
         (size, size),
@@ -59,11 +59,11 @@ def waves(rng: np.random.Generator, size: int, count: int, amplitude: float = RA
 
 def noisy(clean: Array, noise: Array, rng: np.random.Generator, sigma: float = 0.0) -> Case:
     """Add noise as the families do."""
-    return Case(corrupt(clean, noise, rng, sigma), told(255 * 0.6 * noise))
+    return Case(corrupt(clean, noise, rng, sigma), ground_truth(255 * 0.6 * noise))
 
 
 def of_amplitude(point: float, name: str, count: int, rng: np.random.Generator) -> Case:
-    """Waves of an amplitude together."""
+    """Waves with a given amplitude together."""
     return noisy(bundled(name, SIZE), waves(rng, SIZE, count, point), rng)
 
 
@@ -90,15 +90,15 @@ def under_gaussian(sigma: float, name: str, count: int, rng: np.random.Generator
 
 
 def under_poisson(photons: float, name: str, count: int, rng: np.random.Generator) -> Case:
-    """Waves and the noise of counting photons, so many where it is white."""
+    """Waves and Poisson noise, with a given number of photons at white."""
     noise = waves(rng, SIZE, count)
     expected = photons * (0.6 * bundled(name, SIZE) + 0.2 + 0.6 * noise)
     image = np.rint(255 * rng.poisson(expected) / photons).clip(0, 255).astype(np.uint8)
-    return Case(image, told(255 * 0.6 * noise))
+    return Case(image, ground_truth(255 * 0.6 * noise))
 
 
 def of_size(size: float, name: str, count: int, rng: np.random.Generator) -> Case:
-    """The middle of an image, or the image enlarged."""
+    """The middle of an image, or an enlarged image."""
     size = int(size)
     clean = bundled(name, min(size, LARGE))
     if size > LARGE:
@@ -107,12 +107,12 @@ def of_size(size: float, name: str, count: int, rng: np.random.Generator) -> Cas
 
 
 def saturated(share: float, name: str, count: int, rng: np.random.Generator) -> Case:
-    """Waves in an image exposed until a share of its pixels is white; these don't count."""
+    """Waves in an image with a given share of saturated pixels, which do not count."""
     noise = waves(rng, SIZE, count)
     exposed = 0.6 * bundled(name, SIZE) + 0.2 + 0.6 * noise
     gain = 255 / np.quantile(exposed, 1 - share)
     image = np.rint(gain * exposed).clip(0, 255).astype(np.uint8)
-    return Case(image, told(gain * 0.6 * noise), image < 255)
+    return Case(image, ground_truth(gain * 0.6 * noise), image < 255)
 
 
 SIZES = Sweep("pixels a side", (128, 256, 512, 1024, 2048, 4096), of_size, LARGE)

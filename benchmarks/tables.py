@@ -1,4 +1,4 @@
-"""Markdown of what ``benchmarks.peers`` measured: the README's block, and a page of its own."""
+"""Markdown of the results of ``benchmarks.peers``: the README's block and docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 ADDRESS = "https://github.com/napari-periodic-denoise/napari-periodic-denoise/blob/main/docs/benchmarks.md"
 FIGURES = {
     "bench_families.png": "Rejection of all cases of all kinds of noise, sorted method by method",
-    "bench_sweeps.png": "Rejection where one thing changes: medians and quartiles",
-    "bench_seconds.png": "Seconds of the processor by size of the image: medians and quartiles",
+    "bench_sweeps.png": "Rejection where one parameter is varied: medians and quartiles",
+    "bench_seconds.png": "Processor time by image size: medians and quartiles",
 }
 
 
@@ -29,7 +29,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def mean(row: Row) -> float:
-    """Mean rejection; of what failed, nothing is less."""
+    """Mean rejection; a failed method has the lowest possible one."""
     return float(np.mean(row["rejection"])) if "rejection" in row else -np.inf
 
 
@@ -39,20 +39,20 @@ def seconds(row: Row) -> float:
 
 
 def decibels(row: Row) -> str:
-    """Mean and worst, or why there is neither."""
+    """Mean and worst rejection, or why there is neither."""
     if "failed" in row:
         return f"failed: {row['failed']}"
     return f"{mean(row):.1f}, {min(row['rejection']):.1f}"
 
 
 def best_other(rows: Row) -> str:
-    """Name of the method, told the truth's spectrum or not, that does best after this package."""
+    """Name of the best method besides this package and the oracle."""
     others = {name: row for name, row in rows.items() if name not in (OURS, ORACLE)}
     return max(others, key=lambda name: mean(others[name]))
 
 
 def compared(rows: Row) -> tuple[str, str]:
-    """Cells of this package and of the best other method, which say what that does better."""
+    """Cells of this package and of the best other method, with what the other does better."""
     name = best_other(rows)
     ours, other = rows[OURS], rows[name]
     remarks = {
@@ -66,12 +66,12 @@ def compared(rows: Row) -> tuple[str, str]:
 
 
 def description(family: str) -> str:
-    """What a kind of noise is."""
+    """Description of a kind of noise."""
     return (FAMILIES[family].__doc__ or family).splitlines()[0].rstrip(".")
 
 
 def kinds_of_noise(results: Row) -> Iterator[tuple[str, Row, Row]]:
-    """Yield what is meant by each kind of noise, its rows, and the part that these are of."""
+    """Yield the name of each kind of noise, its rows, and the part of the results with them."""
     for part, suffix in (("families", ""), ("gaussian", f", with Gaussian noise of σ = {SIGMA}")):
         for family, rows in results[part]["rows"].items():
             yield family + suffix, rows, results[part]
@@ -89,7 +89,7 @@ def cases_lost(results: Row) -> Iterator[str]:
 
 
 def lead(results: Row, name: str | None = None) -> tuple[float, str]:
-    """By how much this package is ahead of a method, by default the best, at least, and where."""
+    """Smallest lead of this package over a method, by default the best other one, and where."""
     return min(
         (mean(rows[OURS]) - mean(rows[name or best_other(rows)]), kind)
         for kind, rows, _ in kinds_of_noise(results)
@@ -97,7 +97,7 @@ def lead(results: Row, name: str | None = None) -> tuple[float, str]:
 
 
 def readme_block(results: Row) -> str:
-    """What the README says of this package beside others."""
+    """README block that compares this package with others."""
     plain, gaussian, clean = (results[part] for part in ("families", "gaussian", "clean"))
     ahead, where = lead(results, ORACLE)
     ahead_of_others, where_of_others = lead(results)
@@ -113,14 +113,14 @@ def readme_block(results: Row) -> str:
     return "\n\n".join(
         [
             "Known noise `n` is added to a clean image `c`, and `0.6·c + 0.2 + 0.6·n` is rounded "
-            f"to 8 bits; the clean images are {len(plain['images'])} of the photographs and "
+            f"to 8 bits. The clean images are {len(plain['images'])} of the photographs and "
             "micrographs that scikit-image bundles, at most 512×512, with one random draw of "
             "each kind of noise. Noise rejection is how far the error of the noise estimate lies "
             "below the noise: 0 dB is doing nothing, 40 dB leaves a hundredth of the amplitude. "
             "Other methods get the same arrays in the same run, the true directions of the noise "
-            "where they need any, and the settings with which they do best; the best of them is "
-            "shown. Each cell has the mean, the worst image, and the median time of one "
-            "processor.",
+            "if they need any, and the settings with which they do best; the best of them is "
+            "shown. Each cell has the mean rejection, that of the worst image, and the median "
+            "time on one processor.",
             table(
                 [
                     "noise",
@@ -140,37 +140,37 @@ def readme_block(results: Row) -> str:
                 ),
             ),
             f"On average over the images, this package {is_ahead(ahead_of_others)} the best of "
-            f"the others by {abs(ahead_of_others):.1f} dB at least ({where_of_others}), and "
-            f"{is_ahead(ahead)} a notch filter that is told the true spectrum of the noise by "
-            f"{abs(ahead):.1f} dB at least ({where}). Of {tried} cases, {counted(lost)} came out "
-            f"better with any of these. Of {points} points at which amplitude, frequency, number "
-            "of waves, random noise, saturation or size is varied, another method has the better "
-            f"median at {counted(points_lost)}. Of {len(clean['images'])} clean images this "
-            f"package changes {changed[OURS]}; the others: {others}.",
-            f"Measured {plain['date']} on {results['machine']}. [All methods, settings and "
-            "versions, and what happens when noise gets weaker, slower or more complicated]"
-            f"({ADDRESS}).",
+            f"the others by at least {abs(ahead_of_others):.1f} dB ({where_of_others}), and "
+            f"{is_ahead(ahead)} a notch filter that is given the true spectrum of the noise by "
+            f"at least {abs(ahead):.1f} dB ({where}). Of {tried} cases, another "
+            f"method did better in {counted(lost)}. Amplitude, frequency, number of waves, random "
+            f"noise, saturation and size are varied over {points} points; another method has the "
+            f"better median at {counted(points_lost)}. Of {len(clean['images'])} clean images "
+            f"this package changes {changed[OURS]}; the others: {others}.",
+            f"Measured {plain['date']} on {results['machine']}. [Benchmarks]({ADDRESS}) has all "
+            "methods, settings and versions, and results for weaker, slower and more complicated "
+            "noise.",
         ]
     )
 
 
 def counted(lines: list[str]) -> str:
-    """How many there are, and which."""
+    """Number of lines, and the lines."""
     return f"{len(lines)} ({'; '.join(lines)})" if lines else "none"
 
 
 def is_ahead(decibels: float) -> str:
-    """Words for a lead that may be none."""
+    """Words for a lead that may be negative."""
     return "is ahead of" if decibels > 0 else "is **behind**"
 
 
 def setting(row: Row) -> str:
-    """Cell of a setting."""
+    """Text of a setting in a cell."""
     return "" if row.get("setting") is None else f"; {row['setting']}"
 
 
 def all_methods(kinds: Row) -> str:
-    """Table of all methods on all kinds of noise, with the settings that did best."""
+    """Table of all methods and all kinds of noise, with the settings that did best."""
     methods = list(next(iter(kinds.values())))
     return table(
         ["noise", *methods],
@@ -182,7 +182,7 @@ def all_methods(kinds: Row) -> str:
 
 
 def all_seconds(kinds: Row) -> str:
-    """Table of all methods' median seconds on all kinds of noise."""
+    """Table of the median seconds of all methods, for all kinds of noise."""
     methods = list(next(iter(kinds.values())))
     return table(
         ["noise", *methods],
@@ -193,16 +193,16 @@ def all_seconds(kinds: Row) -> str:
     )
 
 
-def told(results: Row) -> str:
+def methods_table(results: Row) -> str:
     """Table of the methods."""
     versions = results["versions"]
     return table(
-        ["method", "version", "what it is told of the truth", "what is set by the true result"],
+        ["method", "version", "ground truth given", "setting chosen by the true result"],
         (
             [
                 name,
-                versions.get(method["package"], "written here"),
-                method["told"],
+                versions.get(method["package"], "own implementation"),
+                method["given"],
                 method["setting"],
             ]
             for name, method in results["methods"].items()
@@ -211,7 +211,7 @@ def told(results: Row) -> str:
 
 
 def damage(rows: Row) -> str:
-    """Table of what is done to clean images."""
+    """Table of the changes to clean images."""
 
     def cells(row: Row) -> list[str]:
         if "failed" in row:
@@ -222,13 +222,13 @@ def damage(rows: Row) -> str:
         return [str(len(changed)), f"{changed[0]:.1f}", f"{np.median(changed):.1f}"]
 
     return table(
-        ["method", "images changed", "least PSNR, dB", "median PSNR of those, dB"],
+        ["method", "images changed", "lowest PSNR, dB", "median PSNR of the changed images, dB"],
         ([name, *cells(row)] for name, row in rows.items()),
     )
 
 
 def sweep(unit: str, points: Row) -> str:
-    """Table of a sweep: median, and lower and upper quartile."""
+    """Table of a sweep: median, lower and upper quartile."""
     methods = list(next(iter(points.values())))
 
     def cell(row: Row) -> str:
@@ -256,36 +256,36 @@ def sweep_points_lost(results: Row) -> Iterator[str]:
 
 
 def listed(lines: Iterable[str]) -> str:
-    """Markdown list, or that there is nothing."""
+    """Markdown list; an empty one says so."""
     return "\n".join(f"- {line}" for line in lines) or "- None."
 
 
 def page(results: Row) -> str:
-    """The page of all that was measured."""
+    """Page of all results."""
     families, gaussian, clean, memory, sweeps = (results[part] for part in PARTS)
     parts = [
-        "# This package beside others",
-        "Made by `python -m benchmarks.figures` from `benchmarks/results/peers.json`, which "
-        "`make peers` and `.venv-peers/bin/python -m benchmarks.peers` measure anew. "
+        "# Benchmarks: comparison with other methods",
+        "`python -m benchmarks.figures` writes this page from `benchmarks/results/peers.json`; "
+        "`make peers` and `.venv-peers/bin/python -m benchmarks.peers` repeat the measurements. "
         f"Measured {families['date']} on {results['machine']}, one thread.",
-        "All methods get the same arrays in the same run. Methods that know one direction of "
-        "stripes are told the true directions, up to four: the image is turned until the stripes "
-        "are upright, filtered, and the noise turned back, for one direction after the other. "
-        "Of a method's settings that one is taken with which it does best by the true result, on "
-        "average over every other image of a kind of noise (without Gaussian noise), or in the "
-        "middle 256×256 pixels of the first image of a sweep's point. This package and the "
-        "spectral outliers (Sur & Grédiac 2015) have one setting, and are told nothing. Algotom's "
-        "other filters (sorting, filtering, fitting, normalization...) were tried first on three "
-        "kinds of noise in two images, and did no better than the best of those shown. Seconds "
-        "are the processor's, all threads added up, and like the memory they include what it "
-        "takes to turn an image.",
-        told(results),
+        "All methods get the same arrays in the same run. Methods that filter stripes of one "
+        "direction are given the true directions, up to four. For one direction after the other, "
+        "the image is rotated until the stripes are vertical and filtered, and the noise is "
+        "rotated back. Each method is used with the setting that does best by the true result, "
+        "on average over every other image of a kind of noise (without Gaussian noise), or in "
+        "the middle 256×256 pixels of the first image at a point of a sweep. This package and "
+        "the spectral outliers (Sur & Grédiac 2015) have one setting and are given nothing. "
+        "Algotom's other filters (sorting, filtering, fitting, normalization...) were tried first "
+        "on three kinds of noise in two images, and did no better than the best of those shown. "
+        "Seconds are processor time, summed over all threads. Seconds and memory include the "
+        "rotation of the image.",
+        methods_table(results),
         "## Kinds of noise",
         f"Noise rejection in dB, mean and worst of {len(families['images'])} images "
-        f"({', '.join(families['images'])}), one random draw of each kind of noise; then the "
-        "setting. 8 bits.",
+        f"({', '.join(families['images'])}), with one random draw of each kind of noise, 8 bits; "
+        "after the semicolon, the setting.",
         all_methods(families["rows"]),
-        f"With Gaussian noise of σ = {SIGMA} of the range, and the settings as without; "
+        f"With Gaussian noise of σ = {SIGMA} of the range, and the same settings as without; "
         f"{', '.join(gaussian['images'])}:",
         all_methods(gaussian["rows"]),
         "Cases in which another method did better than this package:",
@@ -294,14 +294,14 @@ def page(results: Row) -> str:
         "Median seconds, without Gaussian noise:",
         all_seconds(families["rows"]),
         "## Clean images",
-        f"What is done to {len(clean['images'])} images without periodic noise, by the settings "
-        "that did best on hard vertical stripes; those that need a direction are told that one. "
-        f"{clean['date']}.",
+        f"Changes to {len(clean['images'])} images without periodic noise, with the settings "
+        "that did best on hard vertical stripes. Methods that need a direction are given that of "
+        f"these stripes. Measured {clean['date']}.",
         damage(clean["rows"]),
         "## Memory",
-        f"Most memory held above what was held before, by a process that does nothing else, in "
-        f"images of float32; three waves in {memory['size']}×{memory['size']} pixels. The peak of "
-        "the process' resident memory, as the system counts it.",
+        "Peak resident memory of a process that does nothing else, above what it held before, as "
+        "the system counts it. The unit is the image in float32; the image has three waves in "
+        f"{memory['size']}×{memory['size']} pixels.",
         table(
             ["method", "images"],
             (
@@ -309,13 +309,13 @@ def page(results: Row) -> str:
                 for name, row in memory["rows"].items()
             ),
         ),
-        "## What happens when...",
-        "Median noise rejection in dB, and quartiles, of the middle 256×256 pixels of "
-        f"{', '.join(sweeps['images'])}, with one wave, two, three, and one. Where images are "
-        "larger than 512×512, of the first two, enlarged; where the frequency changes, always "
-        "with one wave. Together they have an amplitude of 0.2 of the specimen's range, "
-        "frequencies are 0.02 to 0.35 cycles/pixel. Of saturated images, pixels that are not "
-        f"saturated count. {sweeps['date']}.",
+        "## Sweeps: one parameter varied",
+        "Median and quartiles of the noise rejection in dB, for the middle 256×256 pixels of "
+        f"{', '.join(sweeps['images'])}, with one wave, two, three, and one. Images larger than "
+        "512×512 are enlargements of the first two. If the frequency is varied, there is always "
+        "one wave. The waves together have an amplitude of 0.2 of the specimen's range; their "
+        "frequencies are 0.02 to 0.35 cycles/pixel. In saturated images, only pixels that are "
+        f"not saturated count. Measured {sweeps['date']}.",
         figure("bench_sweeps.png"),
         *(
             f"### {title[0].upper()}{title[1:]}\n\n{sweep(sweeps['units'][title], points)}"

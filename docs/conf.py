@@ -1,4 +1,4 @@
-"""How Sphinx makes the pages of this folder: ``make docs``."""
+"""Sphinx configuration: ``make docs``."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ default_role = "obj"
 myst_heading_anchors = 3  # as on GitHub
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the docstrings say them
+autodoc_typehints = "none"  # docstrings give the types
 napoleon_google_docstring = False
 
 html_theme = "furo"
 html_title = project
 
-# What the package says about itself, at the time of making.
+# Pages generated from the package at build time.
 GENERATED.mkdir(exist_ok=True)
 TYPER = ("typer", "napari_periodic_denoise.cli", "utils", "docs", "--name", project)
 COMMANDS = {

@@ -1,9 +1,9 @@
-"""Make the pictures of the pages in docs/artefacts: image, spectrum, noise and cleaned image.
+"""Draw the figures of docs/artefacts: image, spectrum, noise and cleaned image.
 
 ``python -m docs.make_artefacts``, from the root of the repository
 
-The newspaper comes with the package; everything else is noise added to images that scikit-image
-bundles, by the functions that the benchmarks measure with.
+The newspaper comes with the package. In the other figures, noise from the functions of the
+benchmarks is added to images that scikit-image bundles.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Crop = tuple[slice, slice]
 def draw(
     name: str, image: Image, estimate: NoiseEstimate, spectrum: WhitenedSpectrum, crop: Crop
 ) -> None:
-    """Write the picture of an image: above as a whole, with its spectrum, below a part of it."""
+    """Draw the figure of an image: the whole image above, a part of it below, and its spectrum."""
     noise = estimate.noise
     reach = float(np.abs(noise).max()) or 1.0
     panels = {"before": image, "noise": noise, "cleaned": estimate.cleaned}
@@ -49,7 +49,7 @@ def draw(
             axis.axis("off")
     axis = figure.add_subplot(grid[:, 3])
     extent = (spectrum.fx[0], spectrum.fx[-1], spectrum.fy[-1], spectrum.fy[0])
-    # a mean over neighbours, so that a single frequency is still seen at this size
+    # a mean over neighbours keeps single frequencies visible at this size
     excess = scipy.ndimage.uniform_filter(spectrum.excess, 3)
     low, high = np.percentile(excess, (50, 99.95))
     axis.imshow(excess, cmap="magma", vmin=low, vmax=high, extent=extent)
@@ -57,7 +57,7 @@ def draw(
         for sign in (1, -1):
             fy, fx = (sign * f for f in wave.frequency)
             axis.plot(fx, fy, "o", mfc="none", mec="cyan", ms=9, mew=0.8)
-    axis.set_title("spectrum before, waves taken away circled")
+    axis.set_title("spectrum before, removed waves circled")
     axis.set_xlabel("cycles/pixel along x")
     axis.set_ylabel("along y")
     figure.savefig(IMAGES / name, dpi=72, pil_kwargs={"optimize": True})
@@ -65,12 +65,12 @@ def draw(
 
 
 def noisy(specimen: str, noise: NDArray[np.float64]) -> Image:
-    """Add noise to a bundled image, in shares of its range, and round it to 8 bits."""
+    """Add noise, relative to the range, to a bundled image, and round to 8 bits."""
     return corrupt(clean_image(specimen), noise, np.random.default_rng(0))
 
 
 def sheet_shadows(shape: Sequence[int]) -> NDArray[np.float64]:
-    """Stripes as a light sheet's shadows: horizontal, of many widths, slowly changing along x."""
+    """Stripes like a light sheet's shadows: horizontal, many widths, slowly changing along x."""
     rng = np.random.default_rng(3)
     shadows = np.zeros(tuple(shape))
     for width in (0.7, 1.5, 4):
@@ -81,7 +81,7 @@ def sheet_shadows(shape: Sequence[int]) -> NDArray[np.float64]:
 
 
 def main() -> None:
-    """Write all pictures."""
+    """Draw all figures."""
     rng = np.random.default_rng(1)
     cell, tissue = clean_image("cell"), clean_image("immunohistochemistry")
 

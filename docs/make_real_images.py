@@ -1,11 +1,11 @@
-"""Make figures of real images: before, our noise, ours after, spectral outliers after.
+"""Draw the figures of real images: before, our noise, our result, spectral outliers' result.
 
 ``python -m docs.make_real_images FOLDER [--data DATA]``, from the root of the repository
 
-The images are looked for in DATA, by default ``shared/data/real`` beside the repository; those
-that are not there are skipped. The newspaper comes with the package. Only its figure is
-committed, to ``docs/images``: the other images are for development. The figures for the table in
-``docs/real-images.md`` are printed.
+The images are in DATA, by default ``shared/data/real`` beside the repository; missing ones are
+skipped. The newspaper comes with the package. Only its figure is committed, to ``docs/images``;
+the other images are for development. The script prints the numbers of the table in
+``docs/real-images.md``.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ Crop = tuple[slice, slice]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A real image, and what of it to look at."""
+    """A real image, and the part of it to enlarge."""
 
     name: str
-    file: str | None  # None: the newspaper sample
-    kind: Literal["none", "quasi-periodic", "stripes"]  # of the remainder
+    file: str | None  # None is the newspaper sample
+    kind: Literal["none", "quasi-periodic", "stripes"]  # kind of the remainder
     crop: Crop
 
 
@@ -58,7 +58,7 @@ EXAMPLES = (
 
 
 def whitened(image: Array) -> Array:
-    """Power of the clipped gradient in units of its median over all directions."""
+    """Power of the clipped gradient, relative to its median over all directions."""
     features = edges(normalize(image).pixels)
     power = spectral_power(features).double().numpy()
     fy, fx = np.fft.fftfreq(features.shape[1]), np.fft.rfftfreq(features.shape[2])
@@ -77,7 +77,7 @@ def decibel(values: Array) -> float:
 
 
 def row(example: Example, image: NDArray[np.generic], folder: Path) -> str:
-    """Write the figure of an image, and return its row of the table."""
+    """Draw the figure of an image, and return its row of the table."""
     start = time.perf_counter()
     estimate = estimate_noise(image, remainder=example.kind)
     seconds = time.perf_counter() - start
@@ -109,10 +109,10 @@ def row(example: Example, image: NDArray[np.generic], folder: Path) -> str:
 
 
 def main() -> None:
-    """Write the figures and print the table."""
+    """Draw the figures and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where the figures are written")
-    parser.add_argument("--data", type=Path, default=DATA, help="where the images are")
+    parser.add_argument("folder", type=Path, help="folder for the figures")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the images")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)

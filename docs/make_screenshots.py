@@ -1,4 +1,4 @@
-"""Make the pictures of the documentation, in a real napari window.
+"""Take the screenshots of the documentation, in a real napari window.
 
 Without a screen: ``xvfb-run -a -s "-screen 0 1400x1000x24" python docs/make_screenshots.py``
 """
@@ -24,7 +24,7 @@ PLUGIN, DOCK = "napari-periodic-denoise", "Periodic noise"
 
 
 def wait(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Let napari work until something is the case."""
+    """Let napari run until a condition holds."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -40,7 +40,7 @@ def pause(seconds: float) -> None:
 
 
 def dock() -> None:
-    """Save the dock with source, noise and cleaned image side by side."""
+    """Save the dock, with source, noise and cleaned image side by side."""
     viewer = napari.Viewer(show_welcome_screen=False)
     viewer.window.resize(1400, 600)
     viewer.open_sample(PLUGIN, "cell")
@@ -59,7 +59,7 @@ def dock() -> None:
 
 
 def stack() -> None:
-    """Save the dock with a lazy stack, source, noise and cleaned image side by side."""
+    """Save the dock for a lazy stack, with source, noise and cleaned image side by side."""
     viewer = napari.Viewer(show_welcome_screen=False)
     viewer.window.resize(1400, 600)
     image = cell()
@@ -91,8 +91,8 @@ def stack() -> None:
 
 
 def texture() -> None:
-    """Save the dock where weights are missing, a texture while it grows, and Gram matrices."""
-    os.environ["TORCH_HOME"] = "/home/you/.cache/torch"  # whatever this computer has
+    """Save the dock with missing weights, a growing texture, and Gram matrices."""
+    os.environ["TORCH_HOME"] = "/home/you/.cache/torch"  # has no weights
     viewer = napari.Viewer(show_welcome_screen=False)
     viewer.window.resize(1400, 600)
     viewer.open_sample(PLUGIN, "cell")
@@ -123,7 +123,7 @@ def texture() -> None:
 
 
 def tutorial() -> None:
-    """Save what the tutorial shows, step by step."""
+    """Save the screenshots of the tutorial, step by step."""
     viewer = napari.Viewer(show_welcome_screen=False)
     viewer.window.resize(1400, 700)
 
@@ -133,7 +133,7 @@ def tutorial() -> None:
 
     def shoot_page(page: QWidget, name: str) -> None:
         dock.tabs.setCurrentWidget(page)
-        pause(5)  # a spectrum is taken when it is first seen
+        pause(5)  # the spectrum is computed when it is first shown
         docked.grab().save(str(IMAGES / name))
 
     viewer.open_sample(PLUGIN, "cell")

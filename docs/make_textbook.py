@@ -1,4 +1,4 @@
-"""Make the pictures of docs/textbook.md, from scikit-image's camera and VGG16's weights.
+"""Draw the figures of docs/textbook.md, from scikit-image's camera and VGG16's weights.
 
 ``PYTHONPATH=. python docs/make_textbook.py [--weights PATH] [--steps N]``
 """
@@ -34,32 +34,32 @@ PHASES = np.linspace(-np.pi, np.pi, 41)
 
 
 def tensor(array: np.ndarray) -> torch.Tensor:
-    """Array as the engine takes it."""
+    """Array as a tensor for the engine."""
     return torch.from_numpy(array.astype(np.float32))
 
 
 def show(axes: Axes, image: np.ndarray, title: str, limits: tuple[float, float]) -> None:
-    """One picture with its title."""
+    """Draw an image with its title."""
     axes.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="nearest")
     axes.set_title(title, fontsize=9)
     axes.axis("off")
 
 
 def figure(rows: int, columns: int, size: float = 2.2) -> tuple[Figure, np.ndarray]:
-    """Grid of axes."""
+    """Make a figure with a grid of axes."""
     made = Figure(figsize=(size * columns, (size + 0.3) * rows), layout="constrained", dpi=110)
     return made, made.subplots(rows, columns, squeeze=False)
 
 
 def save(made: Figure, name: str) -> None:
-    """Write a picture of the documentation."""
+    """Write a figure of the documentation."""
     made.savefig(IMAGES / name, pil_kwargs={"optimize": True})
     print(name)
 
 
 @torch.no_grad()
 def features(network: Network, image: np.ndarray) -> None:
-    """Three maps of each layer, and its Gram matrix."""
+    """Draw two maps of each layer, and its Gram matrix."""
     pixels = tensor(image)
     maps = feature_maps(network, to_network(pixels, robust_range(pixels)))
     grams = gram_matrices(network, to_network(pixels, robust_range(pixels)))
@@ -79,12 +79,12 @@ def features(network: Network, image: np.ndarray) -> None:
 
 
 def synthesis(network: Network, image: np.ndarray, noise: Array, steps: int) -> None:
-    """From the random start to the texture, and both subtractions."""
+    """Draw the texture from the random start on, and both subtractions."""
     frames: list[tuple[str, np.ndarray]] = []
     run = synthesize_texture(
         tensor(image), network, optimizer="lbfgs", steps=steps, preview_every=0
     )
-    wanted = {2: "start", steps // 10: "", steps // 3: ""}  # a preview is the step before
+    wanted = {2: "start", steps // 10: "", steps // 3: ""}  # a preview shows the step before
     while True:
         try:
             step = next(run)
@@ -111,7 +111,7 @@ def synthesis(network: Network, image: np.ndarray, noise: Array, steps: int) -> 
 
 @torch.no_grad()
 def phase(network: Network, image: np.ndarray) -> None:
-    """What the Gram matrix and what the gradient say of the same wave, shifted."""
+    """Draw the Gram loss and the gradient of the same wave against its shift."""
     pixels = tensor(image)
     shown = robust_range(pixels)
     target = noise_grams(network, tensor(sinusoid(0.7)), shown)
@@ -138,7 +138,7 @@ def phase(network: Network, image: np.ndarray) -> None:
 
 
 def main() -> None:
-    """Make all pictures."""
+    """Draw all figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, help="file of VGG16's ImageNet weights")
     parser.add_argument("--steps", type=int, default=300)

@@ -1,8 +1,7 @@
-"""Check what the other linters do not: ``python scripts/check_house.py``.
+"""Check house rules that other linters do not: ``python scripts/check_house.py``.
 
-Function bodies have at most 60 lines without their docstring, no loop calls ``next`` for ever
-(`runtime.steps` drives generators), and a number that is a module's constant says in a comment
-where it comes from.
+A function body has at most 60 lines without its docstring. No endless loop calls ``next``;
+`runtime.steps` drives generators. A comment gives the source of each numeric module constant.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ MOST_LINES = 60
 
 
 def main() -> int:
-    """Print what is wrong, one line each."""
+    """Print the problems, one line each."""
     problems = [
         f"{path.relative_to(SOURCE.parent)}:{line}: {problem}"
         for path in sorted(SOURCE.rglob("*.py"))
@@ -28,20 +27,23 @@ def main() -> int:
 
 
 def check(source: str) -> Iterator[tuple[int, str]]:
-    """Yield the line and the words of each problem of a module."""
+    """Yield the line and the description of each problem of a module."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = body_lines(node)
             if lines > MOST_LINES:
-                yield node.lineno, f"{node.name} has {lines} lines, of at most {MOST_LINES}"
+                yield (
+                    node.lineno,
+                    f"{node.name} has {lines} lines, more than {MOST_LINES}",
+                )
         elif isinstance(node, ast.While) and is_true(node.test) and calls_next(node):
-            yield node.lineno, "a loop calls next for ever: use runtime.steps"
+            yield node.lineno, "an endless loop calls next: use runtime.steps"
     texts = source.splitlines()
     for node in tree.body:
         if isinstance(node, ast.Assign) and is_number(node.value) and not explained(node, texts):
             names = ", ".join(map(ast.unparse, node.targets))
-            yield node.lineno, f"{names} does not say where it comes from"
+            yield node.lineno, f"{names} has no comment with its source"
 
 
 def body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -66,7 +68,7 @@ def calls_next(loop: ast.While) -> bool:
 
 
 def is_number(value: ast.expr) -> bool:
-    """Whether a value is made of numbers alone, at least one of them no 0, 1 or 2."""
+    """Whether a value consists of numbers, at least one of them not 0, 1 or 2."""
     numbers = [n.value for n in ast.walk(value) if isinstance(n, ast.Constant)]
     plain = all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers)
     called = any(isinstance(n, ast.Call) for n in ast.walk(value))
@@ -74,7 +76,7 @@ def is_number(value: ast.expr) -> bool:
 
 
 def explained(node: ast.Assign, texts: list[str]) -> bool:
-    """Whether a comment stands on the constant's lines, or above it or its neighbours."""
+    """Whether there is a comment on the constant's lines, or above it or its neighbours."""
     lines = texts[node.lineno - 1 : node.end_lineno]
     if any("#" in line for line in lines):
         return True

@@ -1,4 +1,4 @@
-"""Check what a built wheel holds: ``python scripts/check_wheel.py dist/*.whl``."""
+"""Check the contents of a built wheel: ``python scripts/check_wheel.py dist/*.whl``."""
 
 import sys
 from email.parser import Parser
@@ -22,7 +22,7 @@ QT_BINDINGS = ("pyqt", "pyside")
 
 
 def problems(wheel: Path) -> list[str]:
-    """Return what is wrong with a wheel, one line each."""
+    """Return the problems of a wheel, one line each."""
     with ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
         info = next(name.split("/")[0] for name in names if ".dist-info/" in name)
@@ -40,7 +40,7 @@ def problems(wheel: Path) -> list[str]:
     wanted = there | {f"{PACKAGE}/{name}" for name in WANTED}
     return [
         *(f"lacks {name}" for name in sorted(wanted - inside)),
-        *(f"holds {name}, which is not in src/" for name in sorted(inside - there)),
+        *(f"contains {name}, which is not in src/" for name in sorted(inside - there)),
         *(f"lacks the entry point {text!r}" for text in ENTRY_POINTS if text not in entry_points),
         *(f"requires {line}" for line in base if line.lower().startswith(QT_BINDINGS)),
         *(f"requires {line}" for line in base if line.startswith("napari[")),
@@ -49,11 +49,11 @@ def problems(wheel: Path) -> list[str]:
 
 
 def main() -> None:
-    """Check the wheels named on the command line; exit non-zero if one is not as it should be."""
+    """Check the wheels named on the command line; exit non-zero if one has a problem."""
     found = [f"{wheel}: {problem}" for wheel in sys.argv[1:] for problem in problems(Path(wheel))]
     if found or not sys.argv[1:]:
         sys.exit("\n".join(found) or "usage: check_wheel.py WHEEL...")
-    print("wheel as it should be:", *sys.argv[1:])
+    print("no problems:", *sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""List the licences of all that the package needs, as Markdown: ``python scripts/licences.py``.
+"""List the licences of all dependencies as Markdown: ``python scripts/licences.py``.
 
-Exits non-zero if one of them asks for what a BSD-licensed package can't promise its users.
+It exits non-zero if a licence has conditions that a BSD-licensed package cannot pass on.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PACKAGE = "napari-periodic-denoise"
-EXTRAS = ("zarr", "distributed")  # `all` asks for a Qt binding, which is the user's own choice
-OF_CUDA = ("cuda-", "nvidia-")  # what PyTorch's builds for NVIDIA's cards bring; others don't
+EXTRAS = ("zarr", "distributed")  # `all` adds a Qt binding, which is the user's own choice
+OF_CUDA = ("cuda-", "nvidia-")  # only PyTorch's CUDA builds need these
 REFUSED = re.compile(r"GPL|Affero|General Public|Non-?Commercial|Proprietary|^unknown", re.I)
 LESSER = re.compile(r"LGPL|(Lesser|Library) General Public", re.I)
 
 
 def needed(name: str, extra: str, seen: set[tuple[str, str]]) -> Iterator[str]:
-    """Names of all distributions that one needs in this environment, itself included."""
+    """Yield the names of a distribution and of all its dependencies in this environment."""
     if (name, extra) in seen or name.startswith(OF_CUDA):
         return
     seen.add((name, extra))
@@ -34,7 +34,7 @@ def needed(name: str, extra: str, seen: set[tuple[str, str]]) -> Iterator[str]:
 
 
 def licence(of: Distribution) -> str:
-    """What a distribution says of its licence, in one line."""
+    """Licence that a distribution declares, in one line."""
     if said := of.metadata.get("License-Expression"):
         return str(said)
     classified = [
@@ -47,12 +47,12 @@ def licence(of: Distribution) -> str:
 
 
 def is_refused(said: str) -> bool:
-    """Whether each licence that there is to choose from is one to refuse."""
+    """Whether every licence that the user may choose from is refused."""
     return all(REFUSED.search(LESSER.sub("", choice)) for choice in re.split(r"\bOR\b", said))
 
 
 def main() -> None:
-    """Print the table; exit non-zero with those that are refused."""
+    """Print the table; exit non-zero with the refused licences."""
     seen: set[tuple[str, str]] = set()
     names = {name for extra in ("", *EXTRAS) for name in needed(PACKAGE, extra, seen)}
     refused = []

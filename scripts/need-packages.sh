@@ -1,13 +1,13 @@
 #!/bin/sh
-# Install those of the named Debian packages that are missing; without the right to, say how.
-# Does nothing on systems without dpkg, where the libraries come another way.
+# Install the missing ones of the named Debian packages; without root, print the command.
+# On systems without dpkg, do nothing: the libraries come another way there.
 set -eu
 
 command -v dpkg-query >/dev/null || exit 0
 
 missing=
 for package in "$@"; do
-    # newer releases call some libraries NAMEt64
+    # newer releases rename some libraries to NAMEt64
     dpkg-query -W -f '${db:Status-Status}\n' "$package" "${package}t64" 2>/dev/null |
         grep -qx installed || missing="$missing $package"
 done
@@ -21,5 +21,5 @@ fi
 echo "Installing$missing"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-# shellcheck disable=SC2086 # one word for each package
+# shellcheck disable=SC2086 # one word per package
 apt-get install -qq -y --no-install-recommends $missing >/dev/null

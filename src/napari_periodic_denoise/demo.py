@@ -1,4 +1,4 @@
-"""What ``napari-periodic-denoise demo`` makes of the sample images: files, a figure, a viewer."""
+"""The ``napari-periodic-denoise demo`` command: files, a figure and a viewer of the samples."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from napari_periodic_denoise.noise.result import NoiseEstimate
     from napari_periodic_denoise.samples import Sample
 
-_ZOOM = 120  # pixels: few enough for the noise to be seen wave by wave
+_ZOOM = 120  # pixels; a layout choice: single waves are visible
 
 
 def write_demo(sample: Sample, estimate: NoiseEstimate, folder: Path) -> Path:
-    """Write a sample, its noise and the cleaned image, and a figure of the three.
+    """Write a sample, its noise, the cleaned image and a figure of the three.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ def write_demo(sample: Sample, estimate: NoiseEstimate, folder: Path) -> Path:
     estimate : NoiseEstimate
         Of the sample's image.
     folder : Path
-        Made where needed; files of the same names are replaced.
+        Created if needed. Files of the same names are replaced.
 
     Returns
     -------
     Path
-        Of the figure.
+        The figure's file.
     """
     stem = sample.name.replace(" ", "-")
     write_image(folder / f"{stem}.png", sample.image, Calibration())
@@ -63,31 +63,31 @@ def _draw(sample: Sample, estimate: NoiseEstimate, path: Path) -> None:
     figure.supxlabel(sample.attribution, fontsize=8)
     axes = figure.subplots(2, 3, height_ratios=(height / width, 1))
     for (whole, part), (title, pixels, colours) in zip(axes.T, panels, strict=True):
-        shown = whole.imshow(pixels, **colours)
+        image = whole.imshow(pixels, **colours)
         part.imshow(
             pixels, **colours, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="none"
         )
         part.set(xlim=(left, left + _ZOOM), ylim=(top + _ZOOM, top))
         whole.set_title(title)
-        figure.colorbar(shown, ax=part, location="bottom", label="grey levels")
+        figure.colorbar(image, ax=part, location="bottom", label="grey levels")
     figure.savefig(path, dpi=110)
 
 
 def has_display() -> bool:
-    """Whether a window can be expected to open here."""
+    """Whether a window can probably be opened here."""
     on_linux = sys.platform.startswith("linux")
     return not on_linux or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def open_napari() -> None:
-    """Show the samples' estimates by :func:`show_in_napari`, in a process of its own.
+    """Run :func:`show_in_napari` on the samples in a separate process.
 
-    Where no window can be opened after all, Qt does not raise: it ends the process.
+    If no window can be opened, Qt ends the process instead of raising an error.
 
     Raises
     ------
     RuntimeError
-        If napari could not be opened or ended badly; the message says why, in one line.
+        If napari did not open or failed; the message gives the reason in one line.
     """
     child = subprocess.run(
         [sys.executable, "-P", "-m", __name__],
@@ -97,13 +97,13 @@ def open_napari() -> None:
     )
     if child.returncode:
         lines = child.stderr.decode(errors="replace").strip().splitlines()
-        # Python says last what was wrong; Qt, which kills its process, says it first
-        reason = lines[-1 if child.returncode == 1 else 0] if lines else "without a word"
+        # Python's last line names the error; Qt, which ends its process, names it in the first
+        reason = lines[-1 if child.returncode == 1 else 0] if lines else "no message"
         raise RuntimeError(f"napari ended with exit code {child.returncode}: {reason}")
 
 
 def show_in_napari(results: Sequence[tuple[Sample, NoiseEstimate]]) -> None:
-    """Open napari with each sample, its noise and the cleaned image side by side; wait for it.
+    """Open napari with each sample, its noise and the cleaned image side by side, until it closes.
 
     Parameters
     ----------
@@ -125,18 +125,18 @@ def show_in_napari(results: Sequence[tuple[Sample, NoiseEstimate]]) -> None:
     for sample, estimate in results:
         source = viewer.add_image(sample.image, name=sample.name)
         for _ in deliver(viewer.layers, source, outcome_of_plane(sample.image, estimate, Plane())):
-            pass  # its steps are for a dock that has to stay responsive
+            pass  # the steps are for a dock, which has to stay responsive
     viewer.canvas.grid.shape = (len(results), 3)
     viewer.canvas.grid.stride = 1
     viewer.canvas.grid.enabled = True
     viewer.window.add_plugin_dock_widget("napari-periodic-denoise", "Periodic noise")
     viewer.window.resize(1400, 900)
-    QApplication.processEvents()  # gives the canvas the room that the dock leaves
+    QApplication.processEvents()  # the canvas gets its final size
     viewer.reset_view()
     napari.run()
 
 
-if __name__ == "__main__":  # as open_napari has it
+if __name__ == "__main__":  # started by open_napari
     from napari_periodic_denoise import estimate_noise
     from napari_periodic_denoise.samples import SAMPLES
 
@@ -144,7 +144,7 @@ if __name__ == "__main__":  # as open_napari has it
     try:
         show_in_napari([(sample, estimate_noise(sample.image)) for sample in samples])
     except ImportError as problem:
-        hint = 'pip install "napari-periodic-denoise[all]" brings what napari needs'
+        hint = 'pip install "napari-periodic-denoise[all]" installs the missing packages'
         sys.exit(f"{one_line(problem)}; {hint}")
     except Exception as problem:
         sys.exit(f"{type(problem).__name__}: {one_line(problem)}")

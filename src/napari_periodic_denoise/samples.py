@@ -1,4 +1,4 @@
-"""Two images with periodic noise to try things on: one with known noise, one real."""
+"""Two sample images with periodic noise: one with known noise, one real."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 Interference = tuple[tuple[float, float, float, float], ...]
 
 #: Sinusoids added to the cell, as (fy, fx, amplitude, phase): cycles/pixel, grey levels, radians.
-#: None sits on a frequency of the image's own Fourier grid, as none does in reality.
+#: None lies on the image's own Fourier grid, as in real images. Amplitudes and frequencies are
+#: choices: visible, and of different periods and directions.
 CELL_INTERFERENCE: Interference = (
     (0.0371, 0.0487, 12.0, 0.9),
     (0.0113, 0.1129, 8.0, -2.1),
@@ -20,15 +21,15 @@ CELL_INTERFERENCE: Interference = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """An image to try things on.
+    """A sample image.
 
     Attributes
     ----------
     name : str
-        A short name, fit for a layer or a heading.
+        A short name for a layer or a heading.
     image : ndarray of uint8, shape (H, W)
     attribution : str
-        Where the image comes from and under which licence, in one line.
+        The image's origin and licence, in one line.
     """
 
     name: str
@@ -39,15 +40,15 @@ class Sample:
 def cell_with_interference() -> Sample:
     """Light micrograph of a cell, with three sinusoids added and rounded to 8 bits.
 
-    The clean cell's contrast is lowered to 60% and its base lifted by 20% of the range, so that
-    nothing is clipped: ``round(0.6 · cell + 51 + noise)``.
+    The contrast of the clean cell is reduced to 60% and raised by 20% of the range, so that no
+    pixel is clipped: ``round(0.6 · cell + 51 + noise)``.
 
     Returns
     -------
     Sample
-        Of 660×550 pixels; the same at every call. The noise is :data:`CELL_INTERFERENCE`.
+        660×550 pixels, the same at every call. The noise is :data:`CELL_INTERFERENCE`.
     """
-    from skimage.data import cell  # costs most of a second: not while the plugin is looked up
+    from skimage.data import cell  # slow (most of a second), so not at import
 
     clean = cell().astype(np.float64)  # type: ignore[no-untyped-call]
     y, x = np.indices(clean.shape, dtype=np.float64)
@@ -64,12 +65,12 @@ def cell_with_interference() -> Sample:
 
 
 def newspaper_halftone() -> Sample:
-    """Photograph printed in a newspaper, with its halftone screen: real periodic noise.
+    """Newspaper photograph with its halftone screen: real periodic noise.
 
     Returns
     -------
     Sample
-        Of 471×640 pixels.
+        471×640 pixels.
     """
     from imageio.v3 import imread
 
@@ -81,5 +82,5 @@ def newspaper_halftone() -> Sample:
     )
 
 
-#: The samples, in the order in which they are shown.
+#: The samples, in display order.
 SAMPLES = (cell_with_interference, newspaper_halftone)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.destripers import in_each_direction, turned
+from benchmarks.destripers import in_each_direction, rotated
 from benchmarks.families import bundled, rejection
-from benchmarks.told import Told
+from benchmarks.ground_truth import GroundTruth
 
 
 def wave(shape, angle, frequency=0.06):
@@ -13,16 +13,16 @@ def wave(shape, angle, frequency=0.06):
 
 
 @pytest.mark.parametrize("angle", [-60.0, 20.0, 90.0, 135.0])
-def test_a_turned_wave_runs_along_x(angle):
-    upright = turned(wave((90, 120), angle), angle)
+def test_a_rotated_wave_runs_along_x(angle):
+    upright = rotated(wave((90, 120), angle), angle)
     middle = upright[len(upright) // 2 - 20 : len(upright) // 2 + 20, 50:90]
     assert np.ptp(middle, axis=0).max() < 0.05
     assert np.ptp(middle, axis=1).min() > 1.9
 
 
-def test_turned_back_an_image_is_as_it_was():
+def test_an_image_rotated_back_is_unchanged():
     image = bundled("moon", 128)
-    back = turned(turned(image, 33.0), -33.0, image.shape)
+    back = rotated(rotated(image, 33.0), -33.0, image.shape)
     assert rejection(back[1:-1, 1:-1], image[1:-1, 1:-1]) > 25
 
 
@@ -33,11 +33,12 @@ def test_a_filter_of_upright_stripes_finds_those_of_another_direction(angle):
     def remove(upright):  # what goes on down the columns
         return upright - np.median(upright, 0, keepdims=True)
 
-    estimate = in_each_direction(noise, Told((angle,), noise), remove)
+    estimate = in_each_direction(noise, GroundTruth((angle,), noise), remove)
     assert np.std((estimate - noise)[20:-20, 20:-20]) < 0.15 * np.std(noise)
 
 
 def test_directions_are_taken_one_after_the_other():
     noise = np.ones((40, 50))
-    estimate = in_each_direction(noise, Told((0.0, 90.0), noise), lambda upright: upright / 2)
+    truth = GroundTruth((0.0, 90.0), noise)
+    estimate = in_each_direction(noise, truth, lambda upright: upright / 2)
     np.testing.assert_allclose(estimate, 0.75)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from benchmarks.field import METHODS, ORACLE
+from benchmarks.ground_truth import Case, ground_truth
 from benchmarks.peers import Worker, attempt, best, middle, written
 from benchmarks.sweeps import SIZES
-from benchmarks.told import Case, told
 
 
 def small_case():
     y, x = np.indices((64, 64))
     noise = 20 * np.cos(2 * np.pi * (0.1 * y + 0.2 * x))
-    return Case(100 + noise, told(noise))
+    return Case(100 + noise, ground_truth(noise))
 
 
 def die(_name):
@@ -59,5 +59,5 @@ def test_the_middle_of_a_case_is_cut_out_with_its_noise():
     case = next(SIZES.cases(1024))
     part = middle(case)
     np.testing.assert_array_equal(part.image, case.image[384:640, 384:640])
-    np.testing.assert_array_equal(part.told.noise, case.told.noise[384:640, 384:640])
-    assert part.told.directions == case.told.directions
+    np.testing.assert_array_equal(part.truth.noise, case.truth.noise[384:640, 384:640])
+    assert part.truth.directions == case.truth.directions

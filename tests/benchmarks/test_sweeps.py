@@ -11,8 +11,8 @@ def test_a_case_is_its_specimen_and_its_noise(title):
     for point in (sweep.points[0], sweep.points[-1]):
         case = next(sweep.cases(point))
         assert case.image.dtype == np.uint8
-        assert case.image.shape == case.told.noise.shape == (256, 256)
-        specimen = (case.image - case.told.noise)[case.counts].ravel()
+        assert case.image.shape == case.truth.noise.shape == (256, 256)
+        specimen = (case.image - case.truth.noise)[case.counts].ravel()
         clean = bundled(IMAGES[0], 256)[case.counts].ravel()
         assert np.corrcoef(specimen, clean)[0, 1] > 0.85
 
@@ -20,7 +20,7 @@ def test_a_case_is_its_specimen_and_its_noise(title):
 def test_only_what_is_swept_changes():
     sweep = SWEEPS["amplitude"]
     weak, strong = (list(sweep.cases(point))[2] for point in (0.01, 0.3))
-    np.testing.assert_allclose(30 * weak.told.noise, strong.told.noise, atol=1e-9)
+    np.testing.assert_allclose(30 * weak.truth.noise, strong.truth.noise, atol=1e-9)
 
 
 def test_a_share_of_pixels_is_saturated():
@@ -31,7 +31,7 @@ def test_a_share_of_pixels_is_saturated():
 
 @pytest.mark.parametrize(("title", "cycles"), [("on the grid", 128), ("off the grid", 1.5)])
 def test_waves_on_the_grid_have_whole_cycles(title, cycles):
-    noise = next(SWEEPS[f"frequency {title}"].cases(cycles)).told.noise
+    noise = next(SWEEPS[f"frequency {title}"].cases(cycles)).truth.noise
     power = np.sort(np.abs(np.fft.fft2(noise)) ** 2, axis=None)
     in_a_pair = power[-2:].sum() / power.sum()
     assert (in_a_pair > 0.999) == (title == "on the grid")

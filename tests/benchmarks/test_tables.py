@@ -37,7 +37,7 @@ def test_each_case_in_which_another_method_does_better_is_named():
     ]
 
 
-def test_what_was_measured_last_is_told_in_full():
+def test_the_last_results_are_reported_in_full():
     results = load()
     assert len(readme_block(results).splitlines()) > 14
     text = page(results)

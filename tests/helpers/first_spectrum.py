@@ -28,7 +28,7 @@ def main(size):
     def looked(change):
         stopwatch.lap()
         change()
-        wait(lambda: panel._spectrum is not None)
+        wait(lambda: panel.spectrum is not None)
         wait(lambda: False, 0.5)
         return stopwatch.lap()
 
@@ -36,8 +36,8 @@ def main(size):
     measured["marks"] = looked(
         lambda: panel.show_waves({(0.02 * i, 0.1): True for i in range(20)})
     )
-    measured["another"] = looked(lambda: panel.take_features("cosines"))
-    measured["theme"] = looked(lambda: panel._colour())
+    measured["another"] = looked(lambda: panel.show_features("cosines"))
+    measured["theme"] = looked(lambda: panel._apply_theme())
     print(json.dumps(measured))
     viewer.close()
 

@@ -118,7 +118,7 @@ def dock(viewer, qtbot):
         event.connect(dock.reset_choices)
     yield dock
     dock.stop()
-    dock.method_panel.missing.stop_looking()
+    dock.method_panel.missing.cancel_search()
     qtbot.waitUntil(lambda: not dock.running)
 
 

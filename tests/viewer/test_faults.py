@@ -11,8 +11,8 @@ import pytest
 import torch
 from napari.components import ViewerModel
 
-from napari_periodic_denoise.viewer.layers import outcome
-from napari_periodic_denoise.viewer.layers import results as layers
+from napari_periodic_denoise.viewer.layers import outcome, results
+from napari_periodic_denoise.viewer.layers.plane import Plane
 from napari_periodic_denoise.viewer.runs import jobs
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
 
@@ -30,20 +30,20 @@ def broken(*arguments, **options):
 
 STAGES = [
     (jobs, "load_engine"),
-    (jobs, "_read"),
+    (Plane, "of"),
     (jobs, "leaving_alpha"),
     (jobs, "outcome_of_plane"),
     (outcome.Outcome, "summary"),
-    (layers, "result_arguments"),
-    (layers, "find_result"),
-    (layers, "Image"),
-    (layers, "remember"),
+    (results, "result_arguments"),
+    (results, "find_result"),
+    (results, "Image"),
+    (results, "seed_cache"),
 ]
 
 
 @pytest.mark.parametrize("update", [False, True])
 @pytest.mark.parametrize(("module", "name"), STAGES, ids=[name for _, name in STAGES])
-def test_an_error_at_any_stage_is_told_and_leaves_nothing(
+def test_an_error_at_any_stage_is_reported_and_leaves_nothing(
     dock, viewer, image, engine, wait, notifications, monkeypatch, module, name, update
 ):
     viewer.add_image(image, name="cell")
@@ -171,7 +171,7 @@ def test_data_of_other_axes_stop_the_run(dock, viewer, image, engine, wait, qtbo
     qtbot.waitUntil(lambda: "1 wave" in dock.status.value)
     source.data = np.stack([image] * 3)
     qtbot.waitUntil(lambda: not dock.running)  # though the engine would go on
-    assert dock.status.value == "Cancelled: the layer has other data now."
+    assert dock.status.value == "Cancelled: the layer's data changed."
     assert names(viewer) == ["cell"]
     assert not notifications
     engine.hold.clear()

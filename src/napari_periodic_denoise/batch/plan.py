@@ -84,12 +84,12 @@ def jobs_of(inputs: list[Path], out: Path, *, noise: bool, waves: bool) -> list[
     places = [out.joinpath(*parts) for parts in below]
     ignores_case = _ignores_case(out)
 
-    def job(source: Path, place: Path, taken: Counter[str] | None = None) -> Job:
+    def job(source: Path, place: Path, names: Counter[str] | None = None) -> Job:
         ending = ".zarr" if is_zarr(source) else ".tif"
         same = place / source.name
 
         def named(short: Path, whole: str) -> Path:
-            is_free = taken is None or short == same or taken[_key(short, ignores_case)] == 1
+            is_free = names is None or short == same or names[_key(short, ignores_case)] == 1
             return short if is_free else place / whole
 
         return Job(
@@ -104,8 +104,8 @@ def jobs_of(inputs: list[Path], out: Path, *, noise: bool, waves: bool) -> list[
         )
 
     short = [job(source, place) for source, place in zip(inputs, places, strict=True)]
-    taken = Counter(_key(target, ignores_case) for one in short for target in one.targets)
-    return [job(source, place, taken) for source, place in zip(inputs, places, strict=True)]
+    names = Counter(_key(target, ignores_case) for one in short for target in one.targets)
+    return [job(source, place, names) for source, place in zip(inputs, places, strict=True)]
 
 
 def check_targets(jobs: list[Job], *, overwrite: bool) -> dict[Path, ValueError]:

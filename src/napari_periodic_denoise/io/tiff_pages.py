@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 from numpy.typing import DTypeLike, NDArray
 
-_BIG = 2**32 - 2**25  # bytes of pixels, above which offsets may not fit into 32 bits
+_BIG = 2**32 - 2**25  # bytes of pixels; tifffile's limit for offsets of 32 bits
 
 Where = tuple[slice, ...]
 
@@ -153,8 +153,7 @@ class TiffTarget:
         self._file, self._page_ndim, self._positions = file, page_ndim, positions
         self._size = math.prod(shape[-page_ndim:]) * self.dtype.itemsize
         self._lock = Lock()
-        is_big = math.prod(shape) * self.dtype.itemsize > _BIG
-        with tifffile.TiffWriter(file, bigtiff=is_big) as writer:
+        with tifffile.TiffWriter(file, bigtiff=needs_bigtiff(shape, self.dtype)) as writer:
             where = writer.write(
                 shape=shape, dtype=self.dtype, returnoffset=True, contiguous=True, **options
             )
@@ -169,6 +168,17 @@ class TiffTarget:
             with self._lock:
                 self._file.seek(self._offset + self._positions[number] * self._size)
                 self._file.write(np.ascontiguousarray(page, self.dtype).data)
+
+
+def needs_bigtiff(shape: Sequence[int], dtype: DTypeLike) -> bool:
+    """Return whether pixels need a BigTIFF file.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    dtype : dtype
+    """
+    return math.prod(shape) * np.dtype(dtype).itemsize > _BIG
 
 
 def _numbers(stacked: list[range], shape: tuple[int, ...]) -> list[int]:

@@ -26,7 +26,7 @@ from napari_periodic_denoise.options import (
 )
 from napari_periodic_denoise.runtime.device import resolve_device, run_with_cpu_fallback
 from napari_periodic_denoise.runtime.steps import finish, mapped
-from napari_periodic_denoise.stacks.layout import Layout
+from napari_periodic_denoise.stacks.layout import Layout, is_in_memory
 from napari_periodic_denoise.stacks.planes import iter_clean_levels, without_last
 
 _Arrays = tuple[Any, Any, Any]  # noise, cleaned, estimates
@@ -179,7 +179,7 @@ def iter_clean_stack(
     results: dict[int, _Arrays] = {}
     for members, group_options in plan.groups:
         group = [levels[i] for i in members]
-        if all(map(_is_in_memory, group)):
+        if all(map(is_in_memory, group)):
             made = yield from _clean_now(group, plan.layout, group_options)
         else:
             from napari_periodic_denoise.stacks.lazy import as_lazy, clean_lazily
@@ -292,10 +292,6 @@ def _as_array(data: Any) -> Any:  # noqa: ANN401
             f"{type(data).__name__}"
         )
     return data
-
-
-def _is_in_memory(data: Any) -> bool:  # noqa: ANN401
-    return isinstance(data, np.ndarray) and not isinstance(data, np.memmap)
 
 
 def _check(

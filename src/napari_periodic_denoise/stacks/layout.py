@@ -1,10 +1,12 @@
-"""Axes of a stack."""
+"""Axes of a stack, and whether it is in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +57,15 @@ class Layout:
         for axis, i in zip(self.stacked, index, strict=True):
             where[axis] = i
         return tuple(where)
+
+
+def is_in_memory(data: Any) -> bool:  # noqa: ANN401
+    """Return whether an array is neither lazy nor on disk.
+
+    Parameters
+    ----------
+    data : array-like
+    """
+    import torch  # slow, so not for those who only need axes
+
+    return isinstance(data, np.ndarray | torch.Tensor) and not isinstance(data, np.memmap)

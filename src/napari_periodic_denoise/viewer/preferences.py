@@ -1,4 +1,4 @@
-"""What a user has set: in napari's preferences, and in files of what is chosen in the dock."""
+"""The user's settings: napari's preferences, and files of the dock's choices."""
 
 from __future__ import annotations
 
@@ -11,69 +11,71 @@ from napari.settings import get_plugin_settings
 
 PLUGIN = "napari-periodic-denoise"
 
-#: By name, which values a choice in the dock may have; None is any text.
+#: Allowed values of each choice in the dock, by name; None allows any text.
 Allowed = Mapping[str, Collection[Any] | None]
 Choices = Mapping[str, Any]
 
 
 class SettingsError(ValueError):
-    """A file of settings can't be used; the message says why, for a person."""
+    """A file of settings cannot be used; the message tells the user why."""
 
 
-def preferences() -> Any:  # noqa: ANN401 - a model that napari makes of the manifest
-    """Return what is set in napari's preferences; napari keeps them, and tells of changes."""
+def plugin_preferences() -> Any:  # noqa: ANN401 - napari makes the model from the manifest
+    """Return the plugin's part of napari's preferences; napari saves it and emits changes."""
     return get_plugin_settings(PLUGIN).defaults
 
 
-def kept_in() -> Path | None:
-    """File in which the dock's choices are kept between sessions, beside napari's own settings.
+def settings_file() -> Path | None:
+    """Return the file that keeps the dock's choices between sessions.
 
-    None where napari keeps no settings.
+    It is next to napari's own settings; None if napari saves no settings.
     """
     path: Path | None = get_plugin_settings(PLUGIN).config_path
     return path and path.with_suffix(".json")
 
 
-def read(path: Path, allowed: Allowed) -> dict[str, Any]:
+def read_choices(path: Path, allowed: Allowed) -> dict[str, Any]:
     """Read choices from a file.
 
     Parameters
     ----------
     path : Path
     allowed : mapping
-        The choices that there are.
+        The known choices and their values.
 
     Returns
     -------
     dict
-        Those that are in the file; not all need to be.
+        The choices in the file, which need not be all.
 
     Raises
     ------
     SettingsError
-        If the file can't be read, is no JSON, or has choices or values that there are not.
+        If the file cannot be read, is not JSON, or has unknown choices or values.
     """
     try:
         choices = json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise SettingsError(f"{path} can't be read: {error.strerror}") from error
-    except ValueError as error:  # of JSON, or of UTF-8
-        raise SettingsError(f"{path} is damaged, or no JSON: {error}") from error
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # from JSON or from UTF-8
+        raise SettingsError(f"{path} is damaged or not JSON: {error}") from error
     if not isinstance(choices, dict):
-        raise SettingsError(f"{path} holds no settings, but {_shown(choices)}")
-    wrong = [f"{name} is no setting" for name in choices if name not in allowed]
+        raise SettingsError(
+            f"{path} does not contain settings: expected an object, got {_as_json(choices)}"
+        )
+    wrong = [f"{name} is not a setting" for name in choices if name not in allowed]
     wrong += [
-        f"{name} is {_shown(value)}, and may be {_listed(allowed[name])}"
+        f"{name} is {_as_json(value)}; expected {_listed(allowed[name])}"
         for name, value in choices.items()
         if name in allowed and not _is_among(value, allowed[name])
     ]
     if wrong:
-        raise SettingsError(f"{path} is not for this version: {'; '.join(wrong)}")
+        raise SettingsError(f"{path} does not fit this version: {'; '.join(wrong)}")
     return choices
 
 
-def write(path: Path, choices: Choices) -> None:
-    """Write choices to a file, which appears whole or not at all.
+def write_choices(path: Path, choices: Choices) -> None:
+    """Write choices to a file atomically.
 
     Parameters
     ----------
@@ -88,17 +90,17 @@ def write(path: Path, choices: Choices) -> None:
 def _is_among(value: object, allowed: Collection[Any] | None) -> bool:
     if allowed is None:
         return isinstance(value, str)
-    # to Python 1, 1.0 and True are the same
+    # in Python, 1 == 1.0 == True
     return any(type(value) is type(one) for one in allowed) and value in allowed
 
 
 def _listed(allowed: Collection[Any] | None) -> str:
     if allowed is None:
-        return "text"
+        return "any text"
     if isinstance(allowed, range):
-        return f"from {allowed[0]} to {allowed[-1]}"
-    return ", ".join(map(_shown, allowed))
+        return f"{allowed[0]} to {allowed[-1]}"
+    return ", ".join(map(_as_json, allowed))
 
 
-def _shown(value: object) -> str:
+def _as_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)

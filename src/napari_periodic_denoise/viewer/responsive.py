@@ -11,12 +11,16 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+#: Milliseconds between two slow steps in the viewer's thread: one frame at 60 Hz takes 17 ms, and
+#: the event loop draws it.
+EVENT_LOOP_PAUSE = 20
+
 
 def _shared(
     change: Callable[[], AbstractContextManager[T]],
 ) -> Callable[[], AbstractContextManager[T]]:
-    # For what belongs to the process, while runs of several viewers overlap: the first to come
-    # changes it, the last to go restores it.
+    # For state of the whole process, when runs of several viewers overlap: the first user
+    # changes the state, the last user restores it.
     lock, held = Lock(), ExitStack()
     users: int = 0
     value: T
@@ -42,21 +46,21 @@ def _shared(
 @contextmanager
 def a_core_for_the_viewer() -> Iterator[None]:
     """Leave one processor core to the viewer while torch computes."""
-    # On all cores torch makes the viewer stutter. The number holds for this thread, and for
-    # threads that meet torch for the first time meanwhile, such as that of another run.
+    # On all cores, torch makes the viewer stutter. The number applies to this thread, and to
+    # threads that use torch for the first time meanwhile, such as that of another run.
     import torch
 
-    with _usual_threads() as usual:
-        torch.set_num_threads(max(1, min(usual, (os.cpu_count() or 2) - 1)))
+    with _default_threads() as default:
+        torch.set_num_threads(max(1, min(default, (os.cpu_count() or 2) - 1)))
         try:
             yield
         finally:
-            torch.set_num_threads(usual)
+            torch.set_num_threads(default)
 
 
 @_shared
 @contextmanager
-def _usual_threads() -> Iterator[int]:
+def _default_threads() -> Iterator[int]:
     import torch
 
     yield torch.get_num_threads()
@@ -67,8 +71,8 @@ def _usual_threads() -> Iterator[int]:
 def short_collections() -> Iterator[None]:
     """Keep full garbage collections short.
 
-    They walk through all that napari and torch hold, and stop every thread for a sixth of a
-    second. What is there already is set aside meanwhile.
+    A full collection visits all objects of napari and torch and stops every thread for about
+    0.17 s. Objects that already exist are frozen meanwhile.
     """
     gc.freeze()
     try:
@@ -81,7 +85,7 @@ def short_collections() -> Iterator[None]:
 @contextmanager
 def no_collections() -> Iterator[None]:
     """Suspend garbage collections."""
-    # For the import of torch, whose half million lasting objects bring on several full ones.
+    # For the import of torch: its 500 000 permanent objects would trigger several full ones.
     was_enabled = gc.isenabled()
     gc.disable()
     try:

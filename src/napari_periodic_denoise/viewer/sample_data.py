@@ -1,4 +1,4 @@
-"""The sample images as napari takes them."""
+"""The sample images as napari's layer data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dock: choose a layer, run, watch, cancel, read the result."""
+"""The dock: layer, planes, Run, progress, result and the panels."""
 
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -12,10 +12,19 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QTabWidget
 
 from napari_periodic_denoise.viewer import responsive
-from napari_periodic_denoise.viewer.layers import plane as plane_choice
-from napari_periodic_denoise.viewer.layers import results as layers
+from napari_periodic_denoise.viewer.layers import results
 from napari_periodic_denoise.viewer.layers.outcome import Outcome
 from napari_periodic_denoise.viewer.layers.pixel_size import pixel_size
+from napari_periodic_denoise.viewer.layers.plane import (
+    NO_PLANE_SHOWN,
+    PLANES,
+    THIS_PLANE,
+    Plane,
+    displayed_plane,
+    is_inside,
+    nearest_plane,
+    reason_not_to_run,
+)
 from napari_periodic_denoise.viewer.layers.preview_layer import PreviewLayer
 from napari_periodic_denoise.viewer.panels.areas import AreasPanel
 from napari_periodic_denoise.viewer.panels.found import FoundPanel
@@ -31,74 +40,37 @@ from napari_periodic_denoise.viewer.runs.switching import Switching
 
 T = TypeVar("T")
 
-EARLIER = "These are of an earlier run: run again to switch them."
-ALL_PLANES = "Waves are switched in runs on one plane: choose This plane, and run again."
-
-_TURN = 20  # milliseconds in which Qt draws and serves others, between two slow steps
+EARLIER_RUN = "These waves are from an earlier run. Run again to switch them."
+RUN_ON_ALL_PLANES = (
+    "Waves can be switched only after a run on one plane. Choose This plane and run again."
+)
 
 
 class PeriodicNoiseDock(Container[Widget]):
-    """Find the periodic noise of a layer, and show it and the layer without it.
+    """Finds the periodic noise of a layer, and shows the noise and the cleaned image.
 
     Parameters
     ----------
     napari_viewer : ViewerModel
-        The viewer whose layers are offered, and which gets the results.
+        The viewer whose layers are offered, and to which the results are added.
     """
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         self._viewer = napari_viewer
-        self._source: Image | None = None  # of the run under way
-        self._plane = plane_choice.Plane()  # of the source, shown when the run began
-        self._run: thread.Run | None = None  # under way, until its layers are there
+        self._source: Image | None = None  # of the current run
+        self._plane = Plane()  # of the source, displayed when the run began
+        self._run: thread.Run | None = None  # current, until its layers are added
         self._texture = PreviewLayer(napari_viewer.layers)  # of the run, unfinished
         self._delivering = False
-        self._ending = ""  # what to say about a run that was stopped
+        self._final_status = ""
         self._docked = False
         self._destroyed = False
-        self.preview = Preview(napari_viewer, lambda: self.layer.value, self._arguments)
-        self.layer = LayerChoice(
-            napari_viewer.layers,
-            lambda layer: isinstance(layer, Image) and layer is not self.preview.layer,
-            tooltip=(
-                "The layer to look for periodic noise in. It stays as it is: the noise and the\n"
-                "cleaned image arrive as new layers. It follows the layer list's selection,\n"
-                "except onto these results: choose one here to clean it once more."
-            ),
-        )
-        self._layer_row = row("Image", self.layer)
-        self.planes = ComboBox(
-            choices=plane_choice.PLANES,
-            tooltip=(
-                "Which planes of a stack are cleaned, and what they share.\n"
-                "This plane: the one that is shown; its layers are seen at that plane alone.\n"
-                "Every plane, by itself: the noise of each is found anew.\n"
-                "One model for all: the waves are found once, in planes of the whole stack\n"
-                "together, and fitted to each. Finds weak noise that no single plane shows.\n"
-                "One model, drifting: the same, for waves that wander from plane to plane.\n"
-                "What is not in memory is cleaned when it is shown or saved, plane by plane."
-            ),
-        )
-        self._planes_row = row("Planes", self.planes)
-        self.method_panel = MethodPanel()
-        self.areas = AreasPanel(napari_viewer)
-        self.spectrum = SpectrumPanel(napari_viewer)
-        self.replay_panel = ReplayPanel(napari_viewer, self.layer)
-        self.settings_panel = SettingsPanel(self.method_panel, self.planes)
-        self.run_button = PushButton(
-            text="Run",
-            tooltip=(
-                "Run finds the noise and adds it as a layer, or one for each colour, and another\n"
-                "of the picture without it; run again on the same layer, and these are updated.\n"
-                "Cancel stops at once and changes nothing."
-            ),
-        )
-        self.progress = ProgressBar(visible=False)
-        self.status = wrapped_label()
-        self.found = FoundPanel()
-        self._switching = Switching(
+        self.switching = Switching(
             napari_viewer.layers, on_shown=self._on_switched, on_error=self._on_error_of_switch
         )
+        self._make_choices()
+        self._make_panels()
+        self._make_run_controls()
         super().__init__(
             widgets=[
                 self._layer_row,
@@ -111,8 +83,62 @@ class PeriodicNoiseDock(Container[Widget]):
             labels=False,
         )
         self.margins = (4, 4, 4, 4)
+        self._make_tabs()
+        self._connect_controls()
+        self._connect_viewer()
+        self._on_layer()
+        self._follow_selection()
+
+    def _make_choices(self) -> None:
+        self.preview = Preview(self._viewer, lambda: self.layer.value, self._arguments)
+        self.layer = LayerChoice(
+            self._viewer.layers,
+            lambda layer: isinstance(layer, Image) and layer is not self.preview.layer,
+            tooltip=(
+                "The image layer to clean. It does not change: the noise and the cleaned image\n"
+                "are added as new layers. The choice follows the selection in the layer list,\n"
+                "except to result layers. Choose a result layer here to clean it once more."
+            ),
+        )
+        self._layer_row = row("Image", self.layer)
+        self.planes = ComboBox(
+            choices=PLANES,
+            tooltip=(
+                "Which planes of a stack are cleaned, and what they share.\n"
+                "This plane: the displayed plane. Its result layers show at that plane only.\n"
+                "Every plane, by itself: the noise is found in each plane separately.\n"
+                "One model for all: the waves are found once, in planes of the whole stack\n"
+                "together, and fitted to each plane. This finds weak noise that no single plane\n"
+                "shows.\n"
+                "One model, drifting: the same, for waves that drift from plane to plane.\n"
+                "Data that are not in memory are cleaned plane by plane, when shown or saved."
+            ),
+        )
+        self._planes_row = row("Planes", self.planes)
+
+    def _make_panels(self) -> None:
+        self.method_panel = MethodPanel()
+        self.areas = AreasPanel(self._viewer)
+        self.spectrum = SpectrumPanel(self._viewer)
+        self.replay_panel = ReplayPanel(self._viewer, self.layer)
+        self.settings_panel = SettingsPanel(self.method_panel, self.planes)
+        self.found = FoundPanel()
+
+    def _make_run_controls(self) -> None:
+        self.run_button = PushButton(
+            text="Run",
+            tooltip=(
+                "Finds the noise. Adds it as a layer, or as one layer per colour channel, and\n"
+                "adds the cleaned image as another layer. A second run on the same layer updates\n"
+                "these layers. Cancel stops at once and changes nothing."
+            ),
+        )
+        self.progress = ProgressBar(visible=False)
+        self.status = wrapped_label()
+
+    def _make_tabs(self) -> None:
         self.tabs = QTabWidget()  # magicgui has none
-        self.tabs.setStyleSheet("QTabWidget::pane { border: 0 }")  # there is no room for a frame
+        self.tabs.setStyleSheet("QTabWidget::pane { border: 0 }")  # saves space
         self.method_page = page(
             self.method_panel.native,
             self.areas.native,
@@ -121,20 +147,21 @@ class PeriodicNoiseDock(Container[Widget]):
         )
         self.found_page = page(self.found)
         self.spectrum_page = page(self.spectrum)
-        for shown, title, tooltip in (
+        for content, title, tooltip in (
             (self.method_page, "Method", "How the noise is found."),
-            (self.found_page, "Found", "What the last run has found."),
-            (self.spectrum_page, "Spectrum", "What repeats in the plane that is shown."),
+            (self.found_page, "Found", "What the last run found."),
+            (self.spectrum_page, "Spectrum", "Patterns that repeat in the displayed plane."),
         ):
-            self.tabs.setTabToolTip(self.tabs.addTab(shown, title), tooltip)
+            self.tabs.setTabToolTip(self.tabs.addTab(content, title), tooltip)
         self.native.layout().addWidget(self.tabs)
-        missing = self.method_panel.missing
+
+    def _connect_controls(self) -> None:
+        panel, missing = self.method_panel, self.method_panel.missing
         missing.download.changed.connect(self._download_weights)
         missing.choose.changed.connect(self._choose_weights)
         self.run_button.changed.connect(self._run_or_cancel)
-        self.found.table.switched.connect(self._switching.show)
+        self.found.table.switched.connect(self.switching.show)
         self.layer.changed.connect(self._on_layer)
-        panel = self.method_panel
         for choice in (
             self.planes,
             panel.method,
@@ -143,83 +170,84 @@ class PeriodicNoiseDock(Container[Widget]):
             panel.gram,
             self.areas,
         ):
-            choice.changed.connect(self._show_whether_taken)
-        panel.features.changed.connect(self.spectrum.take_features)
-        self.spectrum.proposed.connect(self._look_at_proposed)
+            choice.changed.connect(self._update_run_button)
+        panel.features.changed.connect(self.spectrum.show_features)
+        self.spectrum.proposed.connect(self._run_with_proposal)
         waves = self.found.table.model
         for changed in (waves.modelReset, waves.dataChanged):
             changed.connect(self._mark_waves)
         self.spectrum.switched.connect(self.found.table.switch)
-        napari_viewer.dims.events.ndisplay.connect(self._show_whether_taken)
-        self.preview.said.connect(self._tell_preview)
+        self.preview.status_changed.connect(self._show_preview_status)
         for choices in (panel, self.areas):
             choices.changed.connect(self.preview.restart)
         self.native_parent_changed.connect(self._on_docked_or_closed)
         self.native.destroyed.connect(self._on_destroyed)
-        napari_viewer.layers.selection.events.active.connect(self._follow_selection)
-        napari_viewer.layers.events.removed.connect(self._stop_if_layer_is_gone)
-        # viewer.layers[0] = other: of this napari tells no dock
-        napari_viewer.layers.events.changed.connect(self._stop_if_layer_is_gone)
-        napari_viewer.layers.events.changed.connect(self.reset_choices)
-        self._on_layer()
-        self._follow_selection()
+
+    def _connect_viewer(self) -> None:
+        viewer = self._viewer
+        viewer.dims.events.ndisplay.connect(self._update_run_button)
+        viewer.layers.selection.events.active.connect(self._follow_selection)
+        viewer.layers.events.removed.connect(self._stop_if_layer_is_gone)
+        # viewer.layers[0] = other emits only this event, and napari does not pass it to docks
+        viewer.layers.events.changed.connect(self._stop_if_layer_is_gone)
+        viewer.layers.events.changed.connect(self.reset_choices)
 
     @property
     def running(self) -> bool:
-        """Whether a run is under way."""
+        """Whether a run is active."""
         return self._run is not None
 
     def stop(self, ending: str = "Cancelled.") -> None:
-        """Stop the run under way, if there is one.
+        """Stop the current run, if any.
 
         Parameters
         ----------
         ending : str
-            What the dock says when it has stopped.
+            The status that the dock shows afterwards.
         """
         if self._run is not None:
-            self._ending = ending
+            self._final_status = ending
             self._run.quit()
 
-    def reset_choices(self, *_: Any) -> None:  # noqa: ANN401 - an event, of no interest
-        """Offer the layers that the viewer has now; napari calls this when they change."""
+    def reset_choices(self, *_: Any) -> None:  # noqa: ANN401 - an event, unused
+        """Offer the viewer's current layers; napari calls this when they change."""
         self.layer.reset_choices()
         self.areas.reset_choices()
 
     def _follow_selection(self) -> None:
         active = self._viewer.layers.selection.active
-        if not self.running and isinstance(active, Image) and not layers.is_result(active):
+        if not self.running and isinstance(active, Image) and not results.is_result(active):
             self.reset_choices()
             self.layer.value = active
         if not self.running and not self._destroyed:
-            self._tell_found()
+            self._show_result()
 
     def _on_layer(self) -> None:
         layer = self.layer.value
         self._planes_row.visible = layer is not None and layer.ndim > 2
-        self.spectrum.look_at(layer)
+        self.spectrum.show_layer(layer)
         self.preview.restart()
         if not self.running:
             self.status.value = ""
-            self._tell_found()
-        self._show_whether_taken()
+            self._show_result()
+        self._update_run_button()
 
-    def _tell_found(self) -> None:
-        """Tell of the result that is selected, or else that of the image that is chosen."""
-        active, shown = self._viewer.layers.selection.active, self._viewer.layers
-        result = active if isinstance(active, Image) and layers.found_in(active) else None
+    def _show_result(self) -> None:
+        """Show the selected result, or else the result of the chosen image."""
+        active = self._viewer.layers.selection.active
+        result = active if isinstance(active, Image) and results.found_in(active) else None
         if result is None and self.layer.value is not None:
-            result = layers.result_of(shown, self.layer.value)
+            result = results.result_of(self._viewer.layers, self.layer.value)
         if result is None:
-            self.found.tell_nothing()
+            self.found.show_nothing()
             return
-        plane, whole, why_fixed = plane_choice.shown(result, self._viewer.dims), None, EARLIER
-        outcome = self._switching.outcome
-        if outcome is not None and self._switching.made(result):
+        plane, whole, why_fixed = displayed_plane(result, self._viewer.dims), None, EARLIER_RUN
+        outcome = self.switching.outcome
+        if outcome is not None and self.switching.has_layer(result):
             plane, whole = outcome.plane, outcome.found
-            why_fixed = ALL_PLANES if outcome.image is None else ""
-        self.found.tell(
-            layers.found_in(result),
+            why_fixed = RUN_ON_ALL_PLANES if outcome.image is None else ""
+        self.found.show_result(
+            results.found_in(result),
             plane.index,
             pixel_size(result, plane),
             whole=whole,
@@ -227,23 +255,23 @@ class PeriodicNoiseDock(Container[Widget]):
         )
 
     def _mark_waves(self) -> None:
-        """Mark in the spectrum what is in the table."""
+        """Mark the table's waves in the spectrum."""
         waves = self.found.table.model
         frequencies = [row.frequency for row in waves.rows]
         self.spectrum.show_waves(
             dict(zip(frequencies, waves.is_on, strict=True)), why_fixed=waves.why_fixed
         )
 
-    def _show_whether_taken(self) -> None:
+    def _update_run_button(self) -> None:
         if self.running:
             return
         reason = "Open an image first."
         if self.layer.value is not None:
             options = self.method_panel.engine_options()
             chosen = self.planes.value
-            reason = plane_choice.why_not_taken(
+            reason = reason_not_to_run(
                 self.layer.value, self._viewer.dims, chosen, options
-            ) or self.areas.why_not_taken(chosen)
+            ) or self.areas.reason_not_to_run(chosen)
         if reason or not self.run_button.enabled:
             self.status.value = reason
         self.run_button.enabled = not reason
@@ -256,21 +284,21 @@ class PeriodicNoiseDock(Container[Widget]):
         else:
             self._start()
 
-    def _look_at_proposed(self) -> None:
-        self.planes.value = plane_choice.THIS
+    def _run_with_proposal(self) -> None:
+        self.planes.value = THIS_PLANE
         if self.run_button.enabled:
             self._start()
 
     def _start(self) -> None:
         source, chosen = self.layer.value, self.planes.value
-        plane = plane_choice.shown(source, self._viewer.dims)
-        of_stack = source.ndim > 2 and chosen != plane_choice.THIS
-        if not of_stack and not plane_choice.is_inside(plane, source):
-            self.status.value = plane_choice.NOT_SHOWN
+        plane = displayed_plane(source, self._viewer.dims)
+        of_stack = source.ndim > 2 and chosen != THIS_PLANE
+        if not of_stack and not is_inside(plane, source):
+            self.status.value = NO_PLANE_SHOWN
             return
         self.preview.on.value = False
-        self._source, self._plane = source, plane_choice.nearest(plane, source)
-        self.method_panel.missing.look_for(None)  # the run itself will tell
+        self._source, self._plane = source, nearest_plane(plane, source)
+        self.method_panel.missing.find_weights(None)  # the run itself reports missing weights
         if of_stack:
             data = list(source.data) if source.multiscale else source.data
             options = self.method_panel.engine_options()
@@ -279,12 +307,12 @@ class PeriodicNoiseDock(Container[Widget]):
             )
         else:
             arguments = self._arguments(source, self._plane)
-            run = jobs.denoise(layers.pixels(source), self._plane, **arguments)
-        source.events.data.connect(self._stop_if_axes_have_changed)
+            run = jobs.denoise(results.pixels(source), self._plane, **arguments)
+        source.events.data.connect(self._stop_if_axes_changed)
         self._begin(run, self._on_result)
 
-    def _arguments(self, source: Image, plane: plane_choice.Plane) -> dict[str, Any]:
-        """What the worker is to know of a plane, and how it is to be cleaned."""
+    def _arguments(self, source: Image, plane: Plane) -> dict[str, Any]:
+        """Return the arguments of `jobs.denoise` for a plane, except the plane itself."""
         options = self.method_panel.engine_options()
         return {
             "rgb": source.rgb,
@@ -306,11 +334,11 @@ class PeriodicNoiseDock(Container[Widget]):
     def _begin(
         self, steps: Generator[thread.Status, None, T], on_result: Callable[[T], None]
     ) -> None:
-        self._ending = "Cancelled."
+        self._final_status = "Cancelled."
         self._show_running(True)
         self._run = thread.start(
             steps,
-            on_step=self._on_step,
+            on_status=self._on_status,
             on_result=on_result,
             on_error=self._on_error,
             on_end=self._on_end,
@@ -319,52 +347,52 @@ class PeriodicNoiseDock(Container[Widget]):
     def _is_stopped(self) -> bool:
         return self._run is None or self._run.abort_requested
 
-    def _on_step(self, step: thread.Status) -> None:
+    def _on_status(self, status: thread.Status) -> None:
         if not self._is_stopped():
-            self.status.value = f"{step.message[:1].upper()}{step.message[1:]}…"
-            self.progress.max = step.total
-            self.progress.value = min(step.done, step.total)
-            if step.preview is not None:
+            self.status.value = f"{status.message[:1].upper()}{status.message[1:]}…"
+            self.progress.max = status.total
+            self.progress.value = min(status.done, status.total)
+            if status.preview is not None:
                 assert self._source is not None
-                self._texture.show(self._source, step.preview, self._plane, "texture")
+                self._texture.show(self._source, status.preview, self._plane, "texture")
 
-    def _tell_preview(self, words: str) -> None:
+    def _show_preview_status(self, words: str) -> None:
         if not self.running:
             self.status.value = words
-            if not self.run_button.enabled:  # it matters more why
-                self._show_whether_taken()
+            if not self.run_button.enabled:  # the reason is more important
+                self._update_run_button()
 
     def _on_weights(self, path: Path) -> None:
         if not self._is_stopped():
-            self.method_panel.missing.take(path)
-            self._ending = f"The weights are ready: {path}"
+            self.method_panel.missing.use(path)
+            self._final_status = f"The weights are ready: {path}"
 
     def _on_result(self, outcome: Outcome) -> None:
         if self._is_stopped():
             return
         self._delivering = True
-        self._switching.forget()
+        self.switching.drop()
         self.run_button.enabled = False  # too late to cancel
         self._texture.remove()
         self.status.value = "Adding the layers…"
-        steps = layers.deliver(self._viewer.layers, self._source, outcome)
-        self._take_turn(steps, outcome)
+        steps = results.deliver(self._viewer.layers, self._source, outcome)
+        self._schedule_step(steps, outcome)
 
     def _on_error(self, error: Exception) -> None:
         if self._is_stopped():
             return
         if isinstance(error, jobs.MissingWeightsError):
             self.method_panel.missing.show_missing(error.source)
-            self._ending = "Not run: the network's weights are missing."
+            self._final_status = "Not run: the network's weights are missing."
         else:
-            self._ending = _told(error)
+            self._final_status = _report_error(error)
 
     def _on_end(self) -> None:
         if not self._delivering:
             self._show_end()
 
-    def _take_turn(self, steps: Generator[None, None, None], outcome: Outcome) -> None:
-        QTimer.singleShot(_TURN, lambda: self._deliver_step(steps, outcome))
+    def _schedule_step(self, steps: Generator[None, None, None], outcome: Outcome) -> None:
+        QTimer.singleShot(responsive.EVENT_LOOP_PAUSE, lambda: self._deliver_step(steps, outcome))
 
     def _deliver_step(self, steps: Generator[None, None, None], outcome: Outcome) -> None:
         try:
@@ -373,14 +401,14 @@ class PeriodicNoiseDock(Container[Widget]):
             else:
                 with responsive.short_collections():
                     next(steps)
-                self._take_turn(steps, outcome)
+                self._schedule_step(steps, outcome)
                 return
         except StopIteration:
-            self._ending = outcome.summary
-            self.spectrum.tell(outcome.estimate)
+            self._final_status = outcome.summary
+            self.spectrum.show_answer(outcome.estimate)
             assert self._source is not None
-            self._switching.take(self._source, outcome)
-            # who looks at something else than the choices for the run goes on looking at it
+            self.switching.hold(self._source, outcome)
+            # another tab, chosen by the user, stays open
             if self.tabs.currentWidget() is self.method_page:
                 self.tabs.setCurrentWidget(self.found_page)
         except Exception as error:
@@ -391,23 +419,23 @@ class PeriodicNoiseDock(Container[Widget]):
     def _on_switched(self, outcome: Outcome) -> None:
         if not self.running:
             self.status.value = outcome.summary
-            self._tell_found()
+            self._show_result()
 
     def _on_error_of_switch(self, error: Exception) -> None:
-        self._switching.forget()
-        self._tell_found()
-        self.status.value = _told(error)
+        self.switching.drop()
+        self._show_result()
+        self.status.value = _report_error(error)
 
     def _stop_if_layer_is_gone(self) -> None:
-        if self._switching.source not in (None, *self._viewer.layers):
-            self._switching.forget()
-            self._tell_found()
+        if self.switching.source not in (None, *self._viewer.layers):
+            self.switching.drop()
+            self._show_result()
         if self._source is not None and self._source not in self._viewer.layers:
             self.stop("Cancelled: the layer was removed.")
 
-    def _stop_if_axes_have_changed(self) -> None:
+    def _stop_if_axes_changed(self) -> None:
         if self._source is not None and self._source.ndim != self._plane.ndim:
-            self.stop("Cancelled: the layer has other data now.")
+            self.stop("Cancelled: the layer's data changed.")
 
     def _on_docked_or_closed(self, parent: object) -> None:
         if self._docked and parent is None:
@@ -421,9 +449,9 @@ class PeriodicNoiseDock(Container[Widget]):
     def _stop_all(self) -> None:
         self.stop()
         self.preview.close()
-        self._switching.forget()
-        self.method_panel.missing.stop_looking()
-        self.settings_panel.keep()
+        self.switching.drop()
+        self.method_panel.missing.cancel_search()
+        self.settings_panel.save_now()
         self.spectrum.stop()
 
     def _show_end(self) -> None:
@@ -431,10 +459,10 @@ class PeriodicNoiseDock(Container[Widget]):
         self._run = self._source = None
         if not self._destroyed:
             self._show_running(False)
-            self.spectrum.withdraw()  # what the run, stopped, has not answered
-            self._tell_found()
-            self._show_whether_taken()
-            self.status.value = self._ending
+            self.spectrum.withdraw_proposal()  # a stopped run has not answered it
+            self._show_result()
+            self._update_run_button()
+            self.status.value = self._final_status
 
     def _show_running(self, running: bool) -> None:
         for choices in (
@@ -454,10 +482,10 @@ class PeriodicNoiseDock(Container[Widget]):
         self.status.value = "Starting…" if running else ""
 
 
-def _told(error: Exception) -> str:
-    """Notify the user of an error, and return what the dock is to say."""
+def _report_error(error: Exception) -> str:
+    """Notify the user of an error, and return the dock's status."""
     if isinstance(error, thread.CannotRunError):
         show_error(f"Periodic noise: {error}")
         return str(error)
     notification_manager.receive_error(type(error), error, error.__traceback__)
-    return "Stopped by an unexpected error: see the notification."
+    return "Stopped by an unexpected error. See the notification."

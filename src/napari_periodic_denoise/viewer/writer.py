@@ -1,4 +1,4 @@
-"""Saving an image layer from napari: its pixel size in the TIFF file, its record beside it."""
+"""Writer for image layers: OME-TIFF with the pixel size, and the record as JSON."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ import numpy as np
 from napari_periodic_denoise.viewer.layers.pixel_size import symbol
 from napari_periodic_denoise.viewer.layers.results import METADATA_KEY
 
-_AXES = "TZCYX"  # the last ones, where the layer does not name its axes so
-_LENGTHS = ("pm", "Å", "nm", "µm", "mm", "cm", "m")  # by the names that OME knows
-_BIG = 2**32 - 2**25  # bytes of pixels, above which offsets may not fit into 32 bits
+_AXES = "TZCYX"  # OME's names; the last ones apply if the layer's axes have other names
+_LENGTHS = ("pm", "Å", "nm", "µm", "mm", "cm", "m")  # names in the OME schema, UnitsLength
 
 
 def write_image_and_record(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:  # noqa: ANN401
-    """Write an image layer as OME-TIFF, and what a result layer records as JSON.
+    """Write an image layer as OME-TIFF, and the record of a result layer as JSON.
 
-    Called by napari, whose own files have neither pixel size nor record. Lazy layers are
-    computed page by page.
+    napari calls this. Its own writer saves neither the pixel size nor the record. Lazy layers
+    are computed page by page.
 
     Parameters
     ----------
     path : str
-        Of the TIFF file; the JSON file has the same name and ``.json``.
+        Path of the TIFF file. The JSON file has the same name plus ``.json``.
     data : array-like, or sequence of the levels of a pyramid
-        Of which the finest is written.
+        The pixels. Of a pyramid, the finest level is written.
     attributes : dict
-        Of the layer.
+        The layer's attributes, as napari passes them.
 
     Returns
     -------
     list of str
-        The files that were written; each is written whole or not at all.
+        The files that were written, each atomically.
     """
     import tifffile
 
     from napari_periodic_denoise.io.atomic import replacing, write_json
+    from napari_periodic_denoise.io.tiff_pages import needs_bigtiff
 
     pixels = data[0] if attributes["multiscale"] else data
     shape, dtype = tuple(pixels.shape), np.dtype(pixels.dtype)
@@ -48,7 +48,7 @@ def write_image_and_record(path: str, data: Any, attributes: dict[str, Any]) -> 
         for index in np.ndindex(stacked):
             yield np.ascontiguousarray(pixels[index])
 
-    # of more axes, and of types that OME has not, tifffile's own words tell the shape
+    # OME has at most five axes and not all types; tifffile's own metadata hold any shape
     is_ome = len(stacked) <= 3 and dtype.name not in ("bool", "float16", "int64", "uint64")
     with replacing(Path(path)) as file:
         tifffile.imwrite(
@@ -57,9 +57,9 @@ def write_image_and_record(path: str, data: Any, attributes: dict[str, Any]) -> 
             shape=shape,
             dtype=dtype,
             photometric="rgb" if attributes["rgb"] else "minisblack",
-            bigtiff=int(np.prod(shape)) * dtype.itemsize > _BIG,
+            bigtiff=needs_bigtiff(shape, dtype),
             ome=is_ome,
-            metadata=_physical(len(stacked), attributes) if is_ome else {},
+            metadata=_ome_metadata(len(stacked), attributes) if is_ome else {},
         )
     written = [path]
     record = attributes["metadata"].get(METADATA_KEY)
@@ -69,19 +69,19 @@ def write_image_and_record(path: str, data: Any, attributes: dict[str, Any]) -> 
     return written
 
 
-def _physical(stacked: int, attributes: dict[str, Any]) -> dict[str, Any]:
-    """Axes and pixel size in OME's terms."""
+def _ome_metadata(stacked: int, attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return axes and pixel size as OME metadata."""
     axes = "".join(attributes["axis_labels"]).upper()
-    usual = _AXES[3 - stacked :]
+    default = _AXES[3 - stacked :]
     if sorted(axes) != sorted(set(axes) & set(_AXES)) or axes[-2:] != "YX":
-        axes = usual
-    told = {"axes": axes + "S" * attributes["rgb"]}
+        axes = default
+    metadata = {"axes": axes + "S" * attributes["rgb"]}
     for axis, step, unit in zip(axes, attributes["scale"], attributes["units"], strict=True):
         if axis in "XYZ":
             size = abs(float(step)) * unit
             is_length = size.is_compatible_with("µm")
             if is_length and symbol(unit) not in _LENGTHS:
                 size = size.to("µm")
-            told[f"PhysicalSize{axis}"] = size.magnitude
-            told[f"PhysicalSize{axis}Unit"] = symbol(size.units) if is_length else "pixel"
-    return told
+            metadata[f"PhysicalSize{axis}"] = size.magnitude
+            metadata[f"PhysicalSize{axis}Unit"] = symbol(size.units) if is_length else "pixel"
+    return metadata

@@ -5,7 +5,7 @@ from napari.layers import Image, Labels, Shapes
 from skimage.draw import polygon2mask
 
 from napari_periodic_denoise.viewer.layers.masks import NothingMarkedError, mask_of
-from napari_periodic_denoise.viewer.layers.plane import Plane, shown
+from napari_periodic_denoise.viewer.layers.plane import Plane, displayed_plane
 
 RECTANGLE = [[4, 6], [4, 20], [15, 20], [15, 6]]
 
@@ -17,7 +17,7 @@ def source(viewer):
 
 def added(viewer, layer, source):
     viewer.add_layer(layer)
-    return mask_of(layer, source, shown(source, viewer.dims), viewer.dims)()
+    return mask_of(layer, source, displayed_plane(source, viewer.dims), viewer.dims)()
 
 
 def marked(rows, columns, shape=(30, 40)):
@@ -140,23 +140,23 @@ def test_shapes_of_a_stack_are_of_their_plane(viewer):
     other = [[1, y, x] for y, x in (np.array(RECTANGLE) + 10).tolist()]
     layer = viewer.add_shapes([corners, other], shape_type="rectangle", scale=(2, 1, 1))
     viewer.dims.set_point(0, 6)
-    found = mask_of(layer, source, shown(source, viewer.dims), viewer.dims)()
+    found = mask_of(layer, source, displayed_plane(source, viewer.dims), viewer.dims)()
     np.testing.assert_array_equal(found, polygon2mask((30, 40), RECTANGLE))
     viewer.dims.set_point(0, 4)
     with pytest.raises(NothingMarkedError, match="“Shapes” marks nothing"):
-        mask_of(layer, source, shown(source, viewer.dims), viewer.dims)()
+        mask_of(layer, source, displayed_plane(source, viewer.dims), viewer.dims)()
 
 
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
         (Labels(np.zeros((30, 40), np.uint8), name="painted"), "“painted” marks nothing"),
-        (Labels(np.ones((30, 40), np.uint8), translate=(90, 0)), "outside of the image"),
+        (Labels(np.ones((30, 40), np.uint8), translate=(90, 0)), "outside the image"),
         (Shapes(name="drawn"), "“drawn” marks nothing"),
-        (Shapes([np.add(RECTANGLE, 100)]), "outside of the image"),
+        (Shapes([np.add(RECTANGLE, 100)]), "outside the image"),
     ],
 )
-def test_what_marks_nothing_is_said_in_words(viewer, source, layer, words):
+def test_an_empty_mask_is_explained(viewer, source, layer, words):
     with pytest.raises(NothingMarkedError, match=words):
         added(viewer, layer, source)
 
@@ -164,7 +164,7 @@ def test_what_marks_nothing_is_said_in_words(viewer, source, layer, words):
 def test_a_stack_that_does_not_reach_the_plane(viewer):
     source = viewer.add_image(np.zeros((5, 30, 40)))
     viewer.dims.set_point(0, 4)
-    with pytest.raises(NothingMarkedError, match="does not reach the plane"):
+    with pytest.raises(NothingMarkedError, match="does not reach the displayed plane"):
         added(viewer, Labels(np.ones((2, 30, 40), np.uint8)), source)
 
 

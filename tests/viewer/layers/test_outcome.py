@@ -1,4 +1,4 @@
-"""What runs end with."""
+"""Results of runs."""
 
 import dask.array as da
 import numpy as np
@@ -72,10 +72,10 @@ def test_of_all_planes():
     assert made.limits == pytest.approx((-6, 6))
     assert made.start == (0, 0, 0)
     assert made.summary == "periodic noise in 3 of 3 planes"
-    assert [told["plane"] for told in made.found["planes"]] == [[0], [1], [2]]
+    assert [one["plane"] for one in made.found["planes"]] == [[0], [1], [2]]
     assert made.found["model"] == "per_plane"
     made = outcome.outcome_of_planes(IMAGE, stack_of(3, 6, 2, model=MODEL), PLANE, "drifting")
-    assert made.summary == "one model of 2 waves: periodic noise in 3 of 3 planes"
+    assert made.summary == "2 waves, one model for all 3 planes; periodic noise in 3 of 3 planes"
 
 
 def test_of_planes_that_are_yet_to_be_computed():
@@ -88,5 +88,5 @@ def test_of_planes_that_are_yet_to_be_computed():
     assert made.limits == pytest.approx((-6, 6))
     assert made.reach[1] > made.limits[1]  # that of other planes may be stronger
     assert made.start == (0, 0, 0)
-    assert made.summary.startswith("one model of 2 waves: 3 planes")
-    assert [told["plane"] for told in made.found["planes"]] == [[1]]
+    assert made.summary.startswith("2 waves, one model for all 3 planes; each")
+    assert [one["plane"] for one in made.found["planes"]] == [[1]]

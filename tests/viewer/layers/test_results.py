@@ -11,7 +11,7 @@ from napari.layers import Image
 from fakes import make_estimate
 from napari_periodic_denoise import __version__
 from napari_periodic_denoise.records import record as records
-from napari_periodic_denoise.viewer.layers import results as layers
+from napari_periodic_denoise.viewer.layers import results
 from napari_periodic_denoise.viewer.layers.outcome import outcome_of_plane
 from napari_periodic_denoise.viewer.layers.plane import Plane
 
@@ -42,7 +42,7 @@ def source(image):
 
 def deliver(layer_list, source, estimate):
     outcome = outcome_of_plane(source.data, estimate, Plane())
-    for _ in layers.deliver(layer_list, source, outcome):
+    for _ in results.deliver(layer_list, source, outcome):
         pass
 
 
@@ -55,8 +55,8 @@ def test_results_lie_where_the_source_lies_and_look_like_it(source, image):
     assert noise.visible
     assert cleaned.visible
     for layer in (noise, cleaned):
-        for name in layers.PLACEMENT:
-            assert layers.placement(layer)[name] == layers.placement(source)[name], name
+        for name in results.PLACEMENT:
+            assert results.placement(layer)[name] == results.placement(source)[name], name
         np.testing.assert_allclose(
             layer.data_to_world((7.5, 11.0)), source.data_to_world((7.5, 11.0))
         )
@@ -72,7 +72,7 @@ def test_results_lie_where_the_source_lies_and_look_like_it(source, image):
     assert high == pytest.approx(np.abs(estimate.noise).max())
 
 
-def test_metadata_tell_where_a_result_comes_from(source, image):
+def test_metadata_record_the_origin_of_a_result(source, image):
     estimate = make_estimate(image)
     layer_list = LayerList([source])
     deliver(layer_list, source, estimate)
@@ -84,8 +84,8 @@ def test_metadata_tell_where_a_result_comes_from(source, image):
         assert record["settings"] == estimate.settings
         assert record.items() > records.record(estimate).items()
         assert json.loads(json.dumps(record)) == record
-        assert layers.is_result(layer)
-    assert not layers.is_result(source)
+        assert results.is_result(layer)
+    assert not results.is_result(source)
     assert source.metadata == {}
 
 
@@ -95,13 +95,13 @@ def test_metadata_of_others_under_the_same_key_are_skipped(source, image, foreig
     source.metadata["periodic_noise"] = foreign
     layer_list = LayerList([other, source])
     deliver(layer_list, source, make_estimate(image))
-    assert [layers.is_result(layer) for layer in layer_list] == [False, False, True, True]
+    assert [results.is_result(layer) for layer in layer_list] == [False, False, True, True]
     assert other.metadata == source.metadata == {"periodic_noise": foreign}
 
 
 def test_failed_delivery_leaves_nothing_behind(source, image):
     layer_list = LayerList([source])
-    estimate = replace(make_estimate(image), cleaned="no picture")
+    estimate = replace(make_estimate(image), cleaned="no image")
     with pytest.raises(Exception, match=r"."):
         deliver(layer_list, source, estimate)
     assert list(layer_list) == [source]
@@ -111,7 +111,7 @@ def test_second_delivery_updates_even_renamed_layers(source, image):
     layer_list = LayerList([source])
     deliver(layer_list, source, make_estimate(image))
     _, noise, cleaned = layer_list
-    noise.name, cleaned.name = "hum", "the picture for the paper"
+    noise.name, cleaned.name = "hum", "the image for the paper"
     cleaned.colormap = "viridis"
     cleaned.metadata["mine"] = 1
     source.scale = (2, 2)
@@ -145,8 +145,8 @@ def test_sources_of_equal_name_keep_their_own_results(source, image):
     layer_list.append(other)
     deliver(layer_list, other, make_estimate(image))
     assert len(layer_list) == 6
-    assert layers.find_result(layer_list, source, "noise") is layer_list[1]
-    assert layers.find_result(layer_list, other, "noise") is layer_list[4]
+    assert results.find_result(layer_list, source, "noise") is layer_list[1]
+    assert results.find_result(layer_list, other, "noise") is layer_list[4]
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -186,9 +186,9 @@ def test_results_in_colour(image, channels):
     assert cleaned.gamma == source.gamma
     assert cleaned.contrast_limits == source.contrast_limits
     for layer in (*noises, cleaned):
-        assert layers.placement(layer) == layers.placement(source)
+        assert results.placement(layer) == results.placement(source)
         assert layer.visible
-        assert layers.is_result(layer)
+        assert results.is_result(layer)
 
 
 def test_three_columns_are_no_colours():
@@ -199,9 +199,9 @@ def test_three_columns_are_no_colours():
     assert [layer.rgb for layer in layer_list] == [False] * 3
 
 
-def test_multiscale_is_taken_at_full_resolution(image):
+def test_multiscale_is_used_at_full_resolution(image):
     layer = Image([image, image[::2, ::2]], multiscale=True)
-    assert layers.pixels(layer) is image
+    assert results.pixels(layer) is image
 
 
 def gram_of(**sizes):
@@ -239,7 +239,7 @@ def test_gram_matrices_stand_beside_the_image(source, image):
         assert layer.visible
         assert layer.units == source.units
         assert layer.metadata["periodic_noise"]["result"] == f"Gram {name}"
-        assert layers.is_result(layer)
+        assert results.is_result(layer)
         # zero is the middle, and most elements are within the contrast
         assert layer.contrast_limits[0] == -layer.contrast_limits[1]
         assert layer.contrast_limits_range[1] == pytest.approx(np.abs(layer.data).max())
@@ -267,7 +267,7 @@ def test_gram_matrices_are_updated_and_give_way_to_those_of_other_features(sourc
     assert layer_list[3] is shallow
     assert shallow.data is second.gram["conv1_1"]
     assert np.ptp(shallow.extent.world[:, 0]) > 0.8 * np.ptp(source.extent.world[:, 0]) / 2
-    assert layers.find_result(layer_list, source, "Gram conv2_1") is None
+    assert results.find_result(layer_list, source, "Gram conv2_1") is None
 
 
 def test_gram_matrices_of_another_source_are_let_be(source, image):
@@ -283,9 +283,9 @@ def test_gram_matrices_of_another_source_are_let_be(source, image):
 def test_an_unfinished_texture_lies_where_the_source_lies(source, size):
     source.data = np.zeros(size, np.uint16)
     texture = np.linspace(0, 4000, size[0] * size[1], dtype=np.float32).reshape(size)
-    layer = Image(**layers.preview_arguments(source, texture, Plane(), "texture"))
+    layer = Image(**results.preview_arguments(source, texture, Plane(), "texture"))
     assert layer.name == "cell texture"
-    assert layers.is_result(layer)
+    assert results.is_result(layer)
     assert max(layer.data.shape) <= 2048  # of a large one some pixels, each in its place
     step = size[0] // layer.data.shape[0]
     assert layer.data[3, 5] == texture[3 * step, 5 * step]
@@ -298,7 +298,7 @@ def test_an_unfinished_texture_lies_where_the_source_lies(source, size):
 
 def test_a_preview_of_a_part_lies_where_that_part_lies(source, image):
     part = Plane(part=((10, 30), (15, 40)))
-    layer = Image(**layers.preview_arguments(source, part.of(image), part, "preview"))
+    layer = Image(**results.preview_arguments(source, part.of(image), part, "preview"))
     assert layer.name == "cell preview"
     assert layer.data.dtype == image.dtype
     np.testing.assert_array_equal(layer.data, image[10:, 15:])
@@ -310,7 +310,7 @@ def test_an_unfinished_texture_in_colour_has_the_sources_intensities(dtype, most
     source = Image(np.zeros((20, 30, 3), dtype), rgb=True)
     texture = np.float32([[[-0.1 * most, 0.5 * most, 1.1 * most]]]) * np.ones((20, 30, 1))
     layer = Image(
-        **layers.preview_arguments(source, texture.astype(np.float32), Plane(), "texture")
+        **results.preview_arguments(source, texture.astype(np.float32), Plane(), "texture")
     )
     assert layer.rgb
     assert layer.data.dtype == dtype

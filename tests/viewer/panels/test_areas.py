@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_periodic_denoise.viewer.layers.plane import THIS, Plane
+from napari_periodic_denoise.viewer.layers.plane import THIS_PLANE, Plane
 from napari_periodic_denoise.viewer.panels.areas import AreasPanel
 
 
@@ -18,7 +18,7 @@ def test_without_areas(viewer, panel):
     source = viewer.add_image(np.zeros((8, 8)))
     assert panel.engine_options() == {}
     assert panel.masks(source, Plane()) == {}
-    assert panel.why_not_taken("shared") == ""
+    assert panel.reason_not_to_run("shared") == ""
     assert not panel.keep.visible
 
 
@@ -48,8 +48,8 @@ def test_pixels_are_kept_where_asked_for(viewer, panel):
 
 def test_areas_are_of_one_plane(viewer, panel):
     panel.exemplar.value = viewer.add_shapes()
-    assert "This plane" in panel.why_not_taken("per_plane")
-    assert panel.why_not_taken(THIS) == ""
+    assert "This plane" in panel.reason_not_to_run("per_plane")
+    assert panel.reason_not_to_run(THIS_PLANE) == ""
 
 
 def test_only_what_applies_is_shown(viewer, panel):
@@ -68,12 +68,12 @@ def test_only_what_applies_is_shown(viewer, panel):
 @pytest.mark.parametrize(
     ("corners", "words"),
     [
-        (None, "“drawn” marks nothing in the plane that is shown"),
-        ([[[90, 90], [90, 99], [99, 99], [99, 90]]], "lies outside of the image"),
+        (None, "“drawn” marks nothing in the displayed plane"),
+        ([[[90, 90], [90, 99], [99, 99], [99, 90]]], "lies outside the image"),
         ([[[2, 2], [2, 9], [9, 9], [9, 2]]], "too small"),
     ],
 )
-def test_what_can_not_serve_as_an_area_is_said(viewer, dock, wait, image, corners, words):
+def test_an_unsuitable_area_is_reported(viewer, dock, wait, image, corners, words):
     # by the real engine
     viewer.add_image(image)
     area = viewer.add_shapes(corners, name="drawn", ndim=2)

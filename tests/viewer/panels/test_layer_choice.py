@@ -8,7 +8,7 @@ from napari_periodic_denoise.viewer.panels.layer_choice import LayerChoice
 @pytest.fixture
 def choice(viewer):
     choice = LayerChoice(
-        viewer.layers, lambda layer: isinstance(layer, Labels | Shapes), none="Nothing"
+        viewer.layers, lambda layer: isinstance(layer, Labels | Shapes), none="none"
     )
     for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
         event.connect(choice.reset_choices)
@@ -21,12 +21,12 @@ def offered(choice):
 
 
 def test_layers_of_the_kinds_come_and_go(viewer, choice):
-    assert offered(choice) == ["Nothing"]
+    assert offered(choice) == ["none"]
     assert choice.value is None
     viewer.add_image(np.zeros((8, 8)))
     labels = viewer.add_labels(np.zeros((8, 8), int), name="cells")
     viewer.add_shapes(name="drawn")
-    assert offered(choice) == ["Nothing", "cells", "drawn"]
+    assert offered(choice) == ["none", "cells", "drawn"]
     assert choice.value is None
     heard = []
     choice.changed.connect(heard.append)
@@ -37,7 +37,7 @@ def test_layers_of_the_kinds_come_and_go(viewer, choice):
     viewer.layers.remove(labels)
     assert choice.value is None
     assert heard == [labels, None]
-    assert offered(choice) == ["Nothing", "drawn", "another"]
+    assert offered(choice) == ["none", "drawn", "another"]
 
 
 def test_a_renamed_layer_stays_chosen(viewer, choice):
@@ -46,4 +46,4 @@ def test_a_renamed_layer_stays_chosen(viewer, choice):
     labels.name = "nuclei"
     viewer.add_labels(np.zeros((8, 8), int), name="cells")
     assert choice.value is labels
-    assert sorted(offered(choice)) == ["Nothing", "cells", "nuclei"]
+    assert sorted(offered(choice)) == ["cells", "none", "nuclei"]

@@ -31,7 +31,7 @@ def panel(qtbot):
     panel = MethodPanel()
     qtbot.addWidget(panel.native)
     yield panel
-    panel.missing.stop_looking()
+    panel.missing.cancel_search()
 
 
 def is_shown(choice):

@@ -1,4 +1,4 @@
-"""The live preview on a viewer model: no window, and an engine that does as it is told."""
+"""The live preview on a viewer model: no window, and a fake engine."""
 
 import dask.array as da
 import numpy as np
@@ -27,8 +27,8 @@ def settle(dock, qtbot):
     """Wait until nothing is under way any more."""
 
     def settle():
-        qtbot.wait(2 * preview._PAUSE)
-        qtbot.waitUntil(lambda: dock.preview._run is None)
+        qtbot.wait(2 * preview.DELAY)
+        qtbot.waitUntil(lambda: not dock.preview.running)
 
     return settle
 
@@ -61,7 +61,7 @@ def test_preview_on_and_off(dock, viewer, engine, shown):
     assert dock.status.value == (
         "Preview: 1 wave, 10.0 px at 0°, amplitude 3; removed 50.0% of the variance"
     )
-    source.contrast_limits = (50, 110)  # of what is seen
+    source.contrast_limits = (50, 110)  # of the source
     assert tuple(layer.contrast_limits) == (50, 110)
     dock.preview.on.value = False
     assert list(viewer.layers) == [source, labels]
@@ -166,7 +166,7 @@ def test_a_later_change_stops_what_is_under_way(dock, viewer, image, engine, qtb
     assert "amplitude 5" in dock.status.value
 
 
-def test_slow_previews_tell_how_it_goes(dock, viewer, image, engine, qtbot, shown):
+def test_slow_previews_show_their_progress(dock, viewer, image, engine, qtbot, shown):
     viewer.add_image(image)
     engine.hold.set()
     dock.preview.on.value = True
@@ -175,7 +175,7 @@ def test_slow_previews_tell_how_it_goes(dock, viewer, image, engine, qtbot, show
     shown()
 
 
-def test_what_is_known_so_far_is_seen_at_once(dock, viewer, image, engine, qtbot, shown):
+def test_intermediate_results_are_shown_at_once(dock, viewer, image, engine, qtbot, shown):
     source = viewer.add_image(image)
     engine.hold.set()
     engine.half_way = True
@@ -202,7 +202,7 @@ def test_what_is_known_so_far_is_seen_at_once(dock, viewer, image, engine, qtbot
         ({"features": "vgg16", "weights": "random"}, "network"),
     ],
 )
-def test_what_takes_too_long_is_said(dock, viewer, image, engine, shown, settle, options, words):
+def test_slow_features_are_explained(dock, viewer, image, engine, shown, settle, options, words):
     viewer.add_image(image)
     dock.preview.on.value = True
     shown()
@@ -233,7 +233,7 @@ def test_without_a_plane_to_show(dock, viewer, image, engine, shown, settle):
     viewer.add_labels(np.zeros((9, 32, 40), int))
     viewer.dims.set_current_step(0, 7)
     settle()
-    assert "move the sliders" in dock.status.value
+    assert "Move the sliders" in dock.status.value
     assert dock.preview.layer is None
 
 
@@ -244,7 +244,7 @@ def test_why_there_is_no_run_goes_before_what_was_previewed(
     dock.planes.value = "shared"
     dock.method_panel.remainder.value = "stripes"
     reason = dock.status.value
-    assert "One model" in reason
+    assert "A model for all planes" in reason
     dock.preview.on.value = True
     settle()
     assert dock.preview.layer in viewer.layers
@@ -383,8 +383,8 @@ def test_nothing_stays(
     elif how == "dock closed":
         dock.native.setParent(None)
     else:
-        window.deleteLater()
-        qtbot.waitUntil(lambda: dock._destroyed)
+        with qtbot.waitSignal(dock.native.destroyed):
+            window.deleteLater()
     settle()
     assert layer not in viewer.layers
     assert list(viewer.layers) == ([] if how in ("layer", "all") else [source])
@@ -395,7 +395,7 @@ def test_nothing_stays(
     assert not notifications
 
 
-def test_pixels_that_are_not_taken_are_said(dock, viewer, settle, notifications):
+def test_unsuitable_pixels_are_reported(dock, viewer, settle, notifications):
     viewer.add_image(np.full((32, 40), np.nan))
     dock.preview.on.value = True
     settle()
@@ -404,7 +404,7 @@ def test_pixels_that_are_not_taken_are_said(dock, viewer, settle, notifications)
     assert not notifications
 
 
-def test_bugs_are_told(dock, viewer, image, engine, settle, notifications):
+def test_bugs_are_reported(dock, viewer, image, engine, settle, notifications):
     viewer.add_image(image)
     engine.error = ZeroDivisionError("a bug")
     dock.preview.on.value = True

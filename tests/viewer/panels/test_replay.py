@@ -9,7 +9,7 @@ import tifffile
 from napari.layers import Image
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_periodic_denoise.viewer.preferences import preferences
+from napari_periodic_denoise.viewer.preferences import plugin_preferences
 
 Y, X = np.indices((48, 56))
 HUM = 12 * np.cos(2 * np.pi * (0.11 * Y + 0.07 * X))
@@ -42,7 +42,7 @@ def save_as(panel, qtbot, monkeypatch):
     def save_as(path):
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
         panel.save.native.click()
-        qtbot.waitUntil(lambda: panel._run is None)
+        qtbot.waitUntil(lambda: panel.copy.enabled)
 
     return save_as
 
@@ -109,7 +109,7 @@ def test_the_image_is_to_be_saved(dock, viewer, panel, copied, wait, tmp_path, m
     assert "my_stack.npy" in panel.words.value
     (line,) = (line for line in script.splitlines() if "np.save(" in line)
     monkeypatch.chdir(tmp_path)
-    exec(line.removeprefix("# "), {"viewer": viewer})  # as it is told
+    exec(line.removeprefix("# "), {"viewer": viewer})  # as the comment says
     noise, cleaned = run(script, tmp_path, monkeypatch)
     np.testing.assert_array_equal(noise, viewer.layers[1].data[0])
     np.testing.assert_array_equal(cleaned, viewer.layers[2].data[0])
@@ -160,9 +160,7 @@ def test_colours_of_a_pyramid(dock, viewer, save_as, wait, tmp_path, monkeypatch
             np.testing.assert_array_equal(array, layer.reshape(array.shape))
 
 
-def test_where_there_is_no_image_to_save_it_is_told(
-    dock, viewer, save_as, wait, tmp_path, notifications
-):
+def test_a_missing_image_is_reported(dock, viewer, save_as, wait, tmp_path, notifications):
     viewer.add_image(IMAGE)
     clean(dock, wait)
     viewer.layers.pop(0)
@@ -177,7 +175,7 @@ def test_where_there_is_no_image_to_save_it_is_told(
 
 
 def test_device_of_the_preferences(dock, viewer, copied, wait):
-    preferences().device = "cpu"
+    plugin_preferences().device = "cpu"
     viewer.add_image(IMAGE)
     clean(dock, wait)
     assert 'device="cpu"' in copied()

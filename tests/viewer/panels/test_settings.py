@@ -6,7 +6,7 @@ import time
 import pytest
 from qtpy.QtWidgets import QFileDialog
 
-from napari_periodic_denoise.viewer import preferences as settings
+from napari_periodic_denoise.viewer import preferences
 from napari_periodic_denoise.viewer.panels import settings as settings_panel
 from napari_periodic_denoise.viewer.panels.method import SENSITIVITIES
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
@@ -32,7 +32,7 @@ OTHERS = {
 
 @pytest.fixture(autouse=True)
 def _hastily(monkeypatch):
-    monkeypatch.setattr(settings_panel, "_PAUSE", 10)
+    monkeypatch.setattr(settings_panel, "SAVE_DELAY", 10)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def load(panel, answer, tmp_path, choices):
 
 
 def test_all_that_can_be_chosen_is_known(panel):
-    assert panel.choices.keys() == OTHERS.keys() == panel._allowed().keys()
+    assert panel.choices.keys() == OTHERS.keys()
     assert not [name for name, value in panel.choices.items() if value == OTHERS[name]]
 
 
@@ -100,7 +100,7 @@ def test_choices_are_loaded_saved_and_reset(dock, panel, answer, tmp_path, qtbot
 @pytest.mark.parametrize(
     ("choices", "words"),
     [
-        ({"method": "texture", "metod": "aligned"}, "metod is no setting"),
+        ({"method": "texture", "metod": "aligned"}, "metod is not a setting"),
         ({"method": "texture", "max_size": 5000}, "max_size is 5000"),
         ({"network": "edges"}, 'network is "edges"'),
     ],
@@ -123,16 +123,16 @@ def test_no_file_chosen_changes_nothing(panel, answer):
     assert panel.choices == before
 
 
-def test_a_file_that_can_not_be_written_is_told(panel, answer, tmp_path, qtbot, notifications):
+def test_a_file_that_cannot_be_written_is_reported(panel, answer, tmp_path, qtbot, notifications):
     (tmp_path / "file").write_text("")
     answer(tmp_path / "file/settings.json")
     trigger(panel, "Save")
     qtbot.waitUntil(lambda: bool(notifications))
-    assert "can't be written" in notifications[0].message
+    assert "cannot be written" in notifications[0].message
 
 
 def test_choices_are_kept_for_the_next_dock(dock, viewer, panel, qtbot):
-    file = settings.kept_in()
+    file = preferences.settings_file()
     assert not file.exists()
     dock.method_panel.remainder.value = "stripes"
     dock.planes.value = "drifting"
@@ -147,42 +147,44 @@ def test_choices_are_kept_for_the_next_dock(dock, viewer, panel, qtbot):
     qtbot.waitUntil(lambda: json.loads(file.read_text()) == {})
 
 
-def test_a_dock_that_is_closed_at_once_keeps_its_choices(dock, panel, monkeypatch):
-    panel._pause._timer.setInterval(10_000)
+def test_a_dock_that_is_closed_at_once_keeps_its_choices(viewer, qtbot, monkeypatch):
+    monkeypatch.setattr(settings_panel, "SAVE_DELAY", 10_000)
+    dock = PeriodicNoiseDock(viewer)
+    panel = dock.settings_panel
     dock.method_panel.gram.value = True
-    assert not settings.kept_in().exists()
-    panel.keep()
-    assert json.loads(settings.kept_in().read_text()) == {"gram": True}
+    assert not preferences.settings_file().exists()
+    panel.save_now()
+    assert json.loads(preferences.settings_file().read_text()) == {"gram": True}
 
 
-def test_a_broken_file_is_told_and_the_usual_taken(viewer, qtbot, settings_folder, notifications):
+def test_after_a_broken_file_the_defaults_are_used(viewer, qtbot, settings_folder, notifications):
     settings_folder.mkdir()
-    settings.kept_in().write_text('{"method": "texture", "max_si')
+    preferences.settings_file().write_text('{"method": "texture", "max_si')
     dock = PeriodicNoiseDock(viewer)
     (notification,) = notifications
-    assert "damaged, or no JSON" in notification.message
-    assert "usual settings" in notification.message
+    assert "damaged or not JSON" in notification.message
+    assert "default settings" in notification.message
     assert dock.method_panel.method.value == "aligned"
     dock.method_panel.gram.value = True
-    qtbot.waitUntil(lambda: "gram" in settings.kept_in().read_text())
-    assert json.loads(settings.kept_in().read_text()) == {"gram": True}
+    qtbot.waitUntil(lambda: "gram" in preferences.settings_file().read_text())
+    assert json.loads(preferences.settings_file().read_text()) == {"gram": True}
 
 
 def test_without_a_folder_nothing_is_kept(viewer, qtbot, monkeypatch, tmp_path):
-    monkeypatch.setattr(settings, "kept_in", lambda: None)
+    monkeypatch.setattr(preferences, "settings_file", lambda: None)
     dock = PeriodicNoiseDock(viewer)
     dock.method_panel.gram.value = True
     qtbot.wait(50)
-    dock.settings_panel.keep()
+    dock.settings_panel.save_now()
     assert not list(tmp_path.rglob("*.json"))
 
 
 def test_preferences_are_what_is_usual(viewer, dock, panel, qtbot):
-    preferences = settings.preferences()
+    plugin = preferences.plugin_preferences()
     for words, value in SENSITIVITIES:
-        preferences.sensitivity = words.split(":")[0].lower()
+        plugin.sensitivity = words.split(":")[0].lower()
         assert dock.method_panel.sensitivity.value == value
-    preferences.sensitivity = "high"
+    plugin.sensitivity = "high"
     again = PeriodicNoiseDock(viewer)
     assert again.method_panel.sensitivity.value == 1e-2
     again.method_panel.sensitivity.value = 1e-5
@@ -191,12 +193,12 @@ def test_preferences_are_what_is_usual(viewer, dock, panel, qtbot):
 
 
 def test_device_and_folder_go_to_the_engine(dock, tmp_path):
-    preferences = settings.preferences()
+    plugin = preferences.plugin_preferences()
     assert "device" not in dock.method_panel.engine_options()
-    preferences.device, preferences.weights_folder = "cpu", str(tmp_path)
+    plugin.device, plugin.weights_folder = "cpu", str(tmp_path)
     panel = dock.method_panel
     assert panel.engine_options()["device"] == "cpu"
-    panel.choose({**dock.settings_panel.choices, "method": "texture"})
+    panel.set_choices({**dock.settings_panel.choices, "method": "texture"})
     assert panel.engine_options()["weights_path"] == tmp_path
-    panel.missing.choose_for("vgg19", "/my/vgg19.pth")
+    panel.missing.set_path("vgg19", "/my/vgg19.pth")
     assert str(panel.engine_options()["weights_path"]) == "/my/vgg19.pth"

@@ -44,7 +44,7 @@ def switched(table):
 
 
 def column(table, title):
-    """What is seen in a column, from top to bottom."""
+    """The texts of a column, from top to bottom."""
     shown = table.view.model()
     titles = [shown.headerData(i, Qt.Orientation.Horizontal) for i in range(shown.columnCount())]
     return [shown.index(i, titles.index(title)).data() for i in range(shown.rowCount())]
@@ -61,7 +61,7 @@ def click_tick(table, line):
     )
 
 
-def test_what_is_told_of_each_wave(table):
+def test_the_columns_of_each_wave(table):
     assert column(table, "Period (px)") == ["20.00", "7.07", "4.00"]
     assert column(table, "Angle") == ["0°", "45°", "90°"]
     assert column(table, "Amplitude") == ["±9", "±5", "±3"]
@@ -145,9 +145,7 @@ def test_without_waves_there_is_no_table(table):
     assert table.isHidden()
 
 
-def test_export_is_what_is_seen_and_whole_or_not_at_all(
-    table, tmp_path, monkeypatch, notifications
-):
+def test_export_has_the_displayed_order_and_is_atomic(table, tmp_path, monkeypatch, notifications):
     table.view.sortByColumn(0, Qt.SortOrder.AscendingOrder)
     table.switch(MIDDLE.frequency, on=False)
     path = tmp_path / "waves.csv"
@@ -155,7 +153,7 @@ def test_export_is_what_is_seen_and_whole_or_not_at_all(
     monkeypatch.setattr(
         waves_table.QFileDialog,
         "getSaveFileName",
-        lambda *told: asked.append(told) or (str(path), ""),
+        lambda *arguments: asked.append(arguments) or (str(path), ""),
     )
     table.export.native.click()
     with path.open(encoding="utf-8", newline="") as file:

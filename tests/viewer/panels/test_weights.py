@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_periodic_denoise.noise.statistics.networks import load_network
 from napari_periodic_denoise.pretrained import weights
-from napari_periodic_denoise.viewer.preferences import kept_in
+from napari_periodic_denoise.viewer.preferences import settings_file
 from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
 
 
@@ -61,7 +61,7 @@ def quick(dock):
     dock.method_panel.max_size.value = 32
 
 
-def test_it_says_what_is_missing_and_where_it_belongs(dock, hub, qtbot):
+def test_the_panel_names_the_missing_file_and_its_folder(dock, hub, qtbot):
     panel = dock.method_panel.missing
     assert not is_shown(panel)
     dock.method_panel.method.value = "texture"
@@ -91,7 +91,7 @@ def test_it_stays_away_where_the_weights_are(dock, hub, filters, qtbot):
     assert not is_shown(dock.method_panel.missing)
 
 
-def test_a_run_says_it_too(dock, viewer, image, wait, qtbot, notifications):
+def test_a_run_shows_the_panel_too(dock, viewer, image, wait, qtbot, notifications):
     viewer.add_image(image)
     dock.method_panel.method.value = "texture"
     dock.run_button.native.click()
@@ -151,7 +151,7 @@ def test_cancelled_download_from_a_fake_server_leaves_nothing(
     assert source.path.exists()
 
 
-def test_failed_download_from_a_fake_server_is_told(dock, missing, published, wait, notifications):
+def test_a_failed_download_is_reported(dock, missing, published, wait, notifications):
     source = published(b"something else", digits="0123abcd")
     panel = missing()
     panel.download.native.click()
@@ -178,7 +178,9 @@ def test_a_chosen_file_is_used_and_remembered(
     wait()
     settings = viewer.layers[1].metadata["periodic_noise"]["settings"]
     assert settings["weights_path"] == str(filters)
-    qtbot.waitUntil(lambda: str(filters) in kept_in().read_text() if kept_in().exists() else False)
+    qtbot.waitUntil(
+        lambda: str(filters) in settings_file().read_text() if settings_file().exists() else False
+    )
     again = PeriodicNoiseDock(viewer)
     again.method_panel.method.value = "texture"
     again.method_panel.features.value = "vgg16"

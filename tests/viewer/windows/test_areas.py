@@ -20,7 +20,7 @@ def cosine(shape, frequency, phase=0.0):
 
 @pytest.fixture
 def crystal():
-    """A specimen that is itself a lattice, beside an empty area; waves over all of it."""
+    """A specimen that is itself a lattice, next to an empty area; waves over all of it."""
     shape = (256, 256)
     lattice = 12 * (cosine(shape, (0.125, 0)) + cosine(shape, (0, 0.125), 1))
     lattice[:, 180:] = 0
@@ -33,7 +33,7 @@ def finished(viewer, dock, qtbot, count):
     qtbot.waitUntil(lambda: len(viewer.layers) == count and not dock.running, timeout=60_000)
 
 
-def test_an_exemplar_tells_noise_from_a_specimen_that_is_a_lattice(viewer, qtbot, crystal):
+def test_an_exemplar_separates_noise_from_a_specimen_that_is_a_lattice(viewer, qtbot, crystal):
     pixels, lattice, truth = crystal
     viewer.add_image(pixels, name="crystal", scale=(0.1, 0.1))
     dock = open_dock(viewer)
@@ -41,7 +41,7 @@ def test_an_exemplar_tells_noise_from_a_specimen_that_is_a_lattice(viewer, qtbot
     finished(viewer, dock, qtbot, 3)
     _, noise, cleaned = viewer.layers
     alone = len(dock.found.table.model.rows)
-    assert alone > 1  # the specimen is taken for noise
+    assert alone > 1  # the specimen is mistaken for noise
 
     empty = np.array([[10, 190], [10, 245], [245, 245], [245, 190]]) * 0.1
     area = viewer.add_shapes([empty], shape_type="rectangle", name="empty")
@@ -92,7 +92,7 @@ def test_areas_go_with_one_plane(viewer, qtbot, crystal):
     choose(dock.planes, "Every")
     choose(dock.areas.protect, "all")
     assert not dock.run_button.enabled
-    assert "choose This plane" in dock.status.value
+    assert "Choose This plane" in dock.status.value
     qtbot.wait(500)  # else Qt takes the keys for more of the same word
     choose(dock.planes, "This")
     assert dock.run_button.enabled

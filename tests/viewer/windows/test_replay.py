@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QLineEdit
 
-from napari_periodic_denoise.viewer import preferences as settings
+from napari_periodic_denoise.viewer import preferences
 from window import DOCK, PLUGIN, choose, click, open_dock, turn_to
 
 
@@ -64,10 +64,10 @@ def test_a_copied_script_gives_identical_arrays(viewer, qtbot, tmp_path, source)
     click(dock)
     qtbot.waitUntil(lambda: len(viewer.layers) == 3 and not dock.running, timeout=60_000)
     if "switched off" in source:
-        before, wave = viewer.layers[1].data, dock._switching.outcome.estimate.waves[0]
+        before, wave = viewer.layers[1].data, dock.switching.outcome.estimate.waves[0]
         dock.found.table.switch(wave.frequency, on=False)
         qtbot.waitUntil(lambda: viewer.layers[1].data is not before)
-        qtbot.waitUntil(lambda: not dock._switching.is_busy)
+        qtbot.waitUntil(lambda: not dock.switching.is_busy)
     script = copy(dock, qtbot)
     assert ("select_waves(" in script) == ("switched off" in source)
     assert ("read_image(" in script) == (source == "file")
@@ -99,24 +99,24 @@ napari.run()
         QTest.keyClicks(choice.native, words)
     print(json.dumps(dock.settings_panel.choices))
 """
-    told = """
+    report = """
     print(json.dumps([dock.settings_panel.choices, dock.method_panel.features.value]))
     print("torch" in sys.modules)
 """
     first = json.loads(python(opened % chosen, tmp_path))
     kept = settings_folder / "napari-periodic-denoise.json"
     assert json.loads(kept.read_text()) == {"features": "cosines", "remainder": "quasi-periodic"}
-    second, _ = python(opened % told, tmp_path).splitlines()
+    second, _ = python(opened % report, tmp_path).splitlines()
     assert json.loads(second) == [first, "cosines"]
     kept.write_text('{"method": "texture", "network": "vgg16"}')
-    third, torch_is_there = python(opened % told, tmp_path).splitlines()
+    third, torch_is_there = python(opened % report, tmp_path).splitlines()
     assert json.loads(third)[1] == "vgg16"
     assert torch_is_there == "False"
 
 
-def test_a_broken_file_is_told(viewer, settings_folder, notifications):
+def test_a_broken_file_is_reported(viewer, settings_folder, notifications):
     settings_folder.mkdir(exist_ok=True)
-    settings.kept_in().write_text('{"method": "magic"}')
+    preferences.settings_file().write_text('{"method": "magic"}')
     dock = open_dock(viewer)
     assert 'method is "magic"' in notifications[0].message
     assert dock.method_panel.method.value == "aligned"
@@ -162,7 +162,7 @@ def test_settings_are_saved_reset_and_loaded_by_keys(viewer, qtbot, tmp_path, no
     path.write_text('{"features": "edges", "speed": 3}')
     answer_dialog(path)
     choose_in_menu(panel, Qt.Key.Key_L, qtbot)
-    assert "speed is no setting" in notifications[0].message
+    assert "speed is not a setting" in notifications[0].message
     assert dock.method_panel.features.value == "cosines"
 
 
@@ -185,6 +185,6 @@ def test_preferences_of_napari(viewer, qtbot):
     options = dock.method_panel.engine_options()
     assert (options["device"], options["sensitivity"]) == ("cpu", 1e-2)
     assert str(dock.method_panel.missing.path("vgg19")) == "/weights"
-    kept = settings.kept_in().with_suffix(".yaml").read_text()
+    kept = preferences.settings_file().with_suffix(".yaml").read_text()
     for words in ("device: cpu", "sensitivity: high", "weights_folder: /weights"):
         assert words in kept

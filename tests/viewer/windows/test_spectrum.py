@@ -36,20 +36,20 @@ def seen(dock, qtbot):
     """The spectrum, once it is drawn."""
     turn_to(dock, "Spectrum")
     panel = dock.spectrum
-    qtbot.waitUntil(lambda: panel._spectrum is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: panel.spectrum is not None, timeout=60_000)
     qtbot.wait(300)
     return panel
 
 
 def click_at(panel, frequency):
-    axes = panel._figure.figure.axes[0]
-    x, y = axes.transData.transform(frequency[::-1]) / panel._canvas.device_pixel_ratio
-    where = QPoint(round(x), round(panel._canvas.height() - y))
-    QTest.mouseClick(panel._canvas, Qt.MouseButton.LeftButton, pos=where)
+    axes = panel.figure.figure.axes[0]
+    x, y = axes.transData.transform(frequency[::-1]) / panel.canvas.device_pixel_ratio
+    where = QPoint(round(x), round(panel.canvas.height() - y))
+    QTest.mouseClick(panel.canvas, Qt.MouseButton.LeftButton, pos=where)
 
 
 def marks(panel):
-    on, off, _ = (marks.get_offsets() for marks in panel._figure.figure.axes[0].collections)
+    on, off, _ = (marks.get_offsets() for marks in panel.figure.figure.axes[0].collections)
     return len(on) // 2, len(off) // 2
 
 
@@ -80,7 +80,7 @@ def test_a_click_on_a_mark_switches_the_wave_in_both_layers(viewer, qtbot):
     np.testing.assert_array_equal(source.data, before)
 
 
-def test_a_faint_peak_is_proposed_and_taken(viewer, qtbot, pixels):
+def test_a_faint_peak_is_proposed_and_accepted(viewer, qtbot, pixels):
     viewer.add_image(pixels, name="grain")
     dock = open_dock(viewer)
     dock.method_panel.sensitivity.value = 1e-5
@@ -92,7 +92,7 @@ def test_a_faint_peak_is_proposed_and_taken(viewer, qtbot, pixels):
     click_at(panel, FAINT)
     assert dock.running
     qtbot.waitUntil(lambda: not dock.running, timeout=60_000)
-    assert panel.answer.value.startswith("Taken: 3.18")
+    assert panel.answer.value.startswith("Accepted: 3.18")
     assert marks(panel) == (2, 0)
     y, x = np.indices(pixels.shape)
     truth = 20 * np.cos(2 * np.pi * (FOUND[0] * y + FOUND[1] * x))
@@ -102,10 +102,10 @@ def test_a_faint_peak_is_proposed_and_taken(viewer, qtbot, pixels):
     click(dock)  # it stays proposed
     qtbot.waitUntil(lambda: not dock.running, timeout=60_000)
     assert marks(panel) == (2, 0)
-    QTest.mouseClick(panel.take_off.native, Qt.MouseButton.LeftButton)
+    QTest.mouseClick(panel.remove.native, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not dock.running, timeout=60_000)
     assert marks(panel) == (1, 0)
-    assert not panel.take_off.native.isVisible()
+    assert not panel.remove.native.isVisible()
 
 
 def test_where_nothing_is_the_proposal_is_refused_with_a_reason(viewer, qtbot, pixels):
@@ -115,8 +115,8 @@ def test_where_nothing_is_the_proposal_is_refused_with_a_reason(viewer, qtbot, p
     panel = seen(dock, qtbot)
     click_at(panel, (-0.35, 0.4))
     qtbot.waitUntil(lambda: len(viewer.layers) == 3 and not dock.running, timeout=60_000)
-    assert panel.answer.value.startswith("Not taken: ")
-    assert len(panel.answer.value) > len("Not taken: .")
+    assert panel.answer.value.startswith("Rejected: ")
+    assert len(panel.answer.value) > len("Rejected: .")
     assert marks(panel) == (1, 0)
     assert panel.engine_options() == {}
 
@@ -143,15 +143,15 @@ def test_nothing_is_cut_off_in_a_narrow_dock(viewer, qtbot, pixels, theme):
     panel = seen(dock, qtbot)
     panel._proposed[source] = [FOUND, FAINT]  # as if they had been proposed
     panel._offer_proposals()
-    panel.answer.value = "Not taken: parts of the image disagree: t = 5.8, not above 6.0."
-    QTest.mouseMove(panel._canvas, QPoint(100, 100))
-    qtbot.waitUntil(panel.take_off.native.isVisible)
+    panel.answer.value = "Rejected: parts of the image disagree: t = 5.8, not above 6.0."
+    QTest.mouseMove(panel.canvas, QPoint(100, 100))
+    qtbot.waitUntil(panel.remove.native.isVisible)
     qtbot.wait(300)
     assert docked.width() <= 300
     assert dock.spectrum_page.horizontalScrollBar().maximum() == 0
-    for label in (panel.place.native, panel.answer.native):
+    for label in (panel.readout.native, panel.answer.native):
         assert label.height() >= label.heightForWidth(label.width())
-    shown = panel._figure.figure
+    shown = panel.figure.figure
     room = shown.get_window_extent()
     for axes in (shown.axes[0], *shown.axes[0].child_axes):
         around = axes.get_tightbbox()
@@ -161,23 +161,23 @@ def test_nothing_is_cut_off_in_a_narrow_dock(viewer, qtbot, pixels, theme):
         assert around.y1 <= room.y1
 
 
-def test_closing_everything_while_a_spectrum_is_taken(viewer, qtbot, pixels, notifications):
+def test_closing_everything_while_a_spectrum_is_computed(viewer, qtbot, pixels, notifications):
     viewer.add_image(pixels)
     dock = open_dock(viewer)
     turn_to(dock, "Spectrum")
-    qtbot.waitUntil(lambda: dock.spectrum._run is not None)
+    qtbot.waitUntil(lambda: dock.spectrum.readout.value.startswith("Computing"))
     dock.native.parent().title.close_button.click()
     viewer.theme = "light"
     viewer.layers[0].data = pixels.T
     again = open_dock(viewer)
     turn_to(again, "Spectrum")
-    qtbot.waitUntil(lambda: again.spectrum._run is not None)
+    qtbot.waitUntil(lambda: again.spectrum.readout.value.startswith("Computing"))
     viewer.close()
     qtbot.wait(500)
     assert not notifications
 
 
-def test_the_window_stays_alive_while_a_spectrum_is_looked_at():
+def test_the_window_stays_alive_while_a_spectrum_is_computed():
     """From the first look on, with the imports, the event loop is never blocked for 0.1 s."""
     tries = []
     for _ in range(5):  # the best, since others may keep the machine busy

@@ -1,43 +1,35 @@
-"""What of a lazy layer is computed already when napari comes to show it."""
+"""Rechunk lazy layers by plane, and seed napari's cache."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from dask.base import is_dask_collection
 from dask.local import get_sync
 from napari.utils import resize_dask_cache
 
+from napari_periodic_denoise.stacks.layout import is_in_memory
 from napari_periodic_denoise.viewer.layers.plane import Plane
 
 Computed = Mapping[Any, Any]
 
 
-def is_in_memory(data: Any) -> bool:  # noqa: ANN401
-    """Whether an array is neither lazy nor on disk; only of use in a run, as it imports torch."""
-    import torch
-
-    return isinstance(data, np.ndarray | torch.Tensor) and not isinstance(data, np.memmap)
-
-
 def is_lazy(data: Any) -> bool:  # noqa: ANN401
-    """Whether an array, or the levels of a pyramid, are dask's."""
+    """Whether an array, or the first level of a pyramid, is a dask array."""
     return is_dask_collection(data[0] if isinstance(data, list) else data)
 
 
-def by_planes(data: Any, plane: Plane) -> Any:  # noqa: ANN401
-    """Return an array as it is if it is in memory, else as a lazy one in chunks of single planes.
+def chunk_by_plane(data: Any, plane: Plane) -> Any:  # noqa: ANN401
+    """Return an array in memory as it is, and any other as a lazy array with one plane per chunk.
 
-    In the data's own chunks there may be many planes, and all of them would be cleaned to show
-    one.
+    The data's own chunks may hold many planes, and showing one plane would clean them all.
 
     Parameters
     ----------
     data : array-like
     plane : Plane
-        Any of its planes.
+        Any plane of the array.
     """
     if is_in_memory(data):
         return data
@@ -60,18 +52,18 @@ def compute(array: Any) -> tuple[Any, Computed]:  # noqa: ANN401
     -------
     value : object
     computed : mapping
-        All that was computed on the way, for :func:`remember`.
+        All intermediate results by key, for :func:`seed_cache`.
     """
     (key,) = array.__dask_keys__()
     graph = array.__dask_graph__().cull({key})
     keys = list(graph)
-    # none of dask's callbacks, one of which is napari's cache: they are not for several threads
+    # without dask's callbacks: napari's cache is one of them, and is not thread-safe
     computed = dict(zip(keys, get_sync(graph, keys, callbacks=[]), strict=True))
     return computed[key], computed
 
 
-def remember(computed: Computed) -> None:
-    """Put what was computed into the cache in which napari looks first.
+def seed_cache(computed: Computed) -> None:
+    """Put computed results into the cache that napari looks in first.
 
     Parameters
     ----------
@@ -80,5 +72,5 @@ def remember(computed: Computed) -> None:
     cache = resize_dask_cache().cache
     for key, value in computed.items():
         nbytes = getattr(value, "nbytes", 0)
-        if nbytes:  # the cost in dask's measure, of what took about a second
+        if nbytes:  # dask's cost, seconds per byte, as for a task of 1 s
             cache.put(key, value, cost=1e-9 / nbytes, nbytes=nbytes)

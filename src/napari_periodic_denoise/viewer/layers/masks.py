@@ -1,4 +1,4 @@
-"""Masks of what a Labels or Shapes layer marks in a plane of another layer."""
+"""Masks of a plane, from a Labels or Shapes layer."""
 
 from __future__ import annotations
 
@@ -16,42 +16,41 @@ from napari_periodic_denoise.viewer.layers.plane import Plane
 
 Mask = NDArray[np.bool_]
 
-_ROWS = 256  # of labels looked up at once
-_SAME = 1e-6  # pixels
+_ROWS = 256  # rows of labels looked up at once; a few MB of indices for usual images
+_TOLERANCE = 1e-6  # pixels; far above the rounding errors of float64, far below a pixel
 
 
 class NothingMarkedError(ValueError):
-    """There is no mask, for a reason that its message tells a person."""
+    """The mask would be empty; the message tells the user why."""
 
 
 def mask_of(layer: Layer, source: Image, plane: Plane, dims: Dims) -> Callable[[], Mask]:
-    """Return the function that makes the mask of what a layer marks in a plane of a source.
+    """Return a function that computes the mask that a layer marks in a plane of a source.
 
     Parameters
     ----------
     layer : Labels or Shapes
-        What is not zero, or drawn; of stacks, in the plane that the viewer shows together with
-        that of the source. It is only read.
+        Marks non-zero labels, or the inside of shapes. Of a stack, the plane that the viewer
+        shows together with that of the source. The layer is only read.
     source : Image
     plane : Plane
-        Of the source.
+        The source's.
     dims : Dims
-        The viewer's: where it is along axes that the source does not have.
+        The viewer's, for the position along axes that the source does not have.
 
     Returns
     -------
     callable
-        To be called in a worker, since it takes its time. Raises a NothingMarkedError if
-        nothing is marked there.
+        Slow, so call it in a thread. Raises a NothingMarkedError if nothing is marked.
     """
     shape = _plane_shape(source, plane)
-    matrix, offset = _to_area(layer, source, plane, dims)
+    matrix, offset = _to_layer(layer, source, plane, dims)
     if isinstance(layer, Labels):
         data = layer.data[0] if layer.multiscale else layer.data
-        return partial(_sampled, layer.name, data, matrix, offset, shape)
+        return partial(_sample_labels, layer.name, data, matrix, offset, shape)
     assert isinstance(layer, Shapes)
     vertices, kinds = [np.array(one) for one in layer.data], list(layer.shape_type)
-    return partial(_drawn, layer.name, vertices, kinds, matrix, offset, shape)
+    return partial(_fill_shapes, layer.name, vertices, kinds, matrix, offset, shape)
 
 
 def _plane_shape(source: Image, plane: Plane) -> tuple[int, int]:
@@ -60,11 +59,11 @@ def _plane_shape(source: Image, plane: Plane) -> tuple[int, int]:
     return height, width
 
 
-def _to_area(
+def _to_layer(
     layer: Layer, source: Image, plane: Plane, dims: Dims
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Matrix and offset that take pixels of the plane to the layer's own coordinates."""
-    known = min(layer.ndim, source.ndim)  # their last axes are the same axes of the world
+    """Return matrix and offset from the plane's pixels to the layer's own coordinates."""
+    known = min(layer.ndim, source.ndim)  # the last axes of both are the same world axes
     factors = _factors(source.units[-known:], layer.units[-known:])
 
     def there(y: int, x: int) -> NDArray[np.float64]:
@@ -81,35 +80,33 @@ def _to_area(
 
 
 def _factors(units: Sequence[pint.Unit], others: Sequence[pint.Unit]) -> list[float]:
-    """How many of the other units each unit is; one where they don't compare, as in napari."""
+    """Return the conversion factors between units; 1 if they are not comparable, as in napari."""
     return [
         (1 * unit).to(other).magnitude if unit.is_compatible_with(other) else 1.0
         for unit, other in zip(units, others, strict=True)
     ]
 
 
-def _across(matrix: NDArray[np.float64]) -> Mask:
-    """Which of the layer's axes the plane extends along; at the others it lies at one place."""
-    return np.asarray(np.abs(matrix).max(axis=1) > _SAME)
+def _extended_axes(matrix: NDArray[np.float64]) -> Mask:
+    """Return which of the layer's axes the plane extends along; it is one slice of the others."""
+    return np.asarray(np.abs(matrix).max(axis=1) > _TOLERANCE)
 
 
-def _sampled(
+def _sample_labels(
     name: str,
-    data: Any,  # noqa: ANN401 - whatever array napari was given, maybe lazy
+    data: Any,  # noqa: ANN401 - any array that napari accepts, perhaps lazy
     matrix: NDArray[np.float64],
     offset: NDArray[np.float64],
     shape: tuple[int, int],
 ) -> Mask:
-    """Look up the label that is at each pixel."""
-    across = _across(matrix)
-    where = np.rint(offset[~across]).astype(int)
+    """Look up the label at each pixel."""
+    extended = _extended_axes(matrix)
+    where = np.rint(offset[~extended]).astype(int)
     lengths = np.array(data.shape)
-    if (where < 0).any() or (where >= lengths[~across]).any():
-        raise NothingMarkedError(
-            f"“{name}” does not reach the plane that is shown: move the sliders."
-        )
+    if (where < 0).any() or (where >= lengths[~extended]).any():
+        raise NothingMarkedError(f"“{name}” does not reach the displayed plane. Move the sliders.")
     index = iter(where.tolist())
-    labels = np.asarray(data[tuple(slice(None) if a else next(index) for a in across)])
+    labels = np.asarray(data[tuple(slice(None) if a else next(index) for a in extended)])
     if not labels.any():
         raise _nothing_marked(name)
     mask = np.zeros(shape, dtype=bool)
@@ -118,21 +115,21 @@ def _sampled(
         y = np.arange(start, min(start + _ROWS, shape[0]))[:, None]
         at, inside = [], np.ones((len(y), len(x)), dtype=bool)
         for (by_y, by_x), o, length in zip(
-            matrix[across], offset[across], lengths[across], strict=True
+            matrix[extended], offset[extended], lengths[extended], strict=True
         ):
             place = o
-            if abs(by_y) > _SAME:
+            if abs(by_y) > _TOLERANCE:
                 place = place + by_y * y
-            if abs(by_x) > _SAME:
+            if abs(by_x) > _TOLERANCE:
                 place = place + by_x * x
             place = np.rint(place).astype(int)
             inside &= (place >= 0) & (place < length)
             at.append(place.clip(0, length - 1))
         mask[start : start + len(y)] = (labels[tuple(at)] != 0) & inside
-    return _not_outside(name, mask)
+    return _check_not_empty(name, mask)
 
 
-def _drawn(
+def _fill_shapes(
     name: str,
     vertices: list[NDArray[np.float64]],
     kinds: list[str],
@@ -140,32 +137,34 @@ def _drawn(
     offset: NDArray[np.float64],
     shape: tuple[int, int],
 ) -> Mask:
-    """Fill what is drawn in the plane."""
-    across = _across(matrix)
+    """Fill the shapes in the plane."""
+    extended = _extended_axes(matrix)
     if np.linalg.matrix_rank(matrix) < 2:
-        raise NothingMarkedError(f"“{name}” is drawn in other planes than those that are shown.")
-    # as napari decides whether a shape is shown
-    level = np.rint(offset[~across])
-    shown = [(np.rint(corners[:, ~across]) == level).all() for corners in vertices]
-    if not any(shown):
+        raise NothingMarkedError(
+            f"“{name}” is drawn in planes of another direction than the displayed one."
+        )
+    # napari's rule for whether a shape is visible
+    level = np.rint(offset[~extended])
+    visible = [(np.rint(corners[:, ~extended]) == level).all() for corners in vertices]
+    if not any(visible):
         raise _nothing_marked(name)
-    back = np.linalg.pinv(matrix[across])
-    moved = Shapes(
+    to_plane = np.linalg.pinv(matrix[extended])
+    projected = Shapes(
         [
-            (corners[:, across] - offset[across]) @ back.T
-            for corners, is_shown in zip(vertices, shown, strict=True)
-            if is_shown
+            (corners[:, extended] - offset[extended]) @ to_plane.T
+            for corners, is_visible in zip(vertices, visible, strict=True)
+            if is_visible
         ],
-        shape_type=[kind for kind, is_shown in zip(kinds, shown, strict=True) if is_shown],
+        shape_type=[kind for kind, is_visible in zip(kinds, visible, strict=True) if is_visible],
     )
-    return _not_outside(name, moved.to_labels(shape) != 0)
+    return _check_not_empty(name, projected.to_labels(shape) != 0)
 
 
 def _nothing_marked(name: str) -> NothingMarkedError:
-    return NothingMarkedError(f"“{name}” marks nothing in the plane that is shown: draw there.")
+    return NothingMarkedError(f"“{name}” marks nothing in the displayed plane. Draw there.")
 
 
-def _not_outside(name: str, mask: Mask) -> Mask:
+def _check_not_empty(name: str, mask: Mask) -> Mask:
     if not mask.any():
-        raise NothingMarkedError(f"All that “{name}” marks lies outside of the image.")
+        raise NothingMarkedError(f"Everything that “{name}” marks lies outside the image.")
     return mask

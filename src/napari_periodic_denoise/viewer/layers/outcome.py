@@ -1,4 +1,4 @@
-"""What a run ends with, ready to be shown."""
+"""The result of a run, ready to be shown."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ if TYPE_CHECKING:
     from napari_periodic_denoise import NoiseEstimate, Wave
     from napari_periodic_denoise.stacks.clean import StackEstimate
 
-_REACH = 4  # times the noise of one plane: what that of other planes may be
+_REACH = 4  # times the noise of the computed plane; a choice: that of other planes may be stronger
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What a run ends with.
+    """The result of a run.
 
     Attributes
     ----------
     estimate : NoiseEstimate
-        Of one plane: the one that was shown.
+        Of the displayed plane.
     plane : Plane
-        Which one that is.
+        The displayed plane.
     noise, cleaned : array, or list of the levels of a pyramid
-        What the layers show, with the source's axes.
+        Data of the layers, with the source's axes.
     start : tuple of int
-        Where in the source they start.
+        Index in the source of their first pixel.
     limits, reach : tuple of float
-        Contrast limits for the noise, and how far they can be moved.
+        Contrast limits of the noise, and the range of their slider.
     found : dict
-        What the layers' metadata tell.
+        Record for the layers' metadata.
     summary : str
-        In one line, for a person.
+        One line for the user.
     made_of : dict
-        What else decides about each bit, see `replay.made_of`.
+        What else the exact result depends on; see `replay.made_of`.
     computed : mapping
-        What of lazy arrays is computed already, for `lazily.remember`.
+        Computed parts of lazy arrays, for `lazily.seed_cache`.
     image : array or None
-        What one plane's estimate was made of; None of all planes.
+        The pixels of a single plane's estimate; None for all planes.
     """
 
     estimate: NoiseEstimate
@@ -62,10 +62,10 @@ class Outcome:
 
 
 def outcome_of_plane(image: Any, estimate: NoiseEstimate, plane: Plane) -> Outcome:  # noqa: ANN401
-    """Return what a run on one plane ends with.
+    """Return the result of a run on one plane.
 
-    Of a stack, the layers have all the source's axes, and are one plane thick: as 2-D layers
-    they would lie over the other planes as well, whose noise is another.
+    The layers of a stack keep all the source's axes and are one plane thick. As 2-D layers they
+    would cover the other planes too, whose noise is different.
 
     Parameters
     ----------
@@ -87,27 +87,27 @@ def outcome_of_plane(image: Any, estimate: NoiseEstimate, plane: Plane) -> Outco
         start=plane.start,
         limits=limits,
         reach=limits,
-        found=_found_in(plane, estimate),
-        summary=_summary_of(plane, estimate),
+        found=_record_of(plane, estimate),
+        summary=_summary_of_plane(plane, estimate),
         image=image,
         made_of=made_of(image),
     )
 
 
 def outcome_of_selection(outcome: Outcome, estimate: NoiseEstimate) -> Outcome:
-    """Return what a run on one plane would have ended with if it had found fewer waves.
+    """Return the result of a run on one plane with fewer waves.
 
     Parameters
     ----------
     outcome : Outcome
         With all waves.
     estimate : NoiseEstimate
-        What `select_waves` made of its estimate.
+        From `select_waves`.
 
     Returns
     -------
     Outcome
-        Within the same contrast limits, so that what is switched off is seen.
+        With the same contrast limits, so that the difference is visible.
     """
     if estimate is outcome.estimate:
         return outcome
@@ -118,8 +118,8 @@ def outcome_of_selection(outcome: Outcome, estimate: NoiseEstimate) -> Outcome:
         estimate=estimate,
         noise=plane.in_place(estimate.noise),
         cleaned=plane.in_place(estimate.cleaned),
-        found=_found_in(plane, estimate, off),
-        summary=_summary_of(plane, estimate),
+        found=_record_of(plane, estimate, off),
+        summary=_summary_of_plane(plane, estimate),
     )
 
 
@@ -129,17 +129,17 @@ def outcome_of_planes(
     plane: Plane,
     model: str,
 ) -> Outcome:
-    """Return what a run on all planes ends with, when all are computed.
+    """Return the result of a run on all planes, all of them computed.
 
     Parameters
     ----------
     image : array
-        Pixels of the plane that was shown.
+        Pixels of the displayed plane.
     stack : StackEstimate
     plane : Plane
-        The one that was shown.
+        The displayed plane.
     model : str
-        Of `clean_stack`.
+        As for `clean_stack`.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def outcome_of_planes(
         limits=limits,
         reach=limits,
         found={"model": model, "planes": planes},
-        summary=f"{_model_in_words(stack)}periodic noise in {noisy} of {len(planes)} planes",
+        summary=_summary_of_planes(stack, noisy),
         made_of=made_of(image),
     )
 
@@ -171,23 +171,22 @@ def outcome_of_lazy_planes(
     estimate: NoiseEstimate,
     computed: Mapping[Any, Any],
 ) -> Outcome:
-    """Return what a run on all planes ends with, when one is computed.
+    """Return the result of a run on all planes, one of them computed.
 
     Parameters
     ----------
     image, stack, plane, model
         As for `outcome_of_planes`.
     estimate : NoiseEstimate
-        Of that plane.
+        Of the displayed plane.
     computed : mapping
-        What was computed for it.
+        Results computed for it.
 
     Returns
     -------
     Outcome
     """
     low, high = symmetric_limits(estimate.noise)
-    planes = f"{stack.estimates.size} planes, each cleaned when it is shown or saved"
     return Outcome(
         estimate=estimate,
         plane=plane,
@@ -197,34 +196,45 @@ def outcome_of_lazy_planes(
         limits=(low, high),
         reach=(_REACH * low, _REACH * high),
         found={"model": model, "planes": [{"plane": list(plane.index), **record(estimate)}]},
-        summary=_model_in_words(stack) + planes,
+        summary=_lazy_summary(stack),
         made_of=made_of(image),
         computed=computed,
     )
 
 
 def symmetric_limits(noise: np.ndarray) -> tuple[float, float]:
-    """Contrast limits that hold all of the noise, with zero in the middle."""
+    """Return contrast limits that span all of the noise, with zero in the middle."""
     limit = float(max(noise.max(), -noise.min()))
     return (-limit, limit) if limit else (-1.0, 1.0)
 
 
-def _found_in(plane: Plane, estimate: NoiseEstimate, off: Sequence[Wave] = ()) -> dict[str, Any]:
+def _record_of(plane: Plane, estimate: NoiseEstimate, off: Sequence[Wave] = ()) -> dict[str, Any]:
     found = record(estimate, off)
     return {**found, "plane": list(plane.index)} if plane.index else found
 
 
-def _summary_of(plane: Plane, estimate: NoiseEstimate) -> str:
+def _summary_of_plane(plane: Plane, estimate: NoiseEstimate) -> str:
     return f"{plane}: {estimate.summary}" if plane.index else estimate.summary
 
 
-def _model_in_words(stack: StackEstimate) -> str:
-    if stack.model is None:
-        return ""
+def _summary_of_planes(stack: StackEstimate, noisy: int) -> str:
+    count = stack.estimates.size
+    noise = f"periodic noise in {noisy} of {count} planes"
+    return noise if stack.model is None else f"{_model_in_words(stack, count)}; {noise}"
+
+
+def _lazy_summary(stack: StackEstimate) -> str:
+    count = stack.estimates.size
+    planes = f"{count} planes" if stack.model is None else _model_in_words(stack, count)
+    return f"{planes}; each plane is cleaned when shown or saved"
+
+
+def _model_in_words(stack: StackEstimate, count: int) -> str:
     from napari_periodic_denoise.noise.wording import plural
 
-    return f"one model of {plural(stack.model.frequencies.shape[1])}: "
+    assert stack.model is not None
+    return f"{plural(stack.model.frequencies.shape[1])}, one model for all {count} planes"
 
 
-def _finest(data: Any) -> Any:  # noqa: ANN401 - an array, or a list of levels
+def _finest(data: Any) -> Any:  # noqa: ANN401 - an array or a list of levels
     return data[0] if isinstance(data, list) else data

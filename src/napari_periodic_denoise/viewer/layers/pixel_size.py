@@ -1,4 +1,4 @@
-"""How large the pixels of a layer are, where the layer knows."""
+"""Physical pixel size of a layer, if it has one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class PixelSize(NamedTuple):
-    """Height and width of a pixel, and in what."""
+    """Height and width of a pixel, and their unit."""
 
     y: float
     x: float
@@ -26,12 +26,12 @@ def pixel_size(layer: Image, plane: Plane) -> PixelSize | None:
     ----------
     layer : Image
     plane : Plane
-        The layer's axes that count.
+        Whose axes to use.
 
     Returns
     -------
     PixelSize or None
-        None where the layer counts in pixels, or its two axes in what can't be compared.
+        None if the layer's unit is the pixel, or if the units of the two axes differ in kind.
     """
     y, x = (abs(float(layer.scale[axis])) * layer.units[axis] for axis in plane.axes)
     if not y.is_compatible_with(x.units) or str(y.units) == "pixel":
@@ -40,7 +40,7 @@ def pixel_size(layer: Image, plane: Plane) -> PixelSize | None:
 
 
 def symbol(unit: pint.Unit) -> str:
-    """Return a unit's symbol, with the micro sign and not the Greek letter that looks like it.
+    """Return a unit's symbol, with the micro sign instead of the Greek letter mu.
 
     Parameters
     ----------
@@ -50,5 +50,5 @@ def symbol(unit: pint.Unit) -> str:
     -------
     str
     """
-    # Pint 0.26 writes the letter, which is Unicode's choice; all others know units by the sign
+    # Pint 0.26 writes the letter, as Unicode recommends; other software expects the sign
     return f"{unit:~P}".replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}")

@@ -1,4 +1,4 @@
-"""Which planes of a layer are worked on: what the viewer shows of it, what the user chooses."""
+"""Planes of a layer: the displayed one, the part in view, and the user's choice."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from napari.components import Dims
     from napari.layers import Image
 
-THIS = "this plane"
+THIS_PLANE = "this plane"
 
-#: What is said where the sliders are beyond a layer.
-NOT_SHOWN = "No plane of this layer is shown: move the sliders to one."
+#: Message if the sliders are outside the layer.
+NO_PLANE_SHOWN = "No plane of this layer is displayed. Move the sliders to one."
 
-#: Pixels a side of a square: what a preview has, at most.
+#: Pixels per side of the largest preview, which takes 0.4 to 0.7 s on two cores (docs/dock.md).
 PREVIEW_SIZE = 1024
 
-_WORDS = {
+_LABELS = {
     "per_plane": "Every plane, by itself",
     "shared": "One model for all",
     "drifting": "One model, drifting",
 }
-#: The choices: words and value.
-PLANES = [("This plane", THIS), *((_WORDS[model], model) for model in STACK_MODELS)]
+#: The choices: label and value.
+PLANES = [("This plane", THIS_PLANE), *((_LABELS[model], model) for model in STACK_MODELS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class Plane:
     Attributes
     ----------
     axes : tuple of int
-        The layer's axes that are the plane's, rising.
+        The layer's axes that span the plane, in ascending order.
     index : tuple of int
-        Where it is along the others, which are stacked; empty if the layer is a plane itself.
+        Position along the other, stacked axes; empty if the layer is 2-D.
     part : tuple of (int, int), optional
-        Along each of its axes, the first pixel and the one after the last; by default, all.
+        First pixel and end along each of its axes; by default, the whole plane.
     """
 
     axes: tuple[int, int] = (0, 1)
@@ -52,12 +52,12 @@ class Plane:
 
     @property
     def ndim(self) -> int:
-        """How many axes the layer has."""
+        """Number of the layer's axes."""
         return len(self.axes) + len(self.index)
 
     @property
     def stacked(self) -> tuple[int, ...]:
-        """The layer's other axes."""
+        """The layer's stacked axes."""
         return tuple(axis for axis in range(self.ndim) if axis not in self.axes)
 
     @property
@@ -68,12 +68,12 @@ class Plane:
             at |= {axis: first for axis, (first, _) in zip(self.axes, self.part, strict=True)}
         return tuple(at.get(axis, 0) for axis in range(self.ndim))
 
-    def of(self, data: Any) -> Any:  # noqa: ANN401 - whatever array napari was given
-        """Return the plane's pixels; of lazy data lazy ones."""
-        where: list[int | slice] = list(self.start)
+    def of(self, data: Any) -> Any:  # noqa: ANN401 - any array that napari accepts
+        """Return the plane's pixels; lazy if the data are."""
+        slices: list[int | slice] = list(self.start)
         for axis, ends in zip(self.axes, self.part or ((None, None),) * 2, strict=True):
-            where[axis] = slice(*ends)
-        return data[tuple(where)] if self.index or self.part else data
+            slices[axis] = slice(*ends)
+        return data[tuple(slices)] if self.index or self.part else data
 
     def in_place(self, pixels: np.ndarray) -> np.ndarray:
         """Return pixels of the plane with the layer's axes, one plane thick."""
@@ -83,8 +83,8 @@ class Plane:
         return f"plane {', '.join(map(str, self.index))}"
 
 
-def shown(layer: Image, dims: Dims) -> Plane:
-    """Return the plane of a layer that a viewer shows in two dimensions.
+def displayed_plane(layer: Image, dims: Dims) -> Plane:
+    """Return the plane of a layer that a viewer displays in 2-D.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def shown(layer: Image, dims: Dims) -> Plane:
     Returns
     -------
     Plane
-        May lie outside the layer, if other layers reach further.
+        It may be outside the layer, if other layers extend further.
     """
     offset = dims.ndim - layer.ndim  # a layer's axes are the viewer's last ones
     first, second = sorted([axis - offset for axis in dims.order if axis >= offset][-2:])
@@ -105,13 +105,13 @@ def shown(layer: Image, dims: Dims) -> Plane:
 
 
 def is_inside(plane: Plane, layer: Image) -> bool:
-    """Whether a layer has a plane."""
+    """Whether a plane is inside a layer."""
     shape = _shape(layer)
     return all(0 <= i < shape[axis] for axis, i in zip(plane.stacked, plane.index, strict=True))
 
 
-def nearest(plane: Plane, layer: Image) -> Plane:
-    """Return the plane that a layer has nearest to another one."""
+def nearest_plane(plane: Plane, layer: Image) -> Plane:
+    """Return the layer's plane nearest to a given one."""
     shape = _shape(layer)
     return replace(
         plane,
@@ -122,18 +122,18 @@ def nearest(plane: Plane, layer: Image) -> Plane:
     )
 
 
-def in_view(plane: Plane, layer: Image, dims: Dims, centre: Sequence[float]) -> Plane:
-    """Return the part of a large plane that is in the middle of the view; of others all.
+def part_in_view(plane: Plane, layer: Image, dims: Dims, centre: Sequence[float]) -> Plane:
+    """Return the part of a large plane in the middle of the view, or a small plane as it is.
 
     Parameters
     ----------
     plane : Plane
     layer : Image
-        Whose plane it is.
+        The plane's layer.
     dims : Dims
         The viewer's.
     centre : sequence of float
-        Of the viewer's camera.
+        Centre of the viewer's camera.
 
     Returns
     -------
@@ -158,8 +158,8 @@ def _around(middle: float, length: int) -> tuple[int, int]:
     return start, start + size
 
 
-def why_not_taken(layer: Image, dims: Dims, planes: str, options: dict[str, Any]) -> str:
-    """Say why a run would not make sense; empty where it would.
+def reason_not_to_run(layer: Image, dims: Dims, planes: str, options: dict[str, Any]) -> str:
+    """Return why a run is not possible, or an empty string.
 
     Parameters
     ----------
@@ -167,32 +167,32 @@ def why_not_taken(layer: Image, dims: Dims, planes: str, options: dict[str, Any]
     dims : Dims
         The viewer's.
     planes : str
-        One of the choices.
+        One of `PLANES`.
     options : dict
-        Of the engine.
+        The engine's options.
 
     Returns
     -------
     str
-        What to choose instead, in words for the layer's owner.
+        Tells the user what to choose instead.
     """
     if layer.ndim == 2:
         return ""
     if dims.ndisplay > 2:
         return (
-            "Planes are cleaned as the viewer shows them: switch it from 3-D to 2-D, with the "
-            "button below the layer list."
+            "Stacks are cleaned by planes. Switch the viewer from 3-D to 2-D with the button "
+            "below the layer list."
         )
-    if planes != THIS and options["method"] == "texture":
-        return "A texture is made of one plane: choose This plane."
-    if planes != THIS and options["gram"]:
-        return "Gram matrices are shown of one plane: choose This plane, or leave them out."
-    if planes not in (THIS, "per_plane") and (
-        "weights" in options or options["remainder"] != "none"  # weights are of a network
+    if planes != THIS_PLANE and options["method"] == "texture":
+        return "A texture is made from one plane. Choose This plane."
+    if planes != THIS_PLANE and options["gram"]:
+        return "Gram matrices are shown for one plane only. Choose This plane, or hide them."
+    if planes not in (THIS_PLANE, "per_plane") and (
+        "weights" in options or options["remainder"] != "none"  # only networks have weights
     ):
         return (
-            "One model is found by phase-aligned waves of edges or cosine patterns, and nothing "
-            "more is removed: choose these, or other planes."
+            "A model for all planes needs phase-aligned waves of edges or cosine patterns, and "
+            "removes nothing else. Choose these, or other planes."
         )
     return ""
 

@@ -7,16 +7,16 @@ from napari.components import LayerList
 from napari.layers import Image
 
 from napari_periodic_denoise.viewer import responsive
-from napari_periodic_denoise.viewer.layers import results as layers
+from napari_periodic_denoise.viewer.layers import results
 from napari_periodic_denoise.viewer.layers.plane import Plane
 
 _FOLLOWED = ("contrast_limits", "gamma", "colormap")
 
 
 class PreviewLayer:
-    """One layer over a source, of what is no result: added, updated, taken away.
+    """One temporary layer above a source: added, updated and removed.
 
-    The selection stays as it is.
+    The layer list's selection does not change.
 
     Parameters
     ----------
@@ -26,42 +26,42 @@ class PreviewLayer:
     Attributes
     ----------
     layer : Image or None
-        The layer, while there is one.
+        The layer, while it exists.
     source : Image or None
-        What it lies over.
+        The layer below it.
     """
 
-    def __init__(self, shown: LayerList) -> None:
-        self._shown = shown
+    def __init__(self, layers: LayerList) -> None:
+        self._layers = layers
         self.layer: Image | None = None
         self.source: Image | None = None
 
     def show(self, source: Image, pixels: np.ndarray, plane: Plane, name: str) -> None:
-        """Show pixels over the plane they are of; not once the user has removed the layer.
+        """Show pixels above their plane, unless the user has removed the layer.
 
         Parameters
         ----------
         source, pixels, plane, name
-            As for `layers.preview_arguments`.
+            As for `results.preview_arguments`.
         """
-        arguments = layers.preview_arguments(source, pixels, plane, name)
+        arguments = results.preview_arguments(source, pixels, plane, name)
         if self.layer is None:
             self.layer, self.source = Image(**arguments), source
-            selection = set(self._shown.selection)
-            # the new layer would take it, and others would follow
-            with self._shown.selection.events.blocker_all():
-                self._shown.insert(layers.place_above(self._shown, source), self.layer)
-                self._shown.selection = selection
-            self._shown.link_layers([source, self.layer], _FOLLOWED)
-        elif self.layer in self._shown:
-            layers.put(self.layer, arguments)
+            selection = set(self._layers.selection)
+            # adding a layer would select it, and the dock would follow
+            with self._layers.selection.events.blocker_all():
+                self._layers.insert(results.index_above(self._layers, source), self.layer)
+                self._layers.selection = selection
+            self._layers.link_layers([source, self.layer], _FOLLOWED)
+        elif self.layer in self._layers:
+            results.replace_data(self.layer, arguments)
 
     def remove(self) -> None:
-        """Take the layer away."""
+        """Remove the layer."""
         layer, self.layer, self.source = self.layer, None, None
         if layer is None:
             return
-        self._shown.unlink_layers([layer])  # links keep layers alive
-        if layer in self._shown:
-            with responsive.short_collections():  # napari makes a full one for a removed layer
-                self._shown.remove(layer)
+        self._layers.unlink_layers([layer])  # links keep layers alive
+        if layer in self._layers:
+            with responsive.short_collections():  # napari runs a full one per removal
+                self._layers.remove(layer)

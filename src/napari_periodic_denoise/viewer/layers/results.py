@@ -1,4 +1,4 @@
-"""From a source layer and its estimate to layers. Nothing here opens a window."""
+"""Result layers: their arguments, records, delivery and updates. No code here opens a window."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 from napari.layers import Image, Layer
 from napari.utils.transforms import Affine
 
-from napari_periodic_denoise.viewer.layers.lazily import is_in_memory, is_lazy, remember
+from napari_periodic_denoise.stacks.layout import is_in_memory
+from napari_periodic_denoise.viewer.layers.lazily import is_lazy, seed_cache
 from napari_periodic_denoise.viewer.layers.outcome import Outcome, symmetric_limits
 from napari_periodic_denoise.viewer.layers.plane import PREVIEW_SIZE, Plane
 
-#: Under this key of ``layer.metadata`` a result layer carries where it comes from.
+#: Key of ``layer.metadata`` under which a result layer keeps its record.
 METADATA_KEY = "periodic_noise"
 
 #: The channels of a colour layer, and the colormaps that napari has for them.
@@ -22,8 +23,8 @@ COLOURS = ("red", "green", "blue")
 
 PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
-_GAP = 0.05  # between Gram matrices, and to the image, as a share of their distance
-_USUAL = 0.95  # of a Gram matrix: elements within its contrast; the diagonal outshines the rest
+_GAP = 0.05  # gap between Gram matrices, as a share of their spacing; a layout choice
+_IN_CONTRAST = 0.95  # share of a Gram matrix within its contrast limits; the diagonal is beyond
 
 
 def is_result(layer: Layer) -> bool:
@@ -32,34 +33,34 @@ def is_result(layer: Layer) -> bool:
 
 
 def record_of(layer: Layer) -> dict[str, Any]:
-    """Return what a result layer tells of where it comes from; nothing of other layers."""
+    """Return a result layer's record; of other layers an empty dict."""
     record = layer.metadata.get(METADATA_KEY)
-    return record if isinstance(record, dict) else {}  # else it is somebody else's
+    return record if isinstance(record, dict) else {}  # other plugins may use the key
 
 
 def found_in(layer: Layer) -> dict[str, Any]:
-    """Return what a result layer records of what was found; nothing of other layers."""
+    """Return a result layer's record of what was found; of other layers an empty dict."""
     record = record_of(layer)
     return record if "waves" in record or "planes" in record else {}
 
 
 def is_of(layer: Layer, source: Image) -> bool:
-    """Whether a layer is a result of a source."""
+    """Whether a layer is the result of a run on a source."""
     return found_in(layer).get("source_id") == str(source.unique_id)
 
 
 def result_of(layers: Iterable[Layer], source: Image) -> Image | None:
-    """Return a layer that a run on a source left, if there is one."""
+    """Return a result layer of a source, or None."""
     return next((layer for layer in layers if is_of(layer, source)), None)
 
 
-def pixels(layer: Image) -> Any:  # noqa: ANN401 - whatever array napari was given, maybe lazy
-    """Return the layer's array at full resolution, not computed and not copied."""
+def pixels(layer: Image) -> Any:  # noqa: ANN401 - any array that napari accepts, perhaps lazy
+    """Return the layer's array at full resolution, without computing or copying it."""
     return layer.data[0] if layer.multiscale else layer.data
 
 
 def placement(layer: Layer) -> dict[str, Any]:
-    """Where a layer lies in the world, as comparable plain values.
+    """Return a layer's position in the world, as comparable plain values.
 
     Parameters
     ----------
@@ -81,8 +82,8 @@ def placement(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _moved(layer: Layer, start: tuple[int, ...]) -> tuple[float, ...]:
-    """Where a layer must lie that starts at a pixel of another one."""
+def _translation(layer: Layer, start: tuple[int, ...]) -> tuple[float, ...]:
+    """Return the translation of a layer that starts at a pixel of another one."""
     to_world = Affine(
         scale=layer.scale,
         translate=layer.translate,
@@ -96,18 +97,18 @@ def _moved(layer: Layer, start: tuple[int, ...]) -> tuple[float, ...]:
 def preview_arguments(
     source: Image, preview: np.ndarray, plane: Plane, name: str
 ) -> dict[str, Any]:
-    """Everything that the layer of a preview, or of an unfinished texture, is made with.
+    """Return the arguments of the layer of a preview or an unfinished texture.
 
     Parameters
     ----------
     source : Image
-        The layer it is made of; only read.
+        The layer that is previewed; only read.
     preview : ndarray
-        The pixels, which are thinned out where they are many.
+        The pixels. Large ones are subsampled.
     plane : Plane
-        Of the source, which it is made of.
+        The plane of the source that is previewed.
     name : str
-        What it is.
+        Last word of the layer's name.
 
     Returns
     -------
@@ -119,12 +120,12 @@ def preview_arguments(
     scale = np.array(source.scale)
     scale[list(plane.axes)] *= step
     dtype = np.dtype(pixels(source).dtype)
-    if source.rgb and np.issubdtype(dtype, np.integer):  # napari takes float colours from 0 to 1
+    if source.rgb and np.issubdtype(dtype, np.integer):  # napari's float colours range from 0 to 1
         info = np.iinfo(dtype)
         preview = np.rint(preview).clip(info.min, info.max).astype(dtype)
     return {
         **placement(source),
-        "translate": _moved(source, plane.start),
+        "translate": _translation(source, plane.start),
         "scale": tuple(scale),
         "data": plane.in_place(preview),
         "name": f"{source.name} {name}",
@@ -147,23 +148,23 @@ def preview_arguments(
 def gram_arguments(
     source: Image, gram: Mapping[str, np.ndarray], plane: Plane
 ) -> dict[str, dict[str, Any]]:
-    """What the layers of Gram matrices are made with, but for name and metadata.
+    """Return the arguments of the layers of Gram matrices, except name and metadata.
 
-    They stand to the right of the source, in rows that are together as high as it is, and of a
-    stack at their plane.
+    The layers are to the right of the source, in rows that are together as high as it is. In a
+    stack, they are at their plane.
 
     Parameters
     ----------
     source : Image
     gram : mapping of str to ndarray, shape (C, C)
-        By layer of the network.
+        By the network's layer.
     plane : Plane
-        Of the source, which they are of.
+        The plane of the source that they describe.
 
     Returns
     -------
     dict of str to dict
-        By result, as ``"Gram conv1_1"``.
+        By result, such as ``"Gram conv1_1"``.
     """
     axes = list(plane.axes)
     (top, _), (bottom, right) = source.extent.world[:, axes]
@@ -173,10 +174,10 @@ def gram_arguments(
     columns = math.ceil(len(gram) / rows)
     step = (bottom - top) / rows
     results = {}
-    for place, (layer, matrix) in enumerate(gram.items()):
-        row, column = divmod(place, columns)
+    for number, (layer, matrix) in enumerate(gram.items()):
+        row, column = divmod(number, columns)
         pixel = (1 - _GAP) * step / len(matrix)
-        usual = np.quantile(np.abs(matrix), _USUAL)
+        limit = np.quantile(np.abs(matrix), _IN_CONTRAST)
         scale[axes] = pixel
         at[axes] = (
             top + row * step + pixel / 2,
@@ -186,7 +187,7 @@ def gram_arguments(
             "data": plane.in_place(matrix),
             "colormap": "PiYG",  # white is zero
             "interpolation2d": "nearest",
-            "contrast_limits": (-usual, usual) if usual else (-1.0, 1.0),
+            "contrast_limits": (-limit, limit) if limit else (-1.0, 1.0),
             "contrast_limits_range": symmetric_limits(matrix),
             "scale": tuple(scale),
             "translate": tuple(at),
@@ -198,23 +199,23 @@ def gram_arguments(
 
 
 def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
-    """Everything that the result layers are made with.
+    """Return the arguments of the result layers.
 
-    Signed values are no colours: the noise of a colour layer comes as a layer for each channel,
-    as napari splits such a layer.
+    Colours cannot be negative, so the noise of a colour image is one layer per channel, as in
+    napari's own split of such a layer.
 
     Parameters
     ----------
     source : Image
-        The layer the run was on; only read.
+        The layer of the run; only read.
     outcome : Outcome
 
     Returns
     -------
     list of dict
         Keyword arguments for :class:`napari.layers.Image`, ``data`` among them, and their
-        ``contrast_limits_range``; of the noise first, then of the cleaned image, then of Gram
-        matrices, if there are any.
+        ``contrast_limits_range``. First the noise, then the cleaned image, then Gram matrices,
+        if any.
     """
     results: dict[str, dict[str, Any]] = {}
     if source.rgb:
@@ -238,7 +239,7 @@ def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
     }
     if source.ndim > 2:
         for arguments in results.values():
-            arguments["data"] = _as_of_stack(arguments["data"], source)
+            arguments["data"] = _like_stack(arguments["data"], source)
             arguments["multiscale"] = source.multiscale
     results |= gram_arguments(source, outcome.estimate.gram, outcome.plane)
     found = {
@@ -251,9 +252,9 @@ def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
     return [
         {
             **placement(source),
-            "translate": _moved(source, outcome.start),
+            "translate": _translation(source, outcome.start),
             "name": f"{source.name} {result}",
-            # said, not guessed: a cleaned layer of three columns is no colour image
+            # explicit, because napari would guess that three columns are colours
             "rgb": source.rgb and result == "cleaned",
             "multiscale": False,
             "interpolation2d": source.interpolation2d,
@@ -265,7 +266,7 @@ def result_arguments(source: Image, outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _input(source: Image, outcome: Outcome) -> dict[str, Any]:
-    """What a run was on, as plain values."""
+    """Return what the run used as its input, as plain values."""
     shape = pixels(source).shape
     return {
         "path": source.source.path,
@@ -279,11 +280,11 @@ def _input(source: Image, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _as_of_stack(data: Any, source: Image) -> Any:  # noqa: ANN401
-    """Return one plane as all planes would come: as a pyramid, as a lazy array.
+def _like_stack(data: Any, source: Image) -> Any:  # noqa: ANN401
+    """Return one plane in the form of a whole stack's result: as a pyramid, as a lazy array.
 
-    napari can't make a pyramid of a layer that is none, and looks into its cache only for layers
-    that were lazy from the first.
+    napari cannot turn a layer into a pyramid, and uses its cache only for layers that were lazy
+    from the start.
     """
     if isinstance(data, np.ndarray) and not is_in_memory(pixels(source)):
         import dask.array
@@ -292,14 +293,14 @@ def _as_of_stack(data: Any, source: Image) -> Any:  # noqa: ANN401
     return [data] if source.multiscale and not isinstance(data, list) else data
 
 
-def _channel(data: Any, channel: int) -> Any:  # noqa: ANN401 - of an array, or of each level
+def _channel(data: Any, channel: int) -> Any:  # noqa: ANN401 - an array or a list of levels
     if isinstance(data, list):
         return [level[..., channel] for level in data]
     return data[..., channel]
 
 
 def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | None:
-    """Find the layer that an earlier run on the same source left, whatever it is called now.
+    """Find the layer of an earlier run on the same source, even if it was renamed.
 
     Parameters
     ----------
@@ -307,13 +308,13 @@ def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | 
         The viewer's layers.
     source : Image
     result : str
-        ``"noise"``, in colour ``"noise red"`` and so on, ``"cleaned"``, or of Gram matrices
-        ``"Gram conv1_1"`` and so on.
+        ``"noise"``, in colour ``"noise red"`` and so on, ``"cleaned"``, or ``"Gram conv1_1"``
+        and so on.
 
     Returns
     -------
     Image or None
-        The first one, should the user have duplicated it.
+        The first one, if the user has duplicated it.
     """
     for layer in layers:
         record = record_of(layer)
@@ -322,8 +323,8 @@ def find_result(layers: Iterable[Layer], source: Image, result: str) -> Image | 
     return None
 
 
-def place_above(layers: Sequence[Layer], source: Image) -> int:
-    """Where a layer is inserted to cover a source, and what was made of it, but nothing more.
+def index_above(layers: Sequence[Layer], source: Image) -> int:
+    """Return the index at which a layer is inserted just above a source and its results.
 
     Parameters
     ----------
@@ -332,12 +333,12 @@ def place_above(layers: Sequence[Layer], source: Image) -> int:
     source : Image
     """
     return 1 + max(
-        place for place, layer in enumerate(layers) if layer is source or is_of(layer, source)
+        index for index, layer in enumerate(layers) if layer is source or is_of(layer, source)
     )
 
 
 def _other_grams(layers: Iterable[Layer], source: Image, gram: Iterable[str]) -> list[Layer]:
-    """Gram matrices of other features, from an earlier run, where new ones now stand."""
+    """Return Gram matrices of other features from an earlier run, now replaced."""
     known = [f"Gram {layer}" for layer in gram]
     return [
         layer
@@ -349,23 +350,23 @@ def _other_grams(layers: Iterable[Layer], source: Image, gram: Iterable[str]) ->
 
 
 def update(layer: Image, arguments: dict[str, Any]) -> None:
-    """Put a new result into the layer of an earlier one; its name and look stay the user's.
+    """Put a new result into an existing layer; its name and appearance stay the user's.
 
     Parameters
     ----------
     layer : Image
     arguments : dict
-        As made by :func:`result_arguments`.
+        From :func:`result_arguments`.
     """
     layer.metadata = {**layer.metadata, **arguments["metadata"]}
-    # new data in the old place, or the reverse: napari would compute planes that are not there
+    # hidden, as napari would compute planes that do not exist while data and position disagree
     visible, layer.visible = layer.visible, False
-    put(layer, arguments)
+    replace_data(layer, arguments)
     layer.visible = visible
 
 
-def put(layer: Image, arguments: dict[str, Any]) -> None:
-    """Put other data into a layer, at its place.
+def replace_data(layer: Image, arguments: dict[str, Any]) -> None:
+    """Replace a layer's data and position.
 
     Parameters
     ----------
@@ -374,21 +375,21 @@ def put(layer: Image, arguments: dict[str, Any]) -> None:
         ``data``, and those of `placement`.
     """
     layer.data = arguments["data"]
-    place = placement(layer)
+    position = placement(layer)
     for name in PLACEMENT:
-        if place[name] != arguments[name]:
+        if position[name] != arguments[name]:
             setattr(layer, name, arguments[name])
 
 
 def refresh(
     layers: Iterable[Layer], source: Image, outcome: Outcome
 ) -> Generator[None, None, None]:
-    """Show another choice of waves in the layers of a result, a step at a time.
+    """Show another subset of waves in the layers of a result, one step at a time.
 
     Parameters
     ----------
     layers : iterable of Layer
-        The viewer's; those that the user has removed stay away.
+        The viewer's. Layers that the user has removed are not added again.
     source : Image
     outcome : Outcome
 
@@ -408,16 +409,16 @@ def deliver(
     source: Image,
     outcome: Outcome,
 ) -> Generator[None, None, None]:
-    """Show what a run has ended with as layers, a step at a time.
+    """Show the result of a run as layers, one step at a time.
 
-    Each step is one thing that napari is slow at: a new layer costs it about a tenth of a
-    second, drawing a large one for the first time as much again. Between the steps the caller
-    lets the event loop run. Closed early, it removes again what it has added.
+    Each step is one slow action of napari: adding a layer takes about 0.1 s, drawing a large
+    one for the first time as long again. The caller runs the event loop between the steps. If
+    the generator is closed early, it removes the layers that it has added.
 
     Parameters
     ----------
     layers : LayerList
-        The viewer's layers; the results go to the end, or into those of an earlier run.
+        The viewer's layers. New results are appended; those of an earlier run are updated.
     source : Image
     outcome : Outcome
 
@@ -426,7 +427,7 @@ def deliver(
     None
     """
     added = []
-    remember(outcome.computed)
+    seed_cache(outcome.computed)
     try:
         for arguments in result_arguments(source, outcome):
             span = arguments.pop("contrast_limits_range")

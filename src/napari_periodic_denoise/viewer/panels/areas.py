@@ -1,4 +1,4 @@
-"""The part of the dock that says where only noise is seen, and what to leave alone."""
+"""Panel for the two areas: the one that shows noise only, and the one to ignore."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,15 +8,16 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_periodic_denoise.viewer.layers.masks import Mask, mask_of
-from napari_periodic_denoise.viewer.layers.plane import THIS, Plane
+from napari_periodic_denoise.viewer.layers.plane import THIS_PLANE, Plane
 from napari_periodic_denoise.viewer.panels.layer_choice import LayerChoice
 from napari_periodic_denoise.viewer.panels.parts import row
 
-_EDGE = 8  # pixels
+_EDGE = 8  # pixels; a choice by eye: wide enough that no border shows around a protected area
+_LABEL_WIDTH = 112  # pixels; fits "Noise-only area" in napari's font
 
 
 class AreasPanel(Container[Widget]):
-    """Areas that Shapes or Labels layers mark.
+    """Chooses the Shapes or Labels layers that mark areas.
 
     Parameters
     ----------
@@ -28,43 +29,43 @@ class AreasPanel(Container[Widget]):
         self._viewer = viewer
         self.exemplar = LayerChoice(
             viewer.layers,
-            _marks,
-            none="Not marked",
+            _can_mark,
+            none="none",
             tooltip=(
-                "A Shapes or Labels layer that marks where only noise is seen, the exemplar:\n"
-                "some periods of it, and nothing of the specimen. What repeats there too is\n"
-                "noise; what repeats only elsewhere, such as a lattice of atoms, is the\n"
-                "specimen's, and stays."
+                "A Shapes or Labels layer that marks an area with noise only, the exemplar. It\n"
+                "must hold a few periods of the noise and none of the specimen. A pattern that\n"
+                "repeats there is noise. A pattern that repeats only elsewhere, such as a\n"
+                "lattice of atoms, belongs to the specimen and stays."
             ),
         )
         self.protect = LayerChoice(
             viewer.layers,
-            _marks,
-            none="Nothing",
+            _can_mark,
+            none="none",
             tooltip=(
-                "A Shapes or Labels layer that marks what is not to be looked at, such as a\n"
-                "scale bar, text, or a specimen that is itself striped. The noise found around\n"
-                "it is taken away there too, unless its pixels are kept."
+                "A Shapes or Labels layer that marks an area to ignore in the search, such as a\n"
+                "scale bar, text, or a specimen with stripes of its own. Noise found around it\n"
+                "is removed inside it too, unless its pixels are kept."
             ),
         )
         self.keep = CheckBox(
-            text="Keep its pixels as they are",
-            tooltip="Take nothing away there: not one pixel of what is left alone changes.",
+            text="Keep its pixels unchanged",
+            tooltip="Removes nothing inside the ignored area: none of its pixels changes.",
         )
         self.edge = SpinBox(
             value=_EDGE,
             min=0,
             max=1000,
             tooltip=(
-                "Pixels outside of what is left alone over which the noise fades in, so that no\n"
-                "border is seen; 0 is a sharp border."
+                "Width of the band around the ignored area in which the subtraction fades in, so\n"
+                "that no border shows. 0 gives a sharp border."
             ),
         )
-        self._edge_row = row("Edge (px)", self.edge)
+        self._edge_row = row("Edge (px)", self.edge, label_width=_LABEL_WIDTH)
         super().__init__(
             widgets=[
-                row("Only noise", self.exemplar),
-                row("Leave alone", self.protect),
+                row("Noise-only area", self.exemplar, label_width=_LABEL_WIDTH),
+                row("Ignored area", self.protect, label_width=_LABEL_WIDTH),
                 self.keep,
                 self._edge_row,
             ],
@@ -72,17 +73,17 @@ class AreasPanel(Container[Widget]):
         )
         self.margins = (0, 0, 0, 0)
         for choice in (self.protect, self.keep):
-            choice.changed.connect(self._show_what_applies)
-        self._show_what_applies()
+            choice.changed.connect(self._update_visibility)
+        self._update_visibility()
 
     def engine_options(self) -> dict[str, Any]:
-        """Return those of the engine's options that apply, but for the areas themselves."""
+        """Return the engine's options that apply, except the areas themselves."""
         if self.protect.value is None or not self.keep.value:
             return {}
         return {"protect_edge": self.edge.value}
 
     def masks(self, source: Image, plane: Plane) -> dict[str, Callable[[], Mask]]:
-        """Return how to make the areas, by option of the engine.
+        """Return functions that compute the masks, keyed by the engine's option.
 
         Parameters
         ----------
@@ -93,7 +94,7 @@ class AreasPanel(Container[Widget]):
         Returns
         -------
         dict of str to callable
-            See `masks.mask_of`.
+            As returned by `masks.mask_of`.
         """
         chosen = {"exemplar": self.exemplar.value, "protect": self.protect.value}
         return {
@@ -102,22 +103,22 @@ class AreasPanel(Container[Widget]):
             if layer is not None
         }
 
-    def why_not_taken(self, planes: str) -> str:
-        """Say why these areas don't go with a choice of planes; empty where they do.
+    def reason_not_to_run(self, planes: str) -> str:
+        """Return why a run with these areas is not possible, or an empty string.
 
         Parameters
         ----------
         planes : str
-            One of `plane_choice.PLANES`.
+            One of `plane.PLANES`.
         """
-        if planes == THIS or (self.exemplar.value is None and self.protect.value is None):
+        if planes == THIS_PLANE or (self.exemplar.value is None and self.protect.value is None):
             return ""
-        return "Areas are of one plane: choose This plane, or no areas."
+        return "Areas apply to one plane only. Choose This plane, or remove the areas."
 
-    def _show_what_applies(self) -> None:
+    def _update_visibility(self) -> None:
         self.keep.visible = self.protect.value is not None
         self._edge_row.visible = self.protect.value is not None and self.keep.value
 
 
-def _marks(layer: Layer) -> bool:
+def _can_mark(layer: Layer) -> bool:
     return isinstance(layer, Shapes | Labels)

@@ -1,4 +1,4 @@
-"""The part of the dock that tells what was found: in words, and wave by wave."""
+"""Panel that shows what was found: in words, and wave by wave."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,21 +13,22 @@ from napari_periodic_denoise.viewer.layers.results import COLOURS
 from napari_periodic_denoise.viewer.panels.parts import wrapped_label
 from napari_periodic_denoise.viewer.panels.waves_table import WavesTable
 
-NOTHING = "Nothing has been looked for in this image yet: press Run."
-UNREADABLE = "What this layer records can't be read: another version may have made it."
+NO_RESULT = "No result yet. Press Run."
+UNREADABLE = "This layer's record cannot be read. Another version may have written it."
 
 
 class FoundPanel(QWidget):
-    """What was found, in words, and the table of waves."""
+    """Shows the result in words, and the table of waves."""
 
     def __init__(self) -> None:
         super().__init__()
         self._shown: object = None
         self.words = wrapped_label(
             tooltip=(
-                "What was found: how much was taken away and how sure that is, what to look at\n"
-                "before it is used, and what to try where nothing was found. All about it is in\n"
-                "the layers' metadata. Planes are numbered as by the sliders, from 0."
+                "What was found, how much was removed, and how certain that is. Also says what\n"
+                "to check before you use the result, and what to try if nothing was found. The\n"
+                "layers' metadata hold all details. Planes are numbered from 0, as the sliders\n"
+                "are."
             ),
         )
         self.table = WavesTable()
@@ -35,14 +36,14 @@ class FoundPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.words.native)
         column.addWidget(self.table)
-        self.tell_nothing()
+        self.show_nothing()
 
-    def tell_nothing(self) -> None:
-        """Say that there is no result."""
-        self._shown, self.words.value = None, NOTHING
+    def show_nothing(self) -> None:
+        """Show that there is no result."""
+        self._shown, self.words.value = None, NO_RESULT
         self.table.show_waves([])
 
-    def tell(
+    def show_result(
         self,
         found: Mapping[str, Any],
         plane: tuple[int, ...],
@@ -51,19 +52,19 @@ class FoundPanel(QWidget):
         whole: Mapping[str, Any] | None = None,
         why_fixed: str = "",
     ) -> None:
-        """Tell what was found.
+        """Show a result.
 
         Parameters
         ----------
         found : mapping
-            What a result layer's metadata tell.
+            Record of a result layer's metadata.
         plane : tuple of int
-            Which one is told of, if there are several; else the first.
+            Index of the plane to show; the first one if the record does not have it.
         pixel : PixelSize or None
         whole : mapping, optional
-            The same with all waves switched on.
+            The same record with all waves switched on.
         why_fixed : str
-            Why waves can't be switched, where they can't.
+            Why waves cannot be switched; empty if they can.
         """
         whole = found if whole is None else whole
         try:
@@ -73,20 +74,20 @@ class FoundPanel(QWidget):
                 replace(row, is_on=row.waves[0]["frequency"] not in off) for row in rows(complete)
             ]
             channels = COLOURS if record["settings"].get("channel_axis") is not None else ()
-            # a table that is being used stays as it is sorted, and keeps its cursor
+            # a table in use keeps its order and its cursor
             if self._shown is not complete:
                 self.table.show_waves(waves, channels=channels, pixel=pixel, why_fixed=why_fixed)
             self._shown, self.words.value = complete, words
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-            self.tell_nothing()
+            self.show_nothing()
             self.words.value = UNREADABLE
 
 
 def _of_plane(found: Mapping[str, Any], plane: tuple[int, ...]) -> Mapping[str, Any]:
     if "planes" not in found:
         return found
-    told = {tuple(record["plane"]): record for record in found["planes"]}
-    record: Mapping[str, Any] = told.get(plane, found["planes"][0])
+    records = {tuple(record["plane"]): record for record in found["planes"]}
+    record: Mapping[str, Any] = records.get(plane, found["planes"][0])
     return record
 
 
@@ -95,5 +96,5 @@ def _words(found: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     may_share = "plane" in record and found.get("model", "per_plane") == "per_plane"
     words = [plane, in_words(record, of_stack=may_share)]
     if record["settings"].get("gram"):
-        words.append("The Gram matrices are to the right of the image: zoom out to see them.")
+        words.append("The Gram matrices are to the right of the image. Zoom out to see them.")
     return "\n\n".join(filter(None, words))

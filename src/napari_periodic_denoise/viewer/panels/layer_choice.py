@@ -1,4 +1,4 @@
-"""A choice among layers of the viewer, that stays with its layer."""
+"""Choice of a viewer's layer that follows the layer, not its name."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,16 +10,16 @@ from qtpy.QtWidgets import QComboBox
 
 
 class LayerChoice(ComboBox):
-    """Choice of one of the layers of a viewer.
+    """Combo box of a viewer's layers.
 
     Parameters
     ----------
     layers : LayerList
         The viewer's.
     is_offered : callable
-        Tells of a layer whether it can be chosen.
+        Returns whether a layer can be chosen.
     none : str, optional
-        What no layer is called; without, one has to be chosen.
+        Label of the choice of no layer. Without it, a layer has to be chosen.
     tooltip : str
     """
 
@@ -36,17 +36,17 @@ class LayerChoice(ComboBox):
 
         self.null_string = none
         super().__init__(choices=offered, nullable=bool(none), tooltip=tooltip)
-        # however long a layer's name is
+        # a long layer name must not widen the dock
         self.native.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
 
-    def reset_choices(self, *_: Any) -> None:  # noqa: ANN401 - an event, of no interest
+    def reset_choices(self, *_: Any) -> None:  # noqa: ANN401 - an event, unused
         """Offer the layers that the viewer has now."""
         chosen = self.value
         with self.changed.blocked():
             super().reset_choices()
-            # magicgui goes by the name, but a renamed layer is still the same layer
+            # magicgui compares names, but a renamed layer is still the same layer
             if chosen in self.choices:
                 self.value = chosen
         if self.value is not chosen:

@@ -1,4 +1,4 @@
-"""The part of the dock that says how the noise is to be found: the engine's options."""
+"""Panel of the engine's options."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -20,10 +20,10 @@ from napari_periodic_denoise.options import (
 )
 from napari_periodic_denoise.viewer.panels.parts import row
 from napari_periodic_denoise.viewer.panels.weights import WeightsPanel
-from napari_periodic_denoise.viewer.preferences import preferences
+from napari_periodic_denoise.viewer.preferences import plugin_preferences
 
-#: Each choice in words.
-_WORDS = {
+#: The labels of the choices.
+_LABELS = {
     "aligned": "Phase-aligned waves",
     "gram_aligned": "Gram-refined waves",
     "texture": "Texture, to compare",
@@ -42,6 +42,7 @@ _WORDS = {
     "adam": "Adam",
     "lbfgs": "L-BFGS",
 }
+#: False alarms per image; the decades around the engine's default.
 SENSITIVITIES = [
     ("Lowest: 1 in 100 000", 1e-5),
     ("Low: 1 in 10 000", 1e-4),
@@ -50,145 +51,26 @@ SENSITIVITIES = [
     ("Highest: 1 in 10", 1e-1),
 ]
 
-_WEIGHTS_OF = "{}_weights"  # of a network: the file that was chosen
+_WEIGHTS_OF = "{}_weights"  # name of the setting: the file chosen for a network
 
 
 class MethodPanel(Container[Widget]):
-    """Method, features and weights, and what rarely needs to be changed; only what applies."""
+    """Chooses method, features, weights and rarely used options; shows only what applies."""
 
     def __init__(self) -> None:
-        self.method = ComboBox(
-            choices=_in_words(METHODS),
-            tooltip=(
-                "How the noise is told from the specimen.\n"
-                "Phase-aligned waves: finds by Gram statistics what repeats all over the\n"
-                "picture, fits waves to it, and takes exactly these away. All else in the\n"
-                "picture stays, however fine.\n"
-                "Gram-refined waves: the same, and then adjusts the waves by a network's Gram\n"
-                "matrices. Takes much longer, and needs a network.\n"
-                "Texture, to compare: the textbook synthesis of a picture with the same Gram\n"
-                "matrices. It shows what repeats, but has no phase: its crests fall anywhere.\n"
-                "Taking it away makes the picture worse; its layers are for comparison only."
-            ),
-        )
-        self.features = ComboBox(
-            choices=_in_words(FEATURES),
-            tooltip=(
-                "What the Gram statistics are taken of.\n"
-                "Edges: differences between neighbours. The fastest.\n"
-                "Cosine patterns: how much each place is like small waves. Takes about twice as\n"
-                "long, and finds noise a tenth weaker under strong random noise.\n"
-                "VGG16 network, VGG19 network: feature maps of a network that was made to tell\n"
-                "things in photographs. Much slower."
-            ),
-        )
-        self.weights = ComboBox(
-            choices=_in_words(WEIGHTS),
-            tooltip=(
-                "What the network's filters are.\n"
-                "Trained (ImageNet): learnt from photographs; a large file, which is asked for\n"
-                "once if it is not on this computer.\n"
-                "Random filters: drawn by chance, always the same ones. They serve for the\n"
-                "statistics of textures too, and need no file."
-            ),
-        )
+        self._make_method()
+        self._make_wave_options()
+        self._make_step_options()
+        self._make_texture_options()
         self.missing = WeightsPanel()
-        self.noise_model = ComboBox(
-            choices=_in_words(NOISE_MODELS),
-            tooltip=(
-                "How noise and picture come together.\n"
-                "Automatic: decided for each wave, by what describes the picture best.\n"
-                "Added to the picture: as strong in dark places as in bright ones, like hum from\n"
-                "the mains.\n"
-                "Follows brightness: strong in bright places, none where it is black, like\n"
-                "flickering light or the dots of a print."
-            ),
-        )
-        self.remainder = ComboBox(
-            choices=_in_words(REMAINDERS),
-            tooltip=(
-                "What else is taken away, once the waves are.\n"
-                "Parallel stripes: all in one direction, which is found; of any width and\n"
-                "strength, not evenly spaced, as curtains or shadows are.\n"
-                "Quasi-periodic noise: keeps about to a period, but not to its crests, such as a\n"
-                "weave or interference that wanders.\n"
-                "A specimen that is itself striped or woven is harmed: look at the noise layer."
-            ),
-        )
-        self.sensitivity = ComboBox(
-            choices=SENSITIVITIES,
-            value=DEFAULT_SENSITIVITY,
-            tooltip=(
-                "How many false alarms are put up with. Usual: of 1000 pictures without periodic\n"
-                "noise, about one looks by mere chance as if it had some; even then it is looked\n"
-                "at more closely before anything is taken away. Go higher if faint noise is left\n"
-                "behind, lower if parts of the specimen are seen in the noise layer."
-            ),
-        )
-        self.refine_steps = SpinBox(
-            value=DEFAULT_STEPS["gram_aligned"],
-            min=1,
-            max=1000,
-            tooltip=(
-                "How often the waves are adjusted, at most. Each step takes the network once\n"
-                "through the picture and back."
-            ),
-        )
-        self.optimizer = ComboBox(
-            choices=_in_words(OPTIMIZERS),
-            tooltip=(
-                "How the texture is moved towards the picture's Gram matrices.\n"
-                "Adam: as published.\n"
-                "L-BFGS: comes as near in about a tenth of the steps."
-            ),
-        )
-        self.texture_steps = SpinBox(
-            value=DEFAULT_STEPS["texture"],
-            min=1,
-            max=10_000,
-            tooltip=(
-                "How many steps the texture takes, at most: it ends earlier when it no longer\n"
-                "comes nearer."
-            ),
-        )
-        self.max_size = SpinBox(
-            value=DEFAULT_MAX_SIZE,
-            min=32,
-            max=1024,
-            tooltip=(
-                "Pixels along the longer side of the texture. A larger picture is reduced to it,\n"
-                "and fine noise is lost; time and memory grow with its square."
-            ),
-        )
-        self.gram = CheckBox(
-            text="Show Gram matrices",
-            tooltip=(
-                "Add the Gram matrix of each layer of the features as an image, to the right of\n"
-                "the picture: how strongly each two feature maps go together. White is zero,\n"
-                "green above, pink below; the brightest elements are beyond the contrast limits."
-            ),
-        )
         self._weights_row = row("Weights", self.weights)
-        self._of_waves = [
-            row("Noise", self.noise_model),
-            row("Also remove", self.remainder),
-            row("Sensitivity", self.sensitivity),
-        ]
-        self._of_refinement = [row("Steps", self.refine_steps)]
-        self._of_texture = [
-            row("Optimizer", self.optimizer),
-            row("Steps", self.texture_steps),
-            row("Size (px)", self.max_size),
-        ]
         self.more = Container[Widget](
-            widgets=[*self._of_waves, *self._of_refinement, *self._of_texture, self.gram],
+            widgets=[*self._wave_rows, *self._refine_rows, *self._texture_rows, self.gram],
             labels=False,
             visible=False,
         )
         self.more.margins = (0, 0, 0, 0)
-        self.unfold = CheckBox(
-            text="More options", tooltip="What rarely needs to be changed: unfold, or fold again."
-        )
+        self.unfold = CheckBox(text="More options", tooltip="Shows or hides rarely used options.")
         super().__init__(
             widgets=[
                 row("Method", self.method),
@@ -213,25 +95,155 @@ class MethodPanel(Container[Widget]):
             "max_size": self.max_size,
             "gram": self.gram,
         }
-        # the methods with a network share their choice of it
+        # the methods that need a network share the choice of it
         self._last_features: dict[str, str] = {m: DEFAULT_FEATURES[m] for m in METHODS}
         self.method.changed.connect(self._offer_features)
         self.features.changed.connect(self._remember_features)
-        self.weights.changed.connect(self._show_what_applies)
+        self.weights.changed.connect(self._update_visibility)
         for choice in (self.method, self.features, self.weights):
-            choice.changed.connect(self._look_for_weights)
+            choice.changed.connect(self._find_weights)
         self.unfold.changed.connect(self._unfold)
         self._offer_features()
 
+    def _make_method(self) -> None:
+        self.method = ComboBox(
+            choices=_labelled(METHODS),
+            tooltip=(
+                "How the noise is separated from the specimen.\n"
+                "Phase-aligned waves: finds patterns that repeat across the whole image by Gram\n"
+                "statistics, fits waves to them, and removes exactly these waves. All other\n"
+                "details stay, however fine.\n"
+                "Gram-refined waves: the same, then adjusts the waves with a network's Gram\n"
+                "matrices. Much slower, and needs a network.\n"
+                "Texture, to compare: the textbook synthesis of an image with the same Gram\n"
+                "matrices. It shows what repeats, but has no phase, so its crests are at random\n"
+                "places. Removing it makes the image worse: its layers are for comparison only."
+            ),
+        )
+        self.features = ComboBox(
+            choices=_labelled(FEATURES),
+            tooltip=(
+                "The features from which the Gram statistics are computed.\n"
+                "Edges: differences between neighbours. The fastest.\n"
+                "Cosine patterns: correlations with small waves. Takes about twice as long, and\n"
+                "finds noise that is a tenth weaker under strong random noise.\n"
+                "VGG16 network, VGG19 network: feature maps of a network for photographs. Much\n"
+                "slower."
+            ),
+        )
+        self.weights = ComboBox(
+            choices=_labelled(WEIGHTS),
+            tooltip=(
+                "The filters of the network.\n"
+                "Trained (ImageNet): learned from photographs. A large file; the dock asks once\n"
+                "if it is not on this computer.\n"
+                "Random filters: always the same ones. They also describe textures, and need no\n"
+                "file."
+            ),
+        )
+
+    def _make_wave_options(self) -> None:
+        self.noise_model = ComboBox(
+            choices=_labelled(NOISE_MODELS),
+            tooltip=(
+                "How the noise combines with the image.\n"
+                "Automatic: chosen for each wave by the better fit.\n"
+                "Added to the image: equally strong in dark and bright places, like mains hum.\n"
+                "Follows brightness: strong in bright places, zero where the image is black,\n"
+                "like flickering light or the dots of a print."
+            ),
+        )
+        self.remainder = ComboBox(
+            choices=_labelled(REMAINDERS),
+            tooltip=(
+                "What else is removed after the waves.\n"
+                "Parallel stripes: all in one direction, which is found automatically. Their\n"
+                "width, strength and spacing are irregular, as in curtaining or shadows.\n"
+                "Quasi-periodic noise: has a rough period but irregular crests, such as a weave\n"
+                "or drifting interference.\n"
+                "This damages a specimen with stripes or a weave of its own. Check the noise\n"
+                "layer."
+            ),
+        )
+        self.sensitivity = ComboBox(
+            choices=SENSITIVITIES,
+            value=DEFAULT_SENSITIVITY,
+            tooltip=(
+                "The accepted rate of false alarms. Usual: of 1000 images without periodic\n"
+                "noise, about one seems to have some by chance, and more tests follow before\n"
+                "anything is removed. Choose higher if faint noise remains, lower if the noise\n"
+                "layer shows parts of the specimen."
+            ),
+        )
+        self._wave_rows = [
+            row("Noise", self.noise_model),
+            row("Also remove", self.remainder),
+            row("Sensitivity", self.sensitivity),
+        ]
+
+    def _make_step_options(self) -> None:
+        self.refine_steps = SpinBox(
+            value=DEFAULT_STEPS["gram_aligned"],
+            min=1,
+            max=1000,
+            tooltip=(
+                "Maximum number of adjustments of the waves. Each step runs the network once\n"
+                "forwards and once backwards."
+            ),
+        )
+        self.texture_steps = SpinBox(
+            value=DEFAULT_STEPS["texture"],
+            min=1,
+            max=10_000,
+            tooltip=(
+                "Maximum number of steps of the texture. It stops earlier if it no longer\n"
+                "improves."
+            ),
+        )
+        self._refine_rows = [row("Steps", self.refine_steps)]
+
+    def _make_texture_options(self) -> None:
+        self.optimizer = ComboBox(
+            choices=_labelled(OPTIMIZERS),
+            tooltip=(
+                "How the texture approaches the image's Gram matrices.\n"
+                "Adam: as published.\n"
+                "L-BFGS: the same quality in about a tenth of the steps."
+            ),
+        )
+        self.max_size = SpinBox(
+            value=DEFAULT_MAX_SIZE,
+            min=32,
+            max=1024,
+            tooltip=(
+                "Pixels along the longer side of the texture. A larger image is reduced to this\n"
+                "size and loses fine noise. Time and memory grow with the square of the size."
+            ),
+        )
+        self.gram = CheckBox(
+            text="Show Gram matrices",
+            tooltip=(
+                "Adds the Gram matrix of each layer of the features as an image, to the right of\n"
+                "the source. It shows how strongly each pair of feature maps correlates. White\n"
+                "is zero, green positive, pink negative. The largest elements exceed the\n"
+                "contrast limits."
+            ),
+        )
+        self._texture_rows = [
+            row("Optimizer", self.optimizer),
+            row("Steps", self.texture_steps),
+            row("Size (px)", self.max_size),
+        ]
+
     @property
     def trained_network(self) -> str | None:
-        """The network whose trained weights are needed."""
+        """The network whose trained weights are needed, or None."""
         needed = self.features.value in NETWORKS and self.weights.value == "imagenet"
         return self.features.value if needed else None
 
     @property
     def choices(self) -> dict[str, Any]:
-        """All that is chosen, whether it applies to the method or not, ready for JSON."""
+        """All choices as JSON values, including those that do not apply to the method."""
         return {
             **{name: choice.value for name, choice in self._choices.items()},
             "features": self._last_features["aligned"],
@@ -244,7 +256,7 @@ class MethodPanel(Container[Widget]):
 
     @property
     def allowed(self) -> dict[str, Collection[Any] | None]:
-        """Which values each choice may have; None is any text."""
+        """The allowed values of each choice; None allows any text."""
         return {
             **{name: _allowed(choice) for name, choice in self._choices.items()},
             "features": FEATURES,
@@ -252,16 +264,16 @@ class MethodPanel(Container[Widget]):
             **{_WEIGHTS_OF.format(network): None for network in NETWORKS},
         }
 
-    def choose(self, choices: Mapping[str, Any]) -> None:
+    def set_choices(self, choices: Mapping[str, Any]) -> None:
         """Set all choices.
 
-        Whether weights are missing is not looked for, as that would import torch: the next run
-        will tell.
+        This does not search for missing weights, which would import torch. The next run reports
+        them.
 
         Parameters
         ----------
         choices : mapping
-            As `choices` are, with allowed values.
+            Like `choices`, with allowed values.
         """
         with self.method.changed.blocked(), self.weights.changed.blocked():
             for name, choice in self._choices.items():
@@ -271,19 +283,19 @@ class MethodPanel(Container[Widget]):
             **dict.fromkeys(["gram_aligned", "texture"], choices["network"]),
         }
         for network in NETWORKS:
-            self.missing.choose_for(network, choices[_WEIGHTS_OF.format(network)])
-        self.missing.look_for(None)
+            self.missing.set_path(network, choices[_WEIGHTS_OF.format(network)])
+        self.missing.find_weights(None)
         self._offer_features()
         self.changed.emit(self)
 
     def engine_options(self) -> dict[str, Any]:
-        """Return those of the engine's options that apply to the method."""
+        """Return the engine's options that apply to the method."""
         options = {
             "method": self.method.value,
             "features": self.features.value,
             "gram": self.gram.value,
         }
-        device = preferences().device
+        device = plugin_preferences().device
         if device != "auto":
             options["device"] = device
         if self.features.value in NETWORKS:
@@ -307,40 +319,40 @@ class MethodPanel(Container[Widget]):
     def _offer_features(self) -> None:
         method = self.method.value
         with self.features.changed.blocked():
-            self.features.choices = _in_words(FEATURES if method == "aligned" else NETWORKS)
+            self.features.choices = _labelled(FEATURES if method == "aligned" else NETWORKS)
             self.features.value = self._last_features[method]
-        self._show_what_applies()
+        self._update_visibility()
 
     def _remember_features(self, features: str) -> None:
         sharing = ["aligned"] if self.method.value == "aligned" else ["gram_aligned", "texture"]
         self._last_features |= dict.fromkeys(sharing, features)
-        self._show_what_applies()
+        self._update_visibility()
 
-    def _show_what_applies(self) -> None:
+    def _update_visibility(self) -> None:
         method = self.method.value
         self._weights_row.visible = self.features.value in NETWORKS
-        for rows, shown in (
-            (self._of_waves, method != "texture"),
-            (self._of_refinement, method == "gram_aligned"),
-            (self._of_texture, method == "texture"),
+        for rows, applies in (
+            (self._wave_rows, method != "texture"),
+            (self._refine_rows, method == "gram_aligned"),
+            (self._texture_rows, method == "texture"),
         ):
             for choice in rows:
-                choice.visible = shown
+                choice.visible = applies
 
-    def _look_for_weights(self) -> None:
-        self.missing.look_for(self.trained_network)
+    def _find_weights(self) -> None:
+        self.missing.find_weights(self.trained_network)
 
     def _unfold(self, wanted: bool) -> None:
         self.more.visible = wanted
 
 
-def _in_words(choices: Iterable[str]) -> list[tuple[str, str]]:
-    """Choices as a menu takes them: words and value."""
-    return [(_WORDS[choice], choice) for choice in choices]
+def _labelled(choices: Iterable[str]) -> list[tuple[str, str]]:
+    """Return choices for a combo box: label and value."""
+    return [(_LABELS[choice], choice) for choice in choices]
 
 
 def _allowed(choice: ComboBox | SpinBox | CheckBox) -> Collection[Any]:
-    """Which values a choice may have."""
+    """Return the values that a choice may have."""
     if isinstance(choice, ComboBox):
         return choice.choices
     if isinstance(choice, SpinBox):

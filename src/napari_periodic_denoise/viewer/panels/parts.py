@@ -1,4 +1,4 @@
-"""Small parts that the dock is put together from."""
+"""Building blocks of the dock: rows, labels, pages and a delay."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,29 +8,32 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 
-def row(label: str, choice: Widget) -> Container[Widget]:
-    """Put a label before a choice.
+def row(label: str, choice: Widget, *, label_width: int = 92) -> Container[Widget]:
+    """Return a row: a label, then a widget.
 
     Parameters
     ----------
     label : str
     choice : Widget
+    label_width : int
+        Minimum, in pixels. Rows below each other have the same one, which fits the longest label;
+        more would cut off choices in a dock 300 pixels wide.
 
     Returns
     -------
     Container
     """
-    # magicgui's own labels are not aligned in napari's larger font
+    # magicgui's own labels do not align in napari's larger font
     words = Label(value=label)
-    words.min_width = 92
+    words.min_width = label_width
     labelled = Container[Widget](widgets=[words, choice], layout="horizontal", labels=False)
     labelled.margins = (0, 0, 0, 0)
-    labelled.native.layout().setSpacing(0)  # napari's labels have some
+    labelled.native.layout().setSpacing(0)  # napari's labels have their own
     return labelled
 
 
 def wrapped_label(*, visible: bool = True, tooltip: str = "") -> Label:
-    """Label of any length: as wide as the dock, and as high as it takes.
+    """Return a label that wraps: as wide as the dock, and as high as its text.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ def wrapped_label(*, visible: bool = True, tooltip: str = "") -> Label:
     """
     words = Label(visible=visible, tooltip=tooltip)
     words.native.setWordWrap(True)
-    # magicgui's own would widen the dock, or cut off lines
+    # magicgui's own policy widens the dock or cuts off lines
     policy = words.native.sizePolicy()
     policy.setHorizontalPolicy(QSizePolicy.Policy.Expanding)
     policy.setVerticalPolicy(QSizePolicy.Policy.Minimum)
@@ -52,7 +55,7 @@ def wrapped_label(*, visible: bool = True, tooltip: str = "") -> Label:
 
 
 def page(*panels: QWidget) -> QScrollArea:
-    """Put panels below each other on the page of a tab, which scrolls where it is too low.
+    """Return the page of a tab: panels below each other, with a scroll bar.
 
     Parameters
     ----------
@@ -70,8 +73,8 @@ def page(*panels: QWidget) -> QScrollArea:
     column.addStretch()
     scrolled = QScrollArea()
     scrolled.setWidgetResizable(True)
-    # What is square, as the spectrum is, may fit only as narrow as beside a bar: one that comes
-    # and goes by that would come and go without end, until the stack overflows.
+    # Always on: a square widget, such as the spectrum, may fit only next to a bar. A bar that
+    # appears on demand would then appear and disappear until the stack overflows.
     scrolled.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
     scrolled.setFrameShape(QFrame.Shape.NoFrame)
     scrolled.setWidget(content)
@@ -79,27 +82,30 @@ def page(*panels: QWidget) -> QScrollArea:
 
 
 class Pause:
-    """Calls once nothing has asked for it any more for a while.
+    """Calls a method once, a given time after the last request.
 
     Parameters
     ----------
     milliseconds : int
+        From the last request to the call.
     then : callable
-        A method: its object is not kept alive by the pause.
+        A method. The delay does not keep its object alive.
     """
 
     def __init__(self, milliseconds: int, then: Callable[[], None]) -> None:
-        self._timer = QTimer()  # no child of a widget, which would go before its owner ends it
+        self._timer = (
+            QTimer()
+        )  # without a parent: a parent would delete it before its owner stops it
         self._timer.setSingleShot(True)
         self._timer.setInterval(milliseconds)
         self._timer.timeout.connect(then)
 
     def begin(self) -> None:
-        """Begin the pause, or begin it again."""
+        """Start the delay, or restart it."""
         self._timer.start()
 
     def end(self) -> None:
-        """Call no more."""
-        # once an application quits, PySide6 deletes timers before the widgets that used them
+        """Cancel the call."""
+        # when an application quits, PySide6 deletes timers before the widgets that use them
         with suppress(RuntimeError):
             self._timer.stop()

@@ -1,4 +1,4 @@
-"""The part of the dock that gives a Python script for a result."""
+"""Panel that copies or saves a Python script for a result."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_periodic_denoise.records import replay
-from napari_periodic_denoise.viewer.layers import results as layers
+from napari_periodic_denoise.viewer.layers import results
 from napari_periodic_denoise.viewer.panels.parts import wrapped_label
 from napari_periodic_denoise.viewer.runs import thread
 
 
 class ReplayPanel(Container[Widget]):
-    """Copies or saves a script that gives a result again.
+    """Copies or saves a script that reproduces a result.
 
     Parameters
     ----------
     viewer : ViewerModel
-        Of whose layers a result is taken: the one that is selected, else that of the dock's
+        The viewer whose results are offered: the selected result, or else that of the dock's
         image.
     layer : ComboBox
         The dock's choice of an image layer.
@@ -36,16 +36,16 @@ class ReplayPanel(Container[Widget]):
         self.copy = PushButton(
             text="Copy as Python",
             tooltip=(
-                "Put a script on the clipboard that gives the very arrays of a result outside\n"
-                "napari: of the result layer that is selected, else of the last run on the image\n"
-                "above. It holds the settings of that run, whatever is chosen here now."
+                "Copies a script to the clipboard. Outside napari, it reproduces the exact\n"
+                "arrays of the selected result layer, or else of the last run on the image\n"
+                "above. It uses the settings of that run, not the ones chosen here now."
             ),
         )
         self.save = PushButton(
             text="Save as Python…",
             tooltip=(
-                "Write that script to a file; and beside it the image, unless it can be read\n"
-                "from the file that it came from."
+                "Writes the same script to a file. If the image cannot be read from its original\n"
+                "file, it is saved next to the script."
             ),
         )
         buttons = Container[Widget](
@@ -57,38 +57,38 @@ class ReplayPanel(Container[Widget]):
         self.margins = (0, 0, 0, 0)
         self.copy.changed.connect(self._copy)
         self.save.changed.connect(self._save_file)
-        layer.changed.connect(self._show_whether_any)
+        layer.changed.connect(self._update_buttons)
         self._events = (
             viewer.layers.selection.events.active,
             viewer.layers.events.inserted,
             viewer.layers.events.removed,
         )
         for event in self._events:
-            event.connect(self._show_whether_any)
-        self.native.destroyed.connect(self._forget)
-        self._show_whether_any()
+            event.connect(self._update_buttons)
+        self.native.destroyed.connect(self._on_destroyed)
+        self._update_buttons()
 
-    def _forget(self) -> None:
+    def _on_destroyed(self) -> None:
         for event in self._events:
-            event.disconnect(self._show_whether_any)
+            event.disconnect(self._update_buttons)
         if self._run is not None:
             self._run.quit()
 
     def _record(self) -> dict[str, Any]:
-        """What the result that is meant has recorded; nothing if there is none."""
+        """Return the record of the selected result, or an empty dict."""
         shown = self._viewer.layers
         candidates = [shown.selection.active]
         if self._layer.value is not None:
-            candidates.append(layers.find_result(shown, self._layer.value, "cleaned"))
-        records = [layers.record_of(layer) for layer in candidates if layer is not None]
+            candidates.append(results.find_result(shown, self._layer.value, "cleaned"))
+        records = [results.record_of(layer) for layer in candidates if layer is not None]
         return next(filter(replay.is_replayable, records), {})
 
-    def _show_whether_any(self) -> None:
+    def _update_buttons(self) -> None:
         self.copy.enabled = self.save.enabled = bool(self._record())
         self.words.visible = False
 
     def _source(self, record: dict[str, Any]) -> Image | None:
-        """Layer that a result was made of, if it is still there."""
+        """Return the layer that a result was computed from, if it still exists."""
         return next(
             (
                 layer
@@ -102,19 +102,19 @@ class ReplayPanel(Container[Widget]):
         record = self._record()
         source = self._source(record)
 
-        def copied(script: str) -> None:
+        def show_copied(script: str) -> None:
             clipboard = QApplication.clipboard()
             assert clipboard is not None
             clipboard.setText(script)
             words = "Copied."
             if "np.load(" in script:
                 words = (
-                    f"Copied. It reads the image from {replay.array_name(record)}: a comment in "
-                    "it tells how to save that, or take Save as Python…"
+                    f"Copied. The script reads the image from {replay.array_name(record)}. A "
+                    "comment in it shows how to save that file; Save as Python… does both."
                 )
-            self._tell(words)
+            self._show_words(words)
 
-        self._begin(_script(record, source), copied)
+        self._begin(_make_script(record, source), show_copied)
 
     def _save_file(self) -> None:
         record = self._record()
@@ -125,8 +125,8 @@ class ReplayPanel(Container[Widget]):
         if chosen:
             path = Path(chosen).with_suffix(".py")
             self._begin(
-                _saved(record, self._source(record), path),
-                lambda written: self._tell(f"Saved: {', '.join(map(str, written))}"),
+                _save(record, self._source(record), path),
+                lambda written: self._show_words(f"Saved: {', '.join(map(str, written))}"),
             )
 
     def _begin(
@@ -140,7 +140,7 @@ class ReplayPanel(Container[Widget]):
             on_result=on_result,
             on_error=self._on_error,
             on_end=self._on_end,
-            asked_for=False,  # what napari keeps would keep this, through on_result
+            tracked=False,  # napari would keep the run, and the run this panel
         )
 
     def _on_error(self, error: Exception) -> None:
@@ -153,25 +153,27 @@ class ReplayPanel(Container[Widget]):
         self._run = None
         self.copy.enabled = self.save.enabled = bool(self._record())
 
-    def _tell(self, words: str) -> None:
+    def _show_words(self, words: str) -> None:
         self.words.value = words
         self.words.visible = True
 
 
-def _script(record: dict[str, Any], source: Image | None) -> Generator[thread.Status, None, str]:
-    """Script for a result, whose image may be still there."""
+def _make_script(
+    record: dict[str, Any], source: Image | None
+) -> Generator[thread.Status, None, str]:
+    """Return the script for a result, whose source layer may still exist."""
     yield thread.Status("looking for the image in its file")
     if replay.is_in_file(record):
         return replay.script(record, replay.from_file(record))
-    is_there = source is not None and replay.is_made_of(record, layers.pixels(source))
+    is_there = source is not None and replay.is_made_of(record, results.pixels(source))
     name = source.name if source is not None and is_there else None
     return replay.script(record, replay.from_array_to_be_saved(record, name))
 
 
-def _saved(
+def _save(
     record: dict[str, Any], source: Image | None, path: Path
 ) -> Generator[thread.Status, None, list[Path]]:
-    """Files that were written: a script, and the image if it is in no other file."""
+    """Write the script, and the image if no other file has it; return the files."""
     from napari_periodic_denoise.io.atomic import replacing, write_array
 
     yield thread.Status("looking for the image in its file")
@@ -179,14 +181,14 @@ def _saved(
     if replay.is_in_file(record):
         load = replay.from_file(record)
     else:
-        if source is None or not replay.is_made_of(record, layers.pixels(source)):
+        if source is None or not replay.is_made_of(record, results.pixels(source)):
             raise thread.CannotRunError(
-                "The image that this was found in is no longer a layer here, nor as it was in "
-                "the file that it came from: a script would have nothing to read."
+                "The image of this result is no longer a layer, and its file has changed or is "
+                "missing. A script would have nothing to read."
             )
         yield thread.Status("saving the image")
         array = path.with_suffix(".npy")
-        write_array(array, replay.plane_of(record, layers.pixels(source)))
+        write_array(array, replay.plane_of(record, results.pixels(source)))
         written.append(array)
         load = replay.from_array(record, 'Path(__file__).with_suffix(".npy")')
     with replacing(path) as file:

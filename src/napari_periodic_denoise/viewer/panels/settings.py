@@ -1,4 +1,4 @@
-"""The part of the dock that keeps what is chosen in it, in files of the user's too."""
+"""Panel that keeps the dock's choices between sessions, and saves and loads them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from magicgui.widgets import ComboBox, Container, PushButton, Widget
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtWidgets import QFileDialog, QMenu
 
-from napari_periodic_denoise.viewer import preferences as settings
+from napari_periodic_denoise.viewer import preferences
 from napari_periodic_denoise.viewer.panels.method import SENSITIVITIES, MethodPanel
 from napari_periodic_denoise.viewer.panels.parts import Pause
 from napari_periodic_denoise.viewer.runs import thread
 
-#: As they are called in napari's preferences.
-_SENSITIVITY_OF = {words.split(":")[0].lower(): value for words, value in SENSITIVITIES}
+#: By their names in napari's preferences.
+_SENSITIVITY_OF = {label.split(":")[0].lower(): value for label, value in SENSITIVITIES}
 _FILES = "Settings (*.json)"
-_PAUSE = 500  # milliseconds without a change, after which choices are kept
+SAVE_DELAY = 500  # milliseconds without a change before choices are saved; a usual debounce
 
 
 class SettingsPanel(Container[Widget]):
@@ -35,109 +35,110 @@ class SettingsPanel(Container[Widget]):
         self._method_panel, self._planes = method_panel, planes
         self.button = PushButton(
             text="Settings",
-            tooltip="Save or load what is chosen in this dock, or choose the usual again.",
+            tooltip="Saves or loads the choices in this dock, or resets them.",
         )
         super().__init__(widgets=[self.button], labels=False)
         self.margins = (0, 0, 0, 0)
         self.menu = QMenu(self.native)  # magicgui has none
         self.menu.setToolTipsVisible(True)
-        for words, tooltip, act in (
+        for label, tooltip, slot in (
             (
                 "&Save settings…",
-                "Write all that is chosen to a small file, for another computer or next year.",
+                "Writes all choices to a small file, for another computer or a later session.",
                 self._save_file,
             ),
             (
                 "&Load settings…",
-                "Choose what such a file says. If it does not fit, nothing is changed.",
+                "Sets the choices from such a file. If the file does not fit, nothing changes.",
                 self._load_file,
             ),
             (
                 "&Reset settings",
-                "Choose the usual again. What is usual for Sensitivity, napari's preferences say.",
+                "Sets all choices to their defaults; Sensitivity to that of napari's preferences.",
                 self._reset,
             ),
         ):
-            action = self.menu.addAction(words)
+            action = self.menu.addAction(label)
             assert action is not None
             action.setToolTip(tooltip)
-            action.triggered.connect(act)  # a method: PySide6 keeps a function for ever
+            action.triggered.connect(slot)  # a method: PySide6 never releases a function
         self.button.native.setMenu(self.menu)
-        self._path = settings.kept_in()
-        self._preferences = settings.preferences()
-        self._usual = {
+        self._path = preferences.settings_file()
+        self._preferences = preferences.plugin_preferences()
+        self._defaults = {
             **self.choices,
-            **dict.fromkeys(("vgg16_weights", "vgg19_weights"), ""),  # maybe of another dock
+            # files of weights are shared: another dock may have set them already
+            **dict.fromkeys(("vgg16_weights", "vgg19_weights"), ""),
             "sensitivity": _SENSITIVITY_OF[self._preferences.sensitivity],
         }
-        self._kept = self._read()  # what is in the file
-        self._choose(self._kept)
-        self._run: thread.Run | None = None  # that writes the file
-        self._unkept: dict[str, Any] | None = None  # what is to be in it
-        self._pause = Pause(_PAUSE, self._keep_aside)
+        self._saved = self._read()  # contents of the file
+        self._set_choices(self._saved)
+        self._run: thread.Run | None = None  # writes the file
+        self._unsaved: dict[str, Any] | None = None  # to be written
+        self._pause = Pause(SAVE_DELAY, self._save_in_thread)
         method_panel.changed.connect(self._on_change)
         planes.changed.connect(self._on_change)
         self._preferences.events.sensitivity.connect(self._on_preference)
-        self.native.destroyed.connect(self._forget)
+        self.native.destroyed.connect(self._on_destroyed)
 
     @property
     def choices(self) -> dict[str, Any]:
-        """All that is chosen in the dock, ready for JSON."""
+        """All choices of the dock, as JSON values."""
         return {**self._method_panel.choices, "planes": self._planes.value}
 
-    def keep(self) -> None:
-        """Write at once what has changed; even after Qt has deleted the panel."""
+    def save_now(self) -> None:
+        """Write changes at once, even after Qt has deleted the panel."""
         self._pause.end()
-        if self._unkept is not None and self._path is not None:
-            settings.write(self._path, self._unkept)
-            self._unkept = None
+        if self._unsaved is not None and self._path is not None:
+            preferences.write_choices(self._path, self._unsaved)
+            self._unsaved = None
 
-    def _choose(self, choices: settings.Choices) -> None:
-        """Choose what is said, and of all else the usual."""
-        whole = {**self._usual, **choices}
-        self._method_panel.choose(whole)
-        self._planes.value = whole["planes"]
+    def _set_choices(self, choices: preferences.Choices) -> None:
+        """Set the given choices, and all others to their defaults."""
+        complete = {**self._defaults, **choices}
+        self._method_panel.set_choices(complete)
+        self._planes.value = complete["planes"]
 
     def _reset(self) -> None:
-        self._choose({})
+        self._set_choices({})
 
     def _read(self) -> dict[str, Any]:
         if self._path is None or not self._path.exists():
             return {}
         try:
-            return settings.read(self._path, self._allowed())
-        except settings.SettingsError as error:
-            show_warning(f"Periodic noise: {error}. The usual settings are taken.")
+            return preferences.read_choices(self._path, self._allowed())
+        except preferences.SettingsError as error:
+            show_warning(f"Periodic noise: {error}. The default settings are used.")
             return {}
 
-    def _allowed(self) -> settings.Allowed:
+    def _allowed(self) -> preferences.Allowed:
         return {**self._method_panel.allowed, "planes": self._planes.choices}
 
     def _on_preference(self, event: Any) -> None:  # noqa: ANN401 - napari's
-        self._usual["sensitivity"] = _SENSITIVITY_OF[event.value]
-        self._method_panel.sensitivity.value = self._usual["sensitivity"]
+        self._defaults["sensitivity"] = _SENSITIVITY_OF[event.value]
+        self._method_panel.sensitivity.value = self._defaults["sensitivity"]
 
     def _on_change(self) -> None:
-        usual = self._usual
-        self._unkept = {
-            name: value for name, value in self.choices.items() if value != usual[name]
+        defaults = self._defaults
+        self._unsaved = {
+            name: value for name, value in self.choices.items() if value != defaults[name]
         }
         self._pause.begin()
 
-    def _keep_aside(self) -> None:
-        """Write the file in a thread: on a disk that is far away it would hold up the viewer."""
-        path, unkept = self._path, self._unkept
+    def _save_in_thread(self) -> None:
+        """Write the file in a thread, because a slow disk would block the viewer."""
+        path, unsaved = self._path, self._unsaved
         if self._run is not None:
-            self._pause.begin()  # one after the other
+            self._pause.begin()  # one write at a time
             return
-        self._unkept = None
-        if path is not None and unkept is not None and unkept != self._kept:
-            self._kept = unkept
+        self._unsaved = None
+        if path is not None and unsaved is not None and unsaved != self._saved:
+            self._saved = unsaved
             self._run = thread.start(
-                _written(path, unkept), on_error=self._tell, on_end=self._on_written
+                _write(path, unsaved), on_error=self._show_error, on_end=self._on_written
             )
 
-    def _forget(self) -> None:
+    def _on_destroyed(self) -> None:
         self._preferences.events.sensitivity.disconnect(self._on_preference)
 
     def _on_written(self) -> None:
@@ -145,27 +146,27 @@ class SettingsPanel(Container[Widget]):
 
     def _save_file(self) -> None:
         name, _ = QFileDialog.getSaveFileName(
-            self.native, "Save settings", f"{settings.PLUGIN}.json", _FILES
+            self.native, "Save settings", f"{preferences.PLUGIN}.json", _FILES
         )
         if name:
-            thread.start(_written(Path(name), self.choices), on_error=self._tell)
+            thread.start(_write(Path(name), self.choices), on_error=self._show_error)
 
     def _load_file(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self.native, "Load settings", "", _FILES)
         if name:
             try:
-                self._choose(settings.read(Path(name), self._allowed()))
-            except settings.SettingsError as error:
-                self._tell(error)
+                self._set_choices(preferences.read_choices(Path(name), self._allowed()))
+            except preferences.SettingsError as error:
+                self._show_error(error)
 
-    def _tell(self, error: Exception) -> None:
+    def _show_error(self, error: Exception) -> None:
         show_error(f"Periodic noise: {error}")
 
 
-def _written(path: Path, choices: settings.Choices) -> Generator[thread.Status, None, None]:
+def _write(path: Path, choices: preferences.Choices) -> Generator[thread.Status, None, None]:
     """Write choices to a file."""
     yield thread.Status("saving settings")
     try:
-        settings.write(path, choices)
+        preferences.write_choices(path, choices)
     except OSError as error:
-        raise settings.SettingsError(f"{path} can't be written: {error.strerror}") from error
+        raise preferences.SettingsError(f"{path} cannot be written: {error.strerror}") from error

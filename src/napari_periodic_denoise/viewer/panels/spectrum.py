@@ -1,4 +1,4 @@
-"""The part of the dock that shows the spectrum, where waves are switched and proposed."""
+"""Panel of the spectrum, in which waves are switched and proposed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_periodic_denoise.viewer.layers import plane as plane_choice
-from napari_periodic_denoise.viewer.layers import results as layers
 from napari_periodic_denoise.viewer.layers.pixel_size import PixelSize, pixel_size
+from napari_periodic_denoise.viewer.layers.plane import Plane, displayed_plane, nearest_plane
+from napari_periodic_denoise.viewer.layers.results import pixels
 from napari_periodic_denoise.viewer.panels.parts import Pause, wrapped_label
+from napari_periodic_denoise.viewer.responsive import EVENT_LOOP_PAUSE
 from napari_periodic_denoise.viewer.runs import jobs, thread
 
 if TYPE_CHECKING:
@@ -33,33 +34,38 @@ if TYPE_CHECKING:
 
 Frequency = tuple[float, float]  # fy, fx in cycles/pixel
 
-_SETTLE = 200  # milliseconds without a change, after which the spectrum is taken
-_TURN = 20  # milliseconds in which Qt draws and serves others, between two slow steps
-_HIGHEST = 600  # pixels of the figure
-_NEAR = 6.0  # points, within which a click means a mark or a peak
-_CYCLES = 3.0  # in a window, within which a wave is the one that was proposed
-_WINDOW = 1024  # pixels that the spectrum is taken of at once, at most
-_HINT = "Click a mark to switch its wave off or on, a peak to propose it as a wave.\n"
-_TAKING = "Taking the spectrum…\n"
+_DELAY = 200  # milliseconds without a change before the spectrum is computed; a usual debounce
+_MAX_HEIGHT = 600  # pixels of the figure; a layout choice: fits a laptop's screen
+_CLICK_RADIUS = 6.0  # points; a mark of 60 square points has a radius of 4
+# cycles across a window of the spectrum: the main lobe of a Hann window ends 2 bins from its
+# centre (Harris 1978), and the bins are 1 apart
+_SAME_CYCLES = 3.0
+_HINT = "Click a mark to switch its wave off or on. Click a peak to propose it as a wave.\n"
+_COMPUTING = "Computing the spectrum…\n"
 _STEPS = {"right": 1, "down": 1, "left": -1, "up": -1}
 
 
 class SpectrumPanel(QWidget):
-    """Spectrum of the plane that is shown, with marks where waves were found.
+    """Shows the spectrum of the displayed plane, with marks at the waves that were found.
 
-    It is taken when it is first seen, and anew when the picture changes.
+    The spectrum is computed when the panel is first shown, and again when the image changes.
 
     Parameters
     ----------
     viewer : ViewerModel
-        The viewer whose planes and theme are shown.
+        The viewer whose displayed plane and theme are used.
 
     Attributes
     ----------
+    spectrum : WhitenedSpectrum or None
+        The displayed spectrum, while it is up to date.
+    figure : SpectrumFigure or None
+    canvas : FigureCanvasQTAgg or None
+        Shows the figure.
     switched : Signal of tuple of float, bool
-        A mark was clicked: the wave's frequency, and whether the wave is to be on.
+        Emitted when a mark is clicked, with the wave's frequency and its new state.
     proposed : Signal
-        What is proposed has changed: the plane is to be estimated again.
+        Emitted when the proposals have changed and the plane must be estimated again.
     """
 
     switched = Signal(tuple, bool)
@@ -69,35 +75,33 @@ class SpectrumPanel(QWidget):
         super().__init__()
         self._viewer = viewer
         self._layer: Image | None = None
-        self._plane: plane_choice.Plane | None = None  # that the spectrum is of; None in 3-D
+        self._plane: Plane | None = None  # of the spectrum; None in 3-D
         self._features = "edges"
-        self._is_fresh = False  # whether what is shown is of the picture as it is
+        self._is_fresh = False  # whether the spectrum matches the image
         self._run: thread.Run | None = None
-        self._spectrum: WhitenedSpectrum | None = None
+        self.spectrum: WhitenedSpectrum | None = None
         self._pixel: PixelSize | None = None
-        self._figure: SpectrumFigure | None = None
-        self._canvas: FigureCanvasQTAgg | None = None
-        self._waves: dict[Frequency, bool] = {}  # and whether they are on
+        self.figure: SpectrumFigure | None = None
+        self.canvas: FigureCanvasQTAgg | None = None
+        self._waves: dict[Frequency, bool] = {}  # frequency to whether it is on
         self._why_fixed = ""
-        self._current: int | None = None  # the wave where the keyboard is
+        self._current: int | None = None  # the wave selected by keyboard
         self._proposed: WeakKeyDictionary[Image, list[Frequency]] = WeakKeyDictionary()
-        self._asked: Frequency | None = None  # proposed, and not answered yet
-        self._pause = Pause(_SETTLE, self._take)
-        self.place = wrapped_label(
-            tooltip="What is under the pointer: from crest to crest, direction, and frequency."
-        )
-        self.answer = wrapped_label(tooltip="What became of the peak that was proposed last.")
+        self._pending: Frequency | None = None  # proposed, without an answer yet
+        self._pause = Pause(_DELAY, self._compute)
+        self.readout = wrapped_label(tooltip="Period, direction and frequency at the pointer.")
+        self.answer = wrapped_label(tooltip="The result of the last proposal.")
         self.proposals = ComboBox(
             tooltip=(
-                "Peaks of this layer that you proposed, and that are waves. They are examined in\n"
-                "every run on one plane of it, until they are taken off."
+                "Peaks of this layer that you proposed and that were accepted as waves. Every\n"
+                "run on one plane of the layer tests them again, until you remove them."
             ),
         )
-        self.take_off = PushButton(
-            text="Take off", tooltip="Propose this peak no more, and look for the noise again."
+        self.remove = PushButton(
+            text="Remove", tooltip="Removes this proposal and finds the noise again."
         )
         self._proposals_row = Container[Widget](
-            widgets=[self.proposals, self.take_off],
+            widgets=[self.proposals, self.remove],
             layout="horizontal",
             labels=False,
             visible=False,
@@ -105,40 +109,40 @@ class SpectrumPanel(QWidget):
         self._proposals_row.margins = (0, 0, 0, 0)
         column = self._column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        for part in (self.place, self.answer, self._proposals_row):
+        for part in (self.readout, self.answer, self._proposals_row):
             column.addWidget(part.native)
-        self.take_off.changed.connect(self._take_off)
-        for event in self._of_viewer():
+        self.remove.changed.connect(self._remove_proposal)
+        for event in self._viewer_events():
             event.connect(self._on_dims)
-        viewer.events.theme.connect(self._colour)
+        viewer.events.theme.connect(self._apply_theme)
 
-    def look_at(self, layer: Image | None) -> None:
-        """Show the spectrum of another layer.
+    def show_layer(self, layer: Image | None) -> None:
+        """Show the spectrum of a layer.
 
         Parameters
         ----------
         layer : Image or None
         """
-        self._leave_layer()
+        self._disconnect_layer()
         self._layer = layer
         if layer is not None:
-            for event in self._of_layer(layer):
-                event.connect(self._outdate)
-        self.withdraw()
+            for event in self._layer_events(layer):
+                event.connect(self._invalidate)
+        self.withdraw_proposal()
         self.answer.value = ""
         self._offer_proposals()
-        self._outdate()
+        self._invalidate()
 
-    def take_features(self, features: str) -> None:
-        """Show the spectrum of other features.
+    def show_features(self, features: str) -> None:
+        """Show the spectrum of features.
 
         Parameters
         ----------
         features : str
-            Of the engine. A network's would take too long to look at: edges stand for them.
+            Of the engine. A network takes too long here: edges replace it.
         """
         self._features = features if features == "cosines" else "edges"
-        self._outdate()
+        self._invalidate()
 
     def show_waves(self, waves: Mapping[Frequency, bool], *, why_fixed: str = "") -> None:
         """Mark waves.
@@ -146,9 +150,9 @@ class SpectrumPanel(QWidget):
         Parameters
         ----------
         waves : mapping of tuple of float to bool
-            Their frequencies, and whether they are on.
+            Frequencies, and whether each wave is on.
         why_fixed : str
-            Why they can't be switched, where they can't.
+            Why they cannot be switched; empty if they can.
         """
         if waves.keys() != self._waves.keys():
             self._current = None
@@ -156,52 +160,54 @@ class SpectrumPanel(QWidget):
         self._draw_marks()
 
     def engine_options(self) -> dict[str, Any]:
-        """Return the option of the engine for what is proposed in the layer, if anything is."""
+        """Return the engine's option for the layer's proposals, or an empty dict."""
         proposed = list(self._proposed.get(self._layer, []))
-        if self._asked is not None:
-            proposed.append(self._asked)
+        if self._pending is not None:
+            proposed.append(self._pending)
         return {"proposed": proposed} if proposed else {}
 
-    def tell(self, estimate: NoiseEstimate) -> None:
-        """Say what became of the peak that was proposed, if that is not said yet.
+    def show_answer(self, estimate: NoiseEstimate) -> None:
+        """Show whether the proposed peak was accepted, if that is still open.
 
         Parameters
         ----------
         estimate : NoiseEstimate
-            Of the plane, with what was proposed.
+            Of the plane, with the proposals.
         """
-        if self._asked is None or self._layer is None:
+        if self._pending is None or self._layer is None:
             return
-        asked, self._asked = self._asked, None
+        pending, self._pending = self._pending, None
         shape = estimate.noise.shape[0], estimate.noise.shape[1]
-        taken = [wave for wave in estimate.waves if _is_near(asked, wave.frequency, shape)]
-        refused = [peak for peak in estimate.rejected if _is_near(asked, peak.frequency, shape)]
-        if taken:
-            self._proposed.setdefault(self._layer, []).append(asked)
+        accepted = [wave for wave in estimate.waves if _is_near(pending, wave.frequency, shape)]
+        rejected = [peak for peak in estimate.rejected if _is_near(pending, peak.frequency, shape)]
+        if accepted:
+            self._proposed.setdefault(self._layer, []).append(pending)
             self._offer_proposals()
-            self.answer.value = f"Taken: {in_words(taken[0].frequency, self._pixel)}"
-        elif refused:
-            self.answer.value = f"Not taken: {refused[0].reason}."
+            self.answer.value = (
+                f"Accepted: {describe_frequency(accepted[0].frequency, self._pixel)}"
+            )
+        elif rejected:
+            self.answer.value = f"Rejected: {rejected[0].reason}."
         else:
-            self.answer.value = "Not taken: it belongs to a wave that was found."
+            self.answer.value = "Rejected: it is part of a wave that was already found."
 
-    def withdraw(self) -> None:
-        """Forget the peak that was proposed: nobody will say what became of it."""
-        if self._asked is not None:
-            self._asked, self.answer.value = None, ""
+    def withdraw_proposal(self) -> None:
+        """Withdraw the proposed peak, because its run was stopped."""
+        if self._pending is not None:
+            self._pending, self.answer.value = None, ""
 
     def stop(self) -> None:
-        """Show no more changes; what is under way is left behind."""
-        self._leave_layer()
-        for event in self._of_viewer():
+        """Stop following the viewer, and abandon the run, if any."""
+        self._disconnect_layer()
+        for event in self._viewer_events():
             event.disconnect(self._on_dims)
-        self._viewer.events.theme.disconnect(self._colour)
+        self._viewer.events.theme.disconnect(self._apply_theme)
         self._is_fresh = False
         self._pause.end()
         self._stop_run()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Take the spectrum, unless what is shown is of the picture as it is."""
+        """Compute the spectrum, unless it is up to date."""
         super().showEvent(event)
         if not self._is_fresh:
             self._pause.begin()
@@ -211,17 +217,17 @@ class SpectrumPanel(QWidget):
         super().resizeEvent(event)
         self._shape_canvas()
 
-    def _of_viewer(self) -> list[Any]:
+    def _viewer_events(self) -> list[Any]:
         events = self._viewer.dims.events
         return [events.current_step, events.order, events.ndisplay]
 
-    def _of_layer(self, layer: Image) -> list[Any]:
+    def _layer_events(self, layer: Image) -> list[Any]:
         return [layer.events.data, layer.events.scale, layer.events.units]
 
-    def _leave_layer(self) -> None:
+    def _disconnect_layer(self) -> None:
         if self._layer is not None:
-            for event in self._of_layer(self._layer):
-                event.disconnect(self._outdate)
+            for event in self._layer_events(self._layer):
+                event.disconnect(self._invalidate)
         self._layer = None
 
     def _stop_run(self) -> None:
@@ -230,129 +236,130 @@ class SpectrumPanel(QWidget):
             self._run = None
 
     def _on_dims(self) -> None:
-        if self._layer is not None and self._plane != self._shown_plane(self._layer):
-            self._outdate()
+        if self._layer is not None and self._plane != self._displayed_plane(self._layer):
+            self._invalidate()
 
-    def _shown_plane(self, layer: Image) -> plane_choice.Plane | None:
+    def _displayed_plane(self, layer: Image) -> Plane | None:
         if self._viewer.dims.ndisplay > 2:
             return None
-        return plane_choice.nearest(plane_choice.shown(layer, self._viewer.dims), layer)
+        return nearest_plane(displayed_plane(layer, self._viewer.dims), layer)
 
-    def _outdate(self) -> None:
-        self._is_fresh, self._spectrum = False, None
+    def _invalidate(self) -> None:
+        self._is_fresh, self.spectrum = False, None
         self._stop_run()
         if self.isVisible():
-            self.place.value = _TAKING
+            self.readout.value = _COMPUTING
             self._pause.begin()
 
-    def _take(self) -> None:
+    def _compute(self) -> None:
         layer, self._is_fresh = self._layer, True
-        plane = self._plane = None if layer is None else self._shown_plane(layer)
+        plane = self._plane = None if layer is None else self._displayed_plane(layer)
         if layer is None or plane is None:
-            self.place.value = "The spectrum is of an image that is shown in 2-D."
+            self.readout.value = "Show an image in 2-D to see its spectrum."
             return
         self._pixel = pixel_size(layer, plane)
-        self.place.value = _TAKING
+        self.readout.value = _COMPUTING
         self._run = thread.start(
-            jobs.look_at_spectrum(
-                layers.pixels(layer), plane, rgb=layer.rgb, features=self._features
-            ),
+            jobs.compute_spectrum(pixels(layer), plane, rgb=layer.rgb, features=self._features),
             on_result=self._show,
             on_error=self._on_error,
-            asked_for=False,
+            tracked=False,
         )
 
     def _show(self, spectrum: WhitenedSpectrum) -> None:
         if not self._is_fresh:
             return
-        if self._figure is None:
-            self._make_canvas()  # and let Qt draw it, before there is more to draw
-            QTimer.singleShot(_TURN, lambda: self._show(spectrum))
+        if self.figure is None:
+            self._make_canvas()  # Qt draws it before it gets its contents
+            QTimer.singleShot(EVENT_LOOP_PAUSE, lambda: self._show(spectrum))
             return
-        self._spectrum = spectrum
-        self._figure.show(spectrum, self._pixel)
+        self.spectrum = spectrum
+        self.figure.show(spectrum, self._pixel)
         self._draw_marks()
-        self.place.value = _HINT
+        self.readout.value = _HINT
 
     def _on_error(self, error: Exception) -> None:
         if not self._is_fresh:
             return
         if isinstance(error, thread.CannotRunError):
-            self.place.value = str(error)
+            self.readout.value = str(error)
         else:
             notification_manager.receive_error(type(error), error, error.__traceback__)
 
     def _make_canvas(self) -> None:
         from napari_periodic_denoise.viewer.panels.spectrum_figure import SpectrumFigure
 
-        self._figure = SpectrumFigure()
-        canvas = self._canvas = self._figure.in_qt()
+        self.figure = SpectrumFigure()
+        canvas = self.canvas = self.figure.make_canvas()
         canvas.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         canvas.setToolTip(
-            "What repeats in this plane, by frequency: the brighter (in a light theme the\n"
-            "darker), the more it stands out. Slow repeats are near the middle, fine ones near\n"
-            "the edges; what lies in a direction repeats in this direction. Each wave is marked\n"
-            "twice, on both sides of the middle: a circle is taken away, a cross is left in.\n"
-            "Click a mark to switch its wave; or arrow keys go from mark to mark, and space\n"
-            "switches. The table under Found does the same.\n"
-            "Click a peak without a mark to propose it: it is examined like any other, and you\n"
-            "are told whether it is a wave."
+            "The patterns that repeat in this plane, by frequency. The brighter a point (in a\n"
+            "light theme, the darker), the more it stands out. Long periods are near the centre,\n"
+            "short ones near the edges. The direction from the centre is the direction of the\n"
+            "wave. Each wave has two marks, on opposite sides of the centre: a circle if it is\n"
+            "removed, a cross if it is kept.\n"
+            "Click a mark to switch its wave. The arrow keys go from mark to mark, and the\n"
+            "space bar switches. The table under Found does the same.\n"
+            "Click a peak without a mark to propose it. It gets the same tests as any other\n"
+            "peak, and the result is shown below."
         )
         canvas.mpl_connect("motion_notify_event", self._on_move)
         canvas.mpl_connect("figure_leave_event", self._on_leave)
         canvas.mpl_connect("button_press_event", self._on_click)
         canvas.mpl_connect("key_press_event", self._on_key)
-        self._colour()
+        self._apply_theme()
         self._column.insertWidget(0, canvas)
         self._shape_canvas()
 
     def _shape_canvas(self) -> None:
-        if self._canvas is not None:
-            self._canvas.setFixedHeight(min(self.width(), _HIGHEST))
+        if self.canvas is not None:
+            self.canvas.setFixedHeight(min(self.width(), _MAX_HEIGHT))
 
-    def _colour(self) -> None:
-        if self._figure is None or self._canvas is None:
+    def _apply_theme(self) -> None:
+        if self.figure is None or self.canvas is None:
             return
         theme = get_theme(self._viewer.theme)
-        self._figure.colour(
+        self.figure.set_colours(
             theme.background.as_hex(), theme.text.as_hex(), is_dark=theme.type == "dark"
         )
-        self._canvas.draw_idle()
+        self.canvas.draw_idle()
 
     def _draw_marks(self) -> None:
-        if self._figure is None or self._canvas is None:
+        if self.figure is None or self.canvas is None:
             return
         on = [frequency for frequency, is_on in self._waves.items() if is_on]
         off = [frequency for frequency, is_on in self._waves.items() if not is_on]
         current = None if self._current is None else list(self._waves)[self._current]
-        self._figure.mark(on, off, current)
-        self._canvas.draw_idle()
+        self.figure.mark(on, off, current)
+        self.canvas.draw_idle()
 
     def _on_move(self, event: MouseEvent) -> None:
-        frequency = self._pointed_at(event)
+        frequency = self._frequency_at(event)
         if frequency is None:
-            self.place.value = _HINT
+            self.readout.value = _HINT
         else:
-            at = self._marked(frequency)
-            self.place.value = in_words(frequency if at is None else at, self._pixel)
+            mark = self._mark_at(frequency)
+            self.readout.value = describe_frequency(
+                frequency if mark is None else mark, self._pixel
+            )
 
     def _on_leave(self, _: MouseEvent) -> None:
-        self.place.value = _HINT
+        self.readout.value = _HINT
 
     def _on_click(self, event: MouseEvent) -> None:
-        frequency = self._pointed_at(event)
-        if frequency is None or self._figure is None or self._spectrum is None:
+        frequency = self._frequency_at(event)
+        if frequency is None or self.figure is None or self.spectrum is None:
             return
-        wave = self._marked(frequency)
+        wave = self._mark_at(frequency)
         if wave is not None:
-            self._switch(wave)
+            self._switch_wave(wave)
             return
-        peak = self._spectrum.nearest_peak(frequency, self._figure.reach(_NEAR))
+        peak = self.spectrum.nearest_peak(frequency, self.figure.in_cycles(_CLICK_RADIUS))
         if peak == frequency:
-            self.answer.value = "Not taken: nothing there can be a wave, its period is too long."
+            self.answer.value = "Rejected: the period here is too long for a wave."
             return
-        self._asked = peak
-        self.answer.value = f"Looking at {in_words(peak, self._pixel)}"
+        self._pending = peak
+        self.answer.value = f"Testing {describe_frequency(peak, self._pixel)}"
         self.proposed.emit()
 
     def _on_key(self, event: KeyEvent) -> None:
@@ -363,55 +370,55 @@ class SpectrumPanel(QWidget):
             first = 0 if step > 0 else -1
             current = first if self._current is None else self._current + step
             self._current = current % len(self._waves)
-            self.place.value = in_words(list(self._waves)[self._current], self._pixel)
+            self.readout.value = describe_frequency(list(self._waves)[self._current], self._pixel)
             self._draw_marks()
         elif event.key == " " and self._current is not None:
-            self._switch(list(self._waves)[self._current])
+            self._switch_wave(list(self._waves)[self._current])
 
-    def _switch(self, wave: Frequency) -> None:
+    def _switch_wave(self, wave: Frequency) -> None:
         if self._why_fixed:
             self.answer.value = self._why_fixed
         else:
             self.switched.emit(wave, not self._waves[wave])
 
-    def _pointed_at(self, event: MouseEvent) -> Frequency | None:
-        """Frequency under the pointer; none beside the image, and in its very middle."""
-        assert self._figure is not None
-        frequency = self._figure.at(event.x, event.y)
+    def _frequency_at(self, event: MouseEvent) -> Frequency | None:
+        """Return the frequency at the pointer, or None outside the image and at zero."""
+        assert self.figure is not None
+        frequency = self.figure.frequency_at(event.x, event.y)
         return frequency if frequency is not None and any(frequency) else None
 
-    def _marked(self, frequency: Frequency) -> Frequency | None:
-        """Return the wave whose mark is at a frequency, or next to it."""
-        assert self._figure is not None
-        away, wave = min(
+    def _mark_at(self, frequency: Frequency) -> Frequency | None:
+        """Return the wave whose mark is within a click's radius of a frequency, or None."""
+        assert self.figure is not None
+        distance, wave = min(
             ((_distance(frequency, wave), wave) for wave in self._waves),
             default=(math.inf, frequency),
         )
-        return wave if away <= self._figure.reach(_NEAR) else None
+        return wave if distance <= self.figure.in_cycles(_CLICK_RADIUS) else None
 
     def _offer_proposals(self) -> None:
         proposed = [] if self._layer is None else self._proposed.get(self._layer, [])
         self.proposals.choices = [
-            (in_words(peak, None).splitlines()[0], peak) for peak in proposed
+            (describe_frequency(peak, None).splitlines()[0], peak) for peak in proposed
         ]
         self._proposals_row.visible = bool(proposed)
 
-    def _take_off(self) -> None:
+    def _remove_proposal(self) -> None:
         assert self._layer is not None
         self._proposed[self._layer].remove(self.proposals.value)
         self._offer_proposals()
         self.proposed.emit()
 
 
-def in_words(frequency: Frequency, pixel: PixelSize | None) -> str:
-    """Return what a wave of a frequency is like, for a person.
+def describe_frequency(frequency: Frequency, pixel: PixelSize | None) -> str:
+    """Describe a wave for a person: period, direction, frequency.
 
     Parameters
     ----------
     frequency : tuple of float
         ``(fy, fx)`` in cycles/pixel, not zero.
     pixel : PixelSize or None
-        None: it is told in pixels alone.
+        If None, only pixels are used.
     """
     fy, fx = frequency
     cycles = math.hypot(fy, fx)
@@ -424,9 +431,11 @@ def in_words(frequency: Frequency, pixel: PixelSize | None) -> str:
 
 
 def _distance(one: Frequency, other: Frequency) -> float:
-    """Cycles/pixel between two waves; a frequency and its opposite are the same one."""
+    """Distance of two waves in cycles/pixel. A frequency and its negative are the same wave."""
     return min(math.dist(one, other), math.dist(one, (-other[0], -other[1])))
 
 
 def _is_near(frequency: Frequency, other: Frequency, shape: tuple[int, int]) -> bool:
-    return _distance(frequency, other) < _CYCLES / min(*shape, _WINDOW)
+    from napari_periodic_denoise.noise.statistics.peaks import window_size
+
+    return _distance(frequency, other) < _SAME_CYCLES / min(window_size(*shape))

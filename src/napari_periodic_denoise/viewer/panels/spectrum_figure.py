@@ -1,6 +1,6 @@
-"""The spectrum as a figure: its image, its axes, its marks.
+"""Figure of the spectrum: its image, axes and marks.
 
-Importing this imports matplotlib, which takes a while: a worker does it first.
+This module imports matplotlib, which is slow, so a thread imports it first.
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ if TYPE_CHECKING:
 
 Frequency = tuple[float, float]  # fy, fx in cycles/pixel
 
-_CONTRAST = (0.0, 2.0)  # log10 of the power: from the background's to a hundred times as much
-_MOST = 512  # pixels of the image a side
-_BARE, _LABELLED = 0.12, 0.48  # inches beside the image
-_TICKS = (-0.4, -0.2, 0, 0.2, 0.4)
+# log10 of the power relative to the background's: 1 to 100 times. A choice by eye: peaks that
+# pass the tests stand out, and strong ones do not hide them.
+_CONTRAST = (0.0, 2.0)
+_MOST = 512  # pixels of the image per side; more than a dock 300 to 600 pixels wide can show
+_BARE, _LABELLED = 0.12, 0.48  # inches next to the image; fits the labels' font size
+_TICKS = (-0.4, -0.2, 0, 0.2, 0.4)  # cycles/pixel; the axes end at the Nyquist limit, 0.5
 _NAME: dict[str, Any] = {"fontsize": "small", "labelpad": 2}
-_MANY = 40  # marks, from which on they are drawn smaller
-_FEW_SIZE, _MANY_SIZE = 60.0, 20.0  # square points
-_ON, _OFF = "#ff7f0e", "#1e90ff"  # seen on black and on white
+_MANY = 40  # marks; more are drawn smaller, so that they do not cover each other
+_FEW_SIZE, _MANY_SIZE = 60.0, 20.0  # square points; 8 and 4 points wide
+_ON, _OFF = "#ff7f0e", "#1e90ff"  # contrast with black and with white
 
 
 class SpectrumFigure:
-    """A figure of a whitened spectrum, with marks where waves are.
+    """Figure of a whitened spectrum, with marks at the waves.
 
-    Frequency zero is in the middle, and ``fy`` rises downwards as y does, so that directions are
-    those of the picture. Each wave has two marks, one the mirror image of the other, as the
-    spectrum of real pixels has two peaks.
+    Frequency zero is in the centre. ``fy`` increases downwards, as y does, so directions match
+    those in the image. Each wave has two marks, at ``f`` and ``-f``, because the
+    spectrum of real pixels is symmetric.
 
     Attributes
     ----------
@@ -55,7 +57,7 @@ class SpectrumFigure:
         self._off = self._axes.scatter([], [], marker="x", color=_OFF)
         self._current = self._axes.scatter([], [], marker="s", s=130, facecolors="none")
         self._pixel: PixelSize | None = None
-        self._in_units: list[Any] = []  # axes of cycles per unit
+        self._unit_axes: list[Any] = []  # secondary axes, in cycles per unit
         self._text = "black"
         self._axes.set_xticks(_TICKS)
         self._axes.set_yticks(_TICKS)
@@ -63,7 +65,7 @@ class SpectrumFigure:
         self._axes.set_ylabel("cycles/pixel", **_NAME)
         self._style_axes()
 
-    def in_qt(self) -> FigureCanvasQTAgg:
+    def make_canvas(self) -> FigureCanvasQTAgg:
         """Return a new widget that shows the figure."""
         canvas = FigureCanvasQTAgg(self.figure)
         canvas.mpl_connect("resize_event", lambda _: self.fit())
@@ -76,24 +78,24 @@ class SpectrumFigure:
         ----------
         spectrum : WhitenedSpectrum
         pixel : PixelSize or None
-            None: the axes count in cycles/pixel alone.
+            If None, the axes show cycles/pixel only.
         """
         self._excess = spectrum.excess
         (left, right), (top, bottom) = _limits(spectrum.fx), _limits(spectrum.fy)
         self._image.set_extent((left, right, bottom, top))
         if pixel != self._pixel:
-            self._count_in_units(pixel)
+            self._set_units(pixel)
         self.fit()
 
     def fit(self) -> None:
-        """Fit image and margins to the figure's size."""
+        """Fit the image and its margins to the figure's size."""
         width, height = self.figure.get_size_inches()
-        far = _LABELLED if self._in_units else _BARE
+        far = _LABELLED if self._unit_axes else _BARE
         side = max(min(width, height) - _LABELLED - far, _BARE)
         left = (width - side - _LABELLED - far) / 2 + _LABELLED
         self._axes.set_position((left / width, _LABELLED / height, side / width, side / height))
         pixels = min(int(side * self.figure.dpi), _MOST)
-        self._image.set_data(thinned(self._excess, pixels))
+        self._image.set_data(block_maxima(self._excess, pixels))
 
     def mark(
         self,
@@ -106,25 +108,25 @@ class SpectrumFigure:
         Parameters
         ----------
         on, off : sequence of tuple of float
-            Frequencies of the waves that are taken away, and of those that are left.
+            Frequencies of the waves that are removed, and of those that are kept.
         current : tuple of float, optional
-            The one where the keyboard is.
+            The one selected by keyboard.
         """
         size = _MANY_SIZE if len(on) + len(off) > _MANY else _FEW_SIZE
         for marks, frequencies in ((self._on, on), (self._off, off)):
-            marks.set_offsets(_places(frequencies))
+            marks.set_offsets(_mark_positions(frequencies))
             marks.set_sizes([size])
-        self._current.set_offsets(_places([] if current is None else [current]))
+        self._current.set_offsets(_mark_positions([] if current is None else [current]))
 
-    def colour(self, background: str, text: str, *, is_dark: bool) -> None:
+    def set_colours(self, background: str, text: str, *, is_dark: bool) -> None:
         """Draw in the colours of a theme.
 
         Parameters
         ----------
         background, text : str
-            In hexadecimal digits.
+            Colours as ``#rrggbb``.
         is_dark : bool
-            Whether the background is.
+            Whether the background is dark.
         """
         self._text = text
         self.figure.set_facecolor(background)
@@ -132,56 +134,56 @@ class SpectrumFigure:
         self._current.set_edgecolor(text)
         self._style_axes()
 
-    def _count_in_units(self, pixel: PixelSize | None) -> None:
-        for axes in self._in_units:
+    def _set_units(self, pixel: PixelSize | None) -> None:
+        for axes in self._unit_axes:
             axes.remove()
-        self._pixel, self._in_units = pixel, []
+        self._pixel, self._unit_axes = pixel, []
         if pixel is not None:
-            above = self._axes.secondary_xaxis("top", functions=_per(pixel.x))
-            above.set_xlabel(f"cycles/{pixel.unit}", **_NAME)
-            beside = self._axes.secondary_yaxis("right", functions=_per(pixel.y))
-            beside.set_ylabel(f"cycles/{pixel.unit}", **_NAME)
-            self._in_units = [above, beside]
+            top = self._axes.secondary_xaxis("top", functions=_unit_conversion(pixel.x))
+            top.set_xlabel(f"cycles/{pixel.unit}", **_NAME)
+            right = self._axes.secondary_yaxis("right", functions=_unit_conversion(pixel.y))
+            right.set_ylabel(f"cycles/{pixel.unit}", **_NAME)
+            self._unit_axes = [top, right]
         self._style_axes()
 
     def _style_axes(self) -> None:
-        for axes in (self._axes, *self._in_units):
+        for axes in (self._axes, *self._unit_axes):
             axes.tick_params(colors=self._text, labelsize="x-small", pad=2)
-            axes.tick_params("y", labelrotation=90)  # where room is scarce
+            axes.tick_params("y", labelrotation=90)  # saves space
             axes.spines[:].set_color(self._text)
             for axis in (axes.xaxis, axes.yaxis):
                 axis.label.set_color(self._text)
 
-    def at(self, x: float, y: float) -> Frequency | None:
-        """Return the frequency at a place of the figure, None beside the image.
+    def frequency_at(self, x: float, y: float) -> Frequency | None:
+        """Return the frequency at a position in the figure, or None outside the image.
 
         Parameters
         ----------
         x, y : float
-            Pixels of the figure from its lower left corner, as of matplotlib's events.
+            Pixels from the figure's lower left corner, as in matplotlib's events.
         """
         fx, fy = self._axes.transData.inverted().transform((x, y))
         return (fy, fx) if max(abs(fy), abs(fx)) <= 0.5 else None
 
-    def reach(self, points: float) -> float:
-        """Return how many cycles/pixel a length in the figure is.
+    def in_cycles(self, points: float) -> float:
+        """Convert a length in the figure to cycles/pixel.
 
         Parameters
         ----------
         points : float
-            Of 1/72 inch.
+            The length, in 1/72 inch.
         """
         return points / 72 * self.figure.dpi / self._axes.bbox.width
 
 
-def thinned(excess: NDArray[np.float32], most: int) -> NDArray[np.float32]:
-    """Return the maxima of blocks: so few that none of them is lost on the screen.
+def block_maxima(excess: NDArray[np.float32], most: int) -> NDArray[np.float32]:
+    """Return the maxima of blocks, so that no peak is lost on the screen.
 
     Parameters
     ----------
     excess : ndarray of float32, shape (H, W)
     most : int
-        Blocks along each axis.
+        Maximum number of blocks along each axis.
     """
     for axis, length in enumerate(excess.shape):
         count = min(length, max(most, 1))
@@ -192,22 +194,21 @@ def thinned(excess: NDArray[np.float32], most: int) -> NDArray[np.float32]:
 
 @cache
 def warm_up() -> None:
-    """Draw a figure that nobody sees: what the first one takes longer for is done then."""
-    shown = SpectrumFigure()
-    FigureCanvasAgg(shown.figure).draw()
+    """Draw a hidden figure once, to load the fonts and caches that the first drawing needs."""
+    FigureCanvasAgg(SpectrumFigure().figure).draw()
 
 
 def _limits(frequencies: NDArray[np.float64]) -> tuple[float, float]:
-    """Where the pixels of an image of these frequencies begin and end."""
+    """Return the outer edges of an image whose pixel centres are these frequencies."""
     half = (frequencies[1] - frequencies[0]) / 2
     return float(frequencies[0] - half), float(frequencies[-1] + half)
 
 
-def _places(frequencies: Sequence[Frequency]) -> NDArray[np.float64]:
-    at = np.array([(fx, fy) for fy, fx in frequencies]).reshape(-1, 2)
-    return np.concatenate([at, -at])
+def _mark_positions(frequencies: Sequence[Frequency]) -> NDArray[np.float64]:
+    positions = np.array([(fx, fy) for fy, fx in frequencies]).reshape(-1, 2)
+    return np.concatenate([positions, -positions])
 
 
-def _per(size: float) -> Any:  # noqa: ANN401
-    """From cycles/pixel to cycles per unit, and back."""
+def _unit_conversion(size: float) -> Any:  # noqa: ANN401
+    """Return functions from cycles/pixel to cycles per unit, and back."""
     return (lambda frequency: frequency / size), (lambda frequency: frequency * size)

@@ -1,4 +1,4 @@
-"""The table of the waves that were found, in which each can be switched off and on."""
+"""Table of the waves that were found, in which each can be switched off and on."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,10 +17,10 @@ from napari_periodic_denoise.viewer.layers.pixel_size import PixelSize
 
 Frequency = tuple[float, float]
 
-_LINES = 6  # of the table that are seen at least
+_LINES = 6  # minimum number of visible rows; a layout choice
 
 _TOOLTIP = (
-    "Take the tick off (or press the space bar) to leave a wave in the picture: noise and\n"
+    "Untick a wave (or press the space bar) to keep it in the image. The noise layer and the\n"
     "cleaned layer follow at once. Click a heading to sort."
 )
 
@@ -28,17 +28,17 @@ _TOOLTIP = (
 class _Column(NamedTuple):
     title: str
     tooltip: str
-    value: Callable[[WaveRow], float | str]  # to sort by
+    value: Callable[[WaveRow], float | str]  # sort key
     text: Callable[[WaveRow], str]
 
 
 class WavesModel(QAbstractTableModel):
-    """Waves for Qt's views, a row for each; the first column has the ticks.
+    """Qt model of waves, one row per wave; the first column has the check boxes.
 
     Attributes
     ----------
     switched : Signal of list of tuple of float
-        The user has switched waves: frequencies of all that are now off.
+        Emitted when the user switches a wave, with the frequencies of all waves that are off.
     """
 
     switched = Signal(list)
@@ -48,7 +48,7 @@ class WavesModel(QAbstractTableModel):
         self.rows: list[WaveRow] = []
         self.is_on: list[bool] = []
         self.pixel: PixelSize | None = None
-        self.why_fixed = ""  # why waves can't be switched, where they can't
+        self.why_fixed = ""  # why waves cannot be switched; empty if they can
         self._columns: list[_Column] = []
 
     def show(
@@ -58,7 +58,7 @@ class WavesModel(QAbstractTableModel):
         pixel: PixelSize | None,
         why_fixed: str,
     ) -> None:
-        """Show other waves; see `WavesTable.show_waves`."""
+        """Show waves; see `WavesTable.show_waves`."""
         self.beginResetModel()
         self.rows, self.pixel, self.why_fixed = list(rows), pixel, why_fixed
         self.is_on = [row.is_on for row in rows]
@@ -67,7 +67,7 @@ class WavesModel(QAbstractTableModel):
 
     @property
     def off(self) -> list[Frequency]:
-        """Frequencies of the waves that are off, of all channels."""
+        """Frequencies of the waves that are off, in all channels."""
         return [
             frequency
             for row, on in zip(self.rows, self.is_on, strict=True)
@@ -84,11 +84,11 @@ class WavesModel(QAbstractTableModel):
             self.switched.emit(self.off)
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """How many waves there are."""
+        """Return the number of waves."""
         return 0 if parent is not None and parent.isValid() else len(self.rows)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """How many things are told of each."""
+        """Return the number of columns."""
         return 0 if parent is not None and parent.isValid() else len(self._columns)
 
     def headerData(
@@ -97,7 +97,7 @@ class WavesModel(QAbstractTableModel):
         orientation: Qt.Orientation,
         role: int = Qt.ItemDataRole.DisplayRole,
     ) -> Any:  # noqa: ANN401
-        """Titles of the columns."""
+        """Return a column's title or tooltip."""
         if orientation != Qt.Orientation.Horizontal or not 0 <= section < len(self._columns):
             return None
         if role == Qt.ItemDataRole.DisplayRole:
@@ -105,7 +105,7 @@ class WavesModel(QAbstractTableModel):
         return self._columns[section].tooltip if role == Qt.ItemDataRole.ToolTipRole else None
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:  # noqa: ANN401
-        """What is told of a wave."""
+        """Return the contents of a cell."""
         row, column = self.rows[index.row()], self._columns[index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
             return column.text(row)
@@ -124,14 +124,14 @@ class WavesModel(QAbstractTableModel):
         value: Any,  # noqa: ANN401
         role: int = Qt.ItemDataRole.EditRole,
     ) -> bool:
-        """Take a tick off, or set it."""
+        """Set or clear a check box."""
         if role != Qt.ItemDataRole.CheckStateRole or index.column() != 0:
             return False
         self.switch(index.row(), Qt.CheckState(value) == Qt.CheckState.Checked)
         return True
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
-        """What can be done with a cell."""
+        """Return the flags of a cell."""
         flags = Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled
         if index.column() == 0 and not self.why_fixed:
             flags |= Qt.ItemFlag.ItemIsUserCheckable
@@ -139,7 +139,7 @@ class WavesModel(QAbstractTableModel):
 
 
 class _View(QTableView):
-    """A table whose rows the space bar switches, wherever in them the cursor is."""
+    """Table in which the space bar switches the row, whichever cell has the cursor."""
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         if event is not None and event.key() == Qt.Key.Key_Space:
@@ -148,13 +148,13 @@ class _View(QTableView):
 
 
 class WavesTable(QWidget):
-    """The waves of a result, to look at, to switch and to export; hidden where there are none.
+    """Shows, switches and exports the waves of a result; hidden if there are none.
 
     Attributes
     ----------
     model : WavesModel
     switched : Signal of list of tuple of float
-        The user has switched waves: frequencies of all that are now off.
+        Emitted when the user switches a wave, with the frequencies of all waves that are off.
     """
 
     switched = Signal(list)
@@ -166,12 +166,12 @@ class WavesTable(QWidget):
         self._sorted.setSourceModel(self.model)
         self._sorted.setSortRole(Qt.ItemDataRole.UserRole)
         self.view = _View()
-        # a box without its tick is all but invisible in napari's dark theme
+        # an empty check box is nearly invisible in napari's dark theme
         self.view.setStyleSheet("QTableView::indicator:unchecked { border: 1px solid gray }")
         self.view.setModel(self._sorted)
         self.view.setSortingEnabled(True)
         self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.view.setTabKeyNavigation(False)  # Tab leads out of the table
+        self.view.setTabKeyNavigation(False)  # Tab leaves the table
         self.view.setWordWrap(False)
         self.view.setToolTip(_TOOLTIP)
         numbers = self.view.verticalHeader()
@@ -181,8 +181,8 @@ class WavesTable(QWidget):
         self.export = PushButton(
             text="Export as CSV…",
             tooltip=(
-                "Write the table into a file: a line for each wave and channel, with its\n"
-                "frequency and phase, and whether it is switched on."
+                "Writes the table to a file: one line per wave and channel, with its frequency,\n"
+                "phase, and whether it is switched on."
             ),
         )
         column = QVBoxLayout(self)
@@ -201,30 +201,30 @@ class WavesTable(QWidget):
         pixel: PixelSize | None = None,
         why_fixed: str = "",
     ) -> None:
-        """Show other waves.
+        """Show waves.
 
         Parameters
         ----------
         rows : sequence of WaveRow
         channels : sequence of str
-            Names of the channels; empty for an image without.
+            Names of the channels; empty if the image has none.
         pixel : PixelSize, optional
-            Where it is known.
+            If it is known.
         why_fixed : str
-            Why they can't be switched, where they can't.
+            Why they cannot be switched; empty if they can.
         """
         self.model.show(rows, channels, pixel, why_fixed)
-        self.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # the strongest first
+        self.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # strongest first
         self.view.resizeColumnsToContents()
         self.setVisible(bool(rows))
 
     def switch(self, frequency: Frequency, on: bool) -> None:
-        """Switch a wave off or on, as a click on its tick does.
+        """Switch a wave off or on, as a click on its check box does.
 
         Parameters
         ----------
         frequency : tuple of float
-            Of the wave, in any channel.
+            The wave's frequency, in any channel.
         on : bool
         """
         if self.model.why_fixed:
@@ -242,7 +242,7 @@ class WavesTable(QWidget):
                 show_error(f"Periodic noise: {error}")
 
     def write(self, path: Path) -> None:
-        """Write the waves as CSV, in the order that is seen; whole or not at all.
+        """Write the waves as CSV in the displayed order, atomically.
 
         Parameters
         ----------
@@ -252,51 +252,51 @@ class WavesTable(QWidget):
             self._sorted.mapToSource(self._sorted.index(line, 0)).row()
             for line in range(self._sorted.rowCount())
         ]
-        told = [WaveRow(self.model.rows[i].waves, self.model.is_on[i]) for i in order]
+        rows = [WaveRow(self.model.rows[i].waves, self.model.is_on[i]) for i in order]
         with replacing(path) as file:
-            file.write(waves_as_csv(told, self.model.pixel).encode())
+            file.write(waves_as_csv(rows, self.model.pixel).encode())
 
 
 def _columns(channels: Sequence[str], pixel: PixelSize | None) -> list[_Column]:
-    across = "How far it is from crest to crest, {}."
+    spacing = "Distance from crest to crest, {}."
     columns = [
         _Column(
             "Period (px)",
-            across.format("in pixels"),
+            spacing.format("in pixels"),
             lambda row: row.period(),
             lambda row: f"{row.period():.2f}",
         ),
         _Column(
             "Angle",
-            "Direction: 0° are vertical stripes, 90° horizontal ones.",
+            "Direction of the wave: 0° means vertical stripes, 90° horizontal ones.",
             lambda row: row.angle,
             lambda row: f"{round(row.angle) % 180}°",
         ),
         _Column(
             "Amplitude",
-            "How far it raises and lowers the picture; in percent, where it follows the\n"
+            "How far the wave raises and lowers the image. In percent if it follows the\n"
             "brightness.",
             lambda row: float(row.waves[0]["amplitude"]),
             lambda row: row.amplitude(channels),
         ),
         _Column(
             "Share",
-            "Of the variance of all the noise that was found; in colour, in the channel where\n"
-            "it is largest.",
+            "Share of the variance of all the noise that was found. In colour images, in the\n"
+            "channel where it is largest.",
             lambda row: row.share,
             lambda row: f"{100 * row.share:.2g}%",
         ),
         _Column(
             "False alarms",
-            "How many peaks as strong come by chance in a picture without periodic noise: the\n"
-            "smaller, the surer.",
+            "Expected number of peaks as strong as this in an image without periodic noise.\n"
+            "The smaller, the more certain.",
             lambda row: row.false_alarms,
             lambda row: f"{row.false_alarms:.0e}" if row.false_alarms else "<1e-300",
         ),
         _Column(
             "Family",
-            "Of what kind it is, and whether it belongs to others: as one of a lattice, or as a\n"
-            "harmonic, whose period is a whole part of a longer one.",
+            "The kind of wave, and its relation to others: part of a lattice, or a harmonic,\n"
+            "whose period is an integer fraction of a longer one.",
             lambda row: row.family,
             lambda row: row.family,
         ),
@@ -306,7 +306,7 @@ def _columns(channels: Sequence[str], pixel: PixelSize | None) -> list[_Column]:
             1,
             _Column(
                 f"Period ({pixel.unit})",
-                across.format("by the layer's scale"),
+                spacing.format("from the layer's scale"),
                 lambda row: row.period(pixel.y, pixel.x),
                 lambda row: f"{row.period(pixel.y, pixel.x):.3g}",
             ),

@@ -1,4 +1,4 @@
-"""The part of the dock that helps where a network's trained weights are missing."""
+"""Panel that helps if a network's trained weights are missing."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,48 +8,48 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_periodic_denoise.viewer.panels.parts import wrapped_label
-from napari_periodic_denoise.viewer.preferences import preferences
+from napari_periodic_denoise.viewer.preferences import plugin_preferences
 from napari_periodic_denoise.viewer.runs import jobs, thread
 
 if TYPE_CHECKING:
     from napari_periodic_denoise.pretrained.weights import Source
 
-# files that were chosen or downloaded, by network
+# files that were chosen or downloaded, by network; shared by all docks
 _chosen: dict[str, Path] = {}
 
 
 class WeightsPanel(Container[Widget]):
-    """Says what is missing and where to get it, with buttons to do so; hidden where it is there.
+    """Shows which weights are missing and gets them; hidden if none are missing.
 
     Attributes
     ----------
     source : Source or None
-        Of the weights that are missing.
+        Where to get the missing weights.
     """
 
     def __init__(self) -> None:
         self.source: Source | None = None
-        self._look: thread.Run | None = None
-        self._looked_for: str | None = None
+        self._search: thread.Run | None = None
+        self._network: str | None = None
         self.words = wrapped_label(
             tooltip=(
-                "Trained weights are large, and come from the makers of torchvision: nothing is\n"
-                "downloaded unasked. Random filters need no download."
+                "Trained weights are large files from the makers of torchvision. Nothing is\n"
+                "downloaded without your click. Random filters need no download."
             )
         )
         self.words.native.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.download = PushButton(
             text="Download",
             tooltip=(
-                "Fetch the file and check that it arrived as it was made. Cancel stops it, and\n"
-                "nothing half-written stays behind."
+                "Downloads the file and verifies its checksum. Cancel stops the download and\n"
+                "leaves no partial file."
             ),
         )
         self.choose = PushButton(
             text="Choose file…",
             tooltip=(
-                "Take a file that is on this computer already: a state dict of the network or of\n"
-                "its features, as torch saves it. It is checked, and used from then on."
+                "Uses a file that is already on this computer: a state dict of the network or of\n"
+                "its features, as torch saves it. The file is checked and used from then on."
             ),
         )
         super().__init__(
@@ -58,49 +58,49 @@ class WeightsPanel(Container[Widget]):
         self.margins = (0, 0, 0, 0)
 
     def chosen(self, network: str) -> Path | None:
-        """Return the file of a network's weights, if one was chosen or downloaded here."""
+        """Return the file of a network's weights, if one was chosen or downloaded in the dock."""
         return _chosen.get(network)
 
-    def choose_for(self, network: str, path: str) -> None:
-        """Use a file of a network's weights from now on; if empty, none."""
+    def set_path(self, network: str, path: str) -> None:
+        """Use a file of a network's weights from now on; an empty path clears the choice."""
         _chosen.pop(network, None)
         if path:
             _chosen[network] = Path(path)
         self.changed.emit(self)
 
     def path(self, network: str) -> Path | None:
-        """Return where a network's weights are to be looked for, if the user has said so."""
-        folder = preferences().weights_folder
+        """Return the file or folder to search for a network's weights, if the user has set one."""
+        folder = plugin_preferences().weights_folder
         return self.chosen(network) or (Path(folder) if folder else None)
 
-    def take(self, path: Path) -> None:
-        """Use a file for what is missing."""
+    def use(self, path: Path) -> None:
+        """Use a file for the missing weights."""
         assert self.source is not None
-        self.choose_for(self.source.network, str(path))
+        self.set_path(self.source.network, str(path))
         self.visible = False
 
-    def look_for(self, network: str | None) -> None:
-        """Show the panel if a network's weights are missing, as soon as that is known.
+    def find_weights(self, network: str | None) -> None:
+        """Search for a network's weights, and show the panel if they are missing.
 
         Parameters
         ----------
         network : {"vgg16", "vgg19"} or None
-            None: no weights are needed.
+            None if no weights are needed.
         """
-        self.stop_looking()
+        self.cancel_search()
         self.visible = False
         if network is not None:
-            self._looked_for = network
-            self._look = thread.start(
-                jobs.look_for_weights(network, self.path(network)),
+            self._network = network
+            self._search = thread.start(
+                jobs.find_weights(network, self.path(network)),
                 on_error=self._show_if_missing,
             )
 
-    def stop_looking(self) -> None:
-        """Forget the search under way, if there is one."""
-        self._looked_for = None
-        if self._look is not None:
-            self._look.quit()
+    def cancel_search(self) -> None:
+        """Cancel the search, if one is running."""
+        self._network = None
+        if self._search is not None:
+            self._search.quit()
 
     def show_missing(self, source: "Source") -> None:
         """Show the panel.
@@ -108,18 +108,18 @@ class WeightsPanel(Container[Widget]):
         Parameters
         ----------
         source : Source
-            Of the weights that are missing.
+            Where to get the missing weights.
         """
         self.source = source
         self.words.value = (
             f"The ImageNet weights of {source.network.upper()} are not on this computer. "
-            f"Download gets\n{source.url}\nand keeps it in\n{source.path.parent}"
+            f"Download fetches\n{source.url}\nand saves it in\n{source.path.parent}"
         )
         self.download.text = f"Download ({source.size:.0f} MB)"
         self.visible = True
 
     def ask_for_file(self) -> Path | None:
-        """Let the user choose a file; None if they don't."""
+        """Ask the user for a file; return None if they cancel."""
         assert self.source is not None
         name, _ = QFileDialog.getOpenFileName(
             self.native,
@@ -130,9 +130,6 @@ class WeightsPanel(Container[Widget]):
         return Path(name) if name else None
 
     def _show_if_missing(self, error: Exception) -> None:
-        # whatever else it may be, a run will tell
-        if (
-            isinstance(error, jobs.MissingWeightsError)
-            and error.source.network == self._looked_for
-        ):
+        # a run reports any other error
+        if isinstance(error, jobs.MissingWeightsError) and error.source.network == self._network:
             self.show_missing(error.source)

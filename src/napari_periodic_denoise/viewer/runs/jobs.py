@@ -1,4 +1,4 @@
-"""Jobs for a thread: denoising, the spectrum, a network's weights."""
+"""Jobs for a thread: noise, waves, the spectrum, a network's weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from napari_periodic_denoise.noise.progress import Stage
 from napari_periodic_denoise.runtime.shared_libraries import load_torch
 from napari_periodic_denoise.runtime.steps import mapped
 from napari_periodic_denoise.stacks.channels import leaving_alpha
-from napari_periodic_denoise.viewer.layers.lazily import by_planes, compute, is_in_memory, is_lazy
+from napari_periodic_denoise.stacks.layout import is_in_memory
+from napari_periodic_denoise.viewer.layers.lazily import chunk_by_plane, compute, is_lazy
 from napari_periodic_denoise.viewer.layers.masks import Mask, NothingMarkedError
 from napari_periodic_denoise.viewer.layers.outcome import (
     Outcome,
@@ -42,7 +43,7 @@ T = TypeVar("T")
 
 
 class MissingWeightsError(CannotRunError):
-    """A network's weights are not on this computer; ``source`` is where they are to be had."""
+    """A network's weights are not on this computer; ``source`` says where to get them."""
 
     def __init__(self, message: str, source: Source) -> None:
         super().__init__(message)
@@ -50,7 +51,7 @@ class MissingWeightsError(CannotRunError):
 
 
 def denoise(
-    data: Any,  # noqa: ANN401 - whatever array napari was given, maybe lazy
+    data: Any,  # noqa: ANN401 - any array that napari accepts, perhaps lazy
     plane: Plane,
     *,
     rgb: bool,
@@ -63,13 +64,13 @@ def denoise(
     ----------
     data : array-like
     plane : Plane
-        Of the data; computed here.
+        The plane of the data to clean; computed here.
     rgb : bool
-        Whether there is a last axis of colours, and perhaps alpha, which stays as it is.
+        Whether the last axis holds colours, and perhaps alpha, which does not change.
     options : dict
-        Of :func:`napari_periodic_denoise.estimate_noise`.
+        As for :func:`napari_periodic_denoise.estimate_noise`.
     masks : mapping of str to callable, optional
-        More options, which are made here: areas of the plane.
+        Functions that compute the areas, keyed by option; called here.
 
     Yields
     ------
@@ -82,32 +83,32 @@ def denoise(
     Raises
     ------
     CannotRunError
-        If the image or an area is not taken, the network's weights can't be used
-        (MissingWeightsError: are not there), or memory does not suffice.
+        If the image or an area is unsuitable, if the network's weights cannot be used
+        (MissingWeightsError if they are missing), or if memory runs out.
     """
     with short_collections():
         yield Status("starting torch")
         with no_collections():
             engine = load_engine()
         yield Status("reading the image")
-        image = _read(data, plane)
-        options = {**options, **_made(masks or {}, plane)}
+        image = _read_plane(data, plane)
+        options = {**options, **_compute_masks(masks or {}, plane)}
         run = leaving_alpha(engine, image, **_channels(image, rgb), **options)
         with a_core_for_the_viewer():
-            return outcome_of_plane(image, (yield from _steps_of(run)), plane)
+            return outcome_of_plane(image, (yield from _statuses_of(run)), plane)
 
 
 def select(
     outcome: Outcome, off: Sequence[tuple[float, float]]
 ) -> Generator[Status, None, Outcome]:
-    """Leave waves of a result in the picture.
+    """Subtract a subset of a result's waves without refitting.
 
     Parameters
     ----------
     outcome : Outcome
         Of one plane, with all waves.
     off : sequence of tuple of float
-        Of :func:`napari_periodic_denoise.select_waves`.
+        As for :func:`napari_periodic_denoise.select_waves`.
 
     Yields
     ------
@@ -126,24 +127,24 @@ def select(
 
 
 def denoise_planes(
-    data: Any,  # noqa: ANN401 - whatever array napari was given, maybe lazy, or a list of levels
+    data: Any,  # noqa: ANN401 - any array that napari accepts, or a list of levels
     plane: Plane,
     *,
     rgb: bool,
     model: str,
     options: dict[str, Any],
 ) -> Generator[Status, None, Outcome]:
-    """Estimate the noise of all planes: of those in memory now, of others when they are shown.
+    """Estimate the noise of all planes: now if in memory, otherwise when a plane is shown.
 
     Parameters
     ----------
     data : array-like, or list of such
     plane : Plane
-        The one that is shown. Of lazy data it is computed in any case.
+        The displayed plane. It is computed now, even if the data are lazy.
     rgb, options
         As for :func:`denoise`.
     model : str
-        Of :func:`napari_periodic_denoise.clean_stack`.
+        As for :func:`napari_periodic_denoise.clean_stack`.
 
     Yields
     ------
@@ -165,7 +166,7 @@ def denoise_planes(
         from napari_periodic_denoise import iter_clean_stack
 
         is_pyramid = isinstance(data, list)
-        levels = [by_planes(level, plane) for level in (data if is_pyramid else [data])]
+        levels = [chunk_by_plane(level, plane) for level in (data if is_pyramid else [data])]
         run = iter_clean_stack(
             levels if is_pyramid else levels[0],
             plane_axes=plane.axes,
@@ -174,31 +175,31 @@ def denoise_planes(
             **options,
         )
         with a_core_for_the_viewer():
-            stack: StackEstimate = yield from _steps_of(run)
-            shown = _read(data[0] if is_pyramid else data, plane)
+            stack: StackEstimate = yield from _statuses_of(run)
+            image = _read_plane(data[0] if is_pyramid else data, plane)
             if is_lazy(stack.estimates):
-                yield Status(f"cleaning {plane}, which is shown")
-                with _weights_explained(), _image_explained():
+                yield Status(f"cleaning the displayed {plane}")
+                with _translated_weights_errors(), _translated_image_errors():
                     estimate, computed = compute(stack.estimates[plane.index])
-                return outcome_of_lazy_planes(shown, stack, plane, model, estimate, computed)
-            return outcome_of_planes(shown, stack, plane, model)
+                return outcome_of_lazy_planes(image, stack, plane, model, estimate, computed)
+            return outcome_of_planes(image, stack, plane, model)
 
 
-def look_at_spectrum(
-    data: Any,  # noqa: ANN401 - whatever array napari was given, maybe lazy
+def compute_spectrum(
+    data: Any,  # noqa: ANN401 - any array that napari accepts, perhaps lazy
     plane: Plane,
     *,
     rgb: bool,
     features: str,
 ) -> Generator[Status, None, WhitenedSpectrum]:
-    """Find out what the spectrum of one plane looks like, and make ready to draw it.
+    """Compute the spectrum of one plane, and prepare to draw it.
 
     Parameters
     ----------
     data, plane, rgb
         As for :func:`denoise`.
     features : str
-        Of :func:`napari_periodic_denoise.noise.statistics.whitened.whitened_spectrum`.
+        As for `napari_periodic_denoise.noise.statistics.whitened.whitened_spectrum`.
 
     Yields
     ------
@@ -222,29 +223,29 @@ def look_at_spectrum(
 
             warm_up()
         yield Status("reading the image")
-        image = _read(data, plane)
-        yield Status("taking the spectrum")
+        image = _read_plane(data, plane)
+        yield Status("computing the spectrum")
         colours = image[..., : len(COLOURS)] if rgb else image
-        with a_core_for_the_viewer(), _image_explained():
+        with a_core_for_the_viewer(), _translated_image_errors():
             return whitened_spectrum(colours, features=features, channel_axis=-1 if rgb else None)
 
 
-def _made(masks: Mapping[str, Callable[[], Mask]], plane: Plane) -> dict[str, Mask]:
-    made = {}
-    for name, make in masks.items():
+def _compute_masks(masks: Mapping[str, Callable[[], Mask]], plane: Plane) -> dict[str, Mask]:
+    computed = {}
+    for name, compute_mask in masks.items():
         try:
-            made[name] = make()
+            computed[name] = compute_mask()
         except NothingMarkedError as error:
-            if name == "protect" and plane.part is not None:  # it may lie in other parts
+            if name == "protect" and plane.part is not None:  # other parts may contain it
                 continue
             raise CannotRunError(str(error)) from error
-    return made
+    return computed
 
 
-def _steps_of(run: Generator[Progress, None, T]) -> Generator[Status, None, T]:
-    """Steps of the engine; what it has to say of the weights, or of an image, in words."""
-    with closing(_explained(run)) as explained:
-        return (yield from mapped(explained, _status))
+def _statuses_of(run: Generator[Progress, None, T]) -> Generator[Status, None, T]:
+    """Convert the engine's progress to statuses, and its errors to messages for the user."""
+    with closing(_with_translated_errors(run)) as translated:
+        return (yield from mapped(translated, _status))
 
 
 def _status(progress: Progress) -> Status:
@@ -252,22 +253,22 @@ def _status(progress: Progress) -> Status:
     return Status(progress.message, progress.done, progress.total, progress.preview, cleaned)
 
 
-def _explained(run: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
-    """Steps of the engine, with its errors in words: those of the image only while it is read."""
+def _with_translated_errors(run: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
+    """Translate the engine's errors: those of the image only while the image is read."""
     stage = Stage.READ
 
-    def noted(progress: Progress) -> Progress:
+    def note_stage(progress: Progress) -> Progress:
         nonlocal stage
         stage = progress.stage
         return progress
 
     try:
-        with _weights_explained():
-            return (yield from mapped(run, noted))
+        with _translated_weights_errors():
+            return (yield from mapped(run, note_stage))
     except (TypeError, ValueError, OSError) as error:
         if stage is not Stage.READ:
             raise
-        raise _not_taken(error) from error
+        raise _unusable_image(error) from error
 
 
 def _channels(data: Any, rgb: bool) -> dict[str, Any]:  # noqa: ANN401
@@ -275,14 +276,14 @@ def _channels(data: Any, rgb: bool) -> dict[str, Any]:  # noqa: ANN401
     return {"channel_axis": -1 if rgb else None, "alpha": alpha}
 
 
-def look_for_weights(network: str, path: Path | None) -> Generator[Status, None, None]:
-    """Find out whether a network's trained weights are on this computer.
+def find_weights(network: str, path: Path | None) -> Generator[Status, None, None]:
+    """Check that a network's trained weights are on this computer.
 
     Parameters
     ----------
     network : {"vgg16", "vgg19"}
     path : Path or None
-        The file, where one was chosen.
+        The file or folder that the user has chosen, if any.
 
     Yields
     ------
@@ -291,15 +292,15 @@ def look_for_weights(network: str, path: Path | None) -> Generator[Status, None,
     Raises
     ------
     MissingWeightsError
-        If they are not.
+        If they are missing.
     """
-    weights = yield from _weights_module()
-    with _weights_explained():
+    weights = yield from _import_weights()
+    with _translated_weights_errors():
         weights.find_weights(network, path)
 
 
 def check_weights(network: str, path: Path) -> Generator[Status, None, Path]:
-    """Find out whether a file's weights can be used.
+    """Check that a file's weights can be used.
 
     Parameters
     ----------
@@ -318,13 +319,13 @@ def check_weights(network: str, path: Path) -> Generator[Status, None, Path]:
     Raises
     ------
     CannotRunError
-        If they can't; says why.
+        If they cannot be used; the message gives the reason.
     """
-    yield from _weights_module()
+    yield from _import_weights()
     yield Status("checking the file")
     from napari_periodic_denoise.noise.statistics.networks import load_network
 
-    with _weights_explained():
+    with _translated_weights_errors():
         load_network(network, weights_path=path)
     return path
 
@@ -335,7 +336,7 @@ def download_weights(source: Source) -> Generator[Status, None, Path]:
     Parameters
     ----------
     source : Source
-        Of the MissingWeightsError.
+        From the MissingWeightsError.
 
     Yields
     ------
@@ -349,11 +350,12 @@ def download_weights(source: Source) -> Generator[Status, None, Path]:
     Raises
     ------
     CannotRunError
-        If it fails; says why. Nothing half-written stays behind, nor when this is closed.
+        If the download fails; the message gives the reason. No partial file remains, even if
+        the generator is closed.
     """
-    weights = yield from _weights_module()
+    weights = yield from _import_weights()
     yield Status("connecting")
-    with _weights_explained(), closing(weights.iter_download(source)) as download:
+    with _translated_weights_errors(), closing(weights.iter_download(source)) as download:
         for done, total in download:
             of = f" of {total >> 20}" if total else ""
             yield Status(f"downloading, {done >> 20}{of} MB", done >> 10, total >> 10)
@@ -361,42 +363,41 @@ def download_weights(source: Source) -> Generator[Status, None, Path]:
 
 
 def load_engine() -> Engine:
-    """Import the engine, and torch with it, which takes seconds."""
+    """Import the engine and torch, which takes seconds."""
     load_torch()
     from napari_periodic_denoise import iter_estimate_noise
 
     return iter_estimate_noise
 
 
-def _weights_module() -> Generator[Status, None, Any]:
+def _import_weights() -> Generator[Status, None, Any]:
     yield Status("starting torch")
     with short_collections(), no_collections():
         load_torch()
-        from napari_periodic_denoise.pretrained import vgg as vision
-        from napari_periodic_denoise.pretrained import weights
+        from napari_periodic_denoise.pretrained import vgg, weights
 
-        with _weights_explained():
-            vision.torchvision_models()
+        with _translated_weights_errors():
+            vgg.torchvision_models()
     return weights
 
 
 @contextmanager
-def _image_explained() -> Iterator[None]:
+def _translated_image_errors() -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, OSError) as error:
-        raise _not_taken(error) from error
+        raise _unusable_image(error) from error
 
 
 @contextmanager
-def _weights_explained() -> Iterator[None]:
+def _translated_weights_errors() -> Iterator[None]:
     from napari_periodic_denoise.pretrained.weights import WeightsError, WeightsNotFoundError
 
     try:
         yield
     except WeightsNotFoundError as error:
         raise MissingWeightsError(_sentence(error), error.source) from error
-    except (WeightsError, ImportError) as error:  # of torchvision, which says what to install
+    except (WeightsError, ImportError) as error:  # the ImportError says what to install
         raise CannotRunError(_sentence(error)) from error
 
 
@@ -405,17 +406,17 @@ def _sentence(error: Exception) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
 
-def _read(data: Any, plane: Plane) -> Any:  # noqa: ANN401
-    # Only computed here: what is taken, the engine says. It knows tensors and masks as well.
+def _read_plane(data: Any, plane: Plane) -> Any:  # noqa: ANN401
+    # No checks here: the engine makes them, and accepts tensors and masked arrays as well.
     import torch
 
-    with _image_explained():
+    with _translated_image_errors():
         pixels = plane.of(data)
         if not is_in_memory(data):
-            import dask.array  # noqa: F401 - which the result's layer takes, in the viewer's thread
+            import dask.array  # noqa: F401 - slow; the viewer's thread needs it for the result
         return pixels if isinstance(pixels, torch.Tensor) else np.asanyarray(pixels)
 
 
-def _not_taken(error: Exception) -> CannotRunError:
+def _unusable_image(error: Exception) -> CannotRunError:
     words = " ".join([str(error), *getattr(error, "__notes__", [])])
-    return CannotRunError(f"This layer can't be worked on: {words}")
+    return CannotRunError(f"This layer cannot be processed: {words}")

@@ -1,8 +1,9 @@
-"""Work in a thread, the engine's above all: its progress, its result, its errors, its end."""
+"""Run a generator in a thread, and report its statuses, result, errors and end."""
 
 from __future__ import annotations
 
 import atexit
+import sys
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import closing
@@ -18,15 +19,18 @@ from qtpy.QtCore import QObject
 from superqt.utils import GeneratorWorker
 
 T = TypeVar("T")
-_GRACE = 0.5  # seconds in which work that is stopped can end, before it is left behind
-_PATIENCE = 30.0  # seconds that Python, when it quits, waits for what was left behind
+# seconds; a stopped step gets this long to end before it is abandoned: Cancel stays within 1 s
+_STOP_TIMEOUT = 0.5
+# seconds that Python waits for abandoned work at exit; a choice: longer than most steps
+_EXIT_TIMEOUT = 30.0
+_POLL = 0.05  # seconds between two looks at Cancel; below what a person notices, 0.1 s
 
 
 class Status(NamedTuple):
-    """Where a run is: ``done`` of ``total`` steps (0: nobody knows), and what it is at.
+    """State of a run: ``done`` of ``total`` steps (0 if unknown), and the current action.
 
-    Of a texture there is from time to time what it looks like so far, of a plane that is cleaned
-    what it would be like with the waves that are known so far.
+    ``preview`` is an unfinished texture. ``cleaned`` is the plane without the waves that are known
+    so far.
     """
 
     message: str
@@ -37,63 +41,62 @@ class Status(NamedTuple):
 
 
 class CannotRunError(Exception):
-    """The run can't be done, for a reason that its message tells a person."""
+    """The run is not possible; the message tells the user why."""
 
 
 class Failure(NamedTuple):
-    """What a run returns when an error ended it."""
+    """Result of a run that ended with an error."""
 
     error: Exception
 
 
 class Listener(QObject):
-    """Calls what is to be told of a run, in the thread where it was made.
+    """Calls the callbacks of a run, in the thread that created the listener.
 
-    A QObject: what a thread has emitted, PySide6 delivers to the methods of other objects even
-    when these are gone by then, and crashes.
+    It is a QObject, because PySide6 delivers signals of a thread to methods of other objects even
+    after these are deleted, and crashes.
     """
 
-    def __init__(self, told: dict[str, Callable[..., None]]) -> None:
+    def __init__(self, callbacks: dict[str, Callable[..., None]]) -> None:
         super().__init__()
-        self._told = told
+        self._callbacks = callbacks
 
-    def yielded(self, step: Status) -> None:
-        """Tell of a step."""
-        self._tell("step", step)
+    def yielded(self, status: Status) -> None:
+        """Report a status."""
+        self._call("status", status)
 
     def returned(self, result: object) -> None:
-        """Tell the result, or the error."""
+        """Report the result or the error."""
         if isinstance(result, Failure):
-            self._tell("error", result.error)
+            self._call("error", result.error)
         else:
-            self._tell("result", result)
+            self._call("result", result)
 
     def finished(self) -> None:
-        """Tell of the end, and forget who is told: napari keeps runs."""
-        told, self._told = self._told, {}
-        if "end" in told:
-            told["end"]()
+        """Report completion and drop the callbacks, because napari keeps runs."""
+        callbacks, self._callbacks = self._callbacks, {}
+        if "end" in callbacks:
+            callbacks["end"]()
 
-    def _tell(self, what: str, *news: object) -> None:
-        if what in self._told:
-            self._told[what](*news)
+    def _call(self, what: str, *messages: object) -> None:
+        if what in self._callbacks:
+            self._callbacks[what](*messages)
 
 
 class Run(GeneratorWorker[Status, None, Any]):
-    """Work in a thread; ``quit()`` stops it at once.
+    """A generator in a thread; ``quit()`` stops it at once.
 
-    Everything that it held is free when ``finished`` is emitted: superqt alone would leave a
-    generator that was stopped, and its memory, to the garbage collector. Only what is in a step
-    that takes long is free when that is over.
+    Its memory is free when ``finished`` is emitted. superqt alone would leave a stopped generator
+    to the garbage collector. Only a step that was abandoned keeps its memory until it ends.
     """
 
-    listener: Listener  # lives as long
+    listener: Listener  # kept alive by the run
 
     def work(self) -> Any:  # noqa: ANN401
-        """Do the work; called by superqt in the thread.
+        """Run the generator; called by superqt in the thread.
 
-        An error is returned: of a RuntimeError superqt would give no sign, and of any other
-        napari could not tell with PySide6.
+        Errors are returned as results: superqt hides a RuntimeError, and napari cannot show others
+        with PySide6.
         """
         try:
             result = super().work()
@@ -108,36 +111,37 @@ def start(
     steps: Generator[Status, None, T],
     *,
     on_error: Callable[[Exception], None],
-    on_step: Callable[[Status], None] | None = None,
+    on_status: Callable[[Status], None] | None = None,
     on_result: Callable[[T], None] | None = None,
     on_end: Callable[[], None] | None = None,
-    asked_for: bool = True,
+    tracked: bool = True,
 ) -> Run:
-    """Start work; the callables are called in the thread of this call.
+    """Start a run; the callbacks are called in the thread of this call.
 
     Parameters
     ----------
     steps : generator of Status
-        As :func:`denoise`, :func:`look_for_weights`... make them.
-    on_error, on_step, on_result : callable
-        Get the steps, and at the end what was returned or an error, or neither when stopped.
+        One of the generators of `jobs`.
+    on_error, on_status, on_result : callable
+        Called with each status, and at the end with the result or the error; with neither if
+        the run was stopped.
     on_end : callable
-        Called last, in any case.
-    asked_for : bool
-        Whether napari knows of it: it asks before its window is closed meanwhile, and keeps
-        all runs until then.
+        Always called last.
+    tracked : bool
+        Whether napari tracks the run: it then asks before its window closes, and keeps all
+        runs until then.
 
     Returns
     -------
     Run
     """
-    wanted = {"step": on_step, "result": on_result, "error": on_error, "end": on_end}
-    listener = Listener({what: tell for what, tell in wanted.items() if tell is not None})
+    callbacks = {"status": on_status, "result": on_result, "error": on_error, "end": on_end}
+    listener = Listener({what: call for what, call in callbacks.items() if call is not None})
     create_worker: Callable[..., Any] = (
-        threading.create_worker if asked_for else superqt.utils.create_worker
+        threading.create_worker if tracked else superqt.utils.create_worker
     )
     run: Run = create_worker(
-        _aside,
+        _in_daemon_thread,
         steps,
         _worker_class=Run,
         _connect={
@@ -150,12 +154,12 @@ def start(
     return run
 
 
-def _aside(steps: Generator[Status, None, T]) -> Generator[Status, None, T]:
-    # An import, the computation of a lazy array, or a step through a large network can't be
-    # interrupted. In a further thread it can be left behind, so that Cancel need not wait for
-    # it; what it was called by ends with it. As a daemon it does not keep Python from quitting
-    # for ever, as an executor's thread would.
-    news: SimpleQueue[Status | None] = SimpleQueue()
+def _in_daemon_thread(steps: Generator[Status, None, T]) -> Generator[Status, None, T]:
+    # An import, the computation of a lazy array, or a step through a large network cannot be
+    # interrupted. In another thread it can be abandoned, so that Cancel need not wait for it; the
+    # generator ends with that thread. A daemon thread does not block Python's exit for ever, as
+    # an executor's thread would.
+    messages: SimpleQueue[Status | None] = SimpleQueue()
     result: Future[T] = Future()
     stopped = Event()
 
@@ -163,61 +167,56 @@ def _aside(steps: Generator[Status, None, T]) -> Generator[Status, None, T]:
         try:
             with closing(steps):
                 while not stopped.is_set():
-                    news.put(next(steps))
+                    messages.put(next(steps))
         except StopIteration as end:
             result.set_result(end.value)
         except BaseException as error:
-            _forget(error)
-            result.set_exception(_told(error))
-        news.put(None)
+            _clear_frames(error)
+            result.set_exception(_for_user(error))
+        messages.put(None)
 
     thread = Thread(target=work, daemon=True)
     thread.start()
     try:
-        step = Status("starting")
+        status = Status("starting")
         while True:
-            yield step
+            yield status
             try:
-                latest = news.get(timeout=0.05)
-            except Empty:  # the step goes on; quit() is looked at after each
-                step = step._replace(preview=None, cleaned=None)
+                latest = messages.get(timeout=_POLL)
+            except Empty:  # still running; superqt checks for quit() after each yield
+                status = status._replace(preview=None, cleaned=None)
                 continue
             if latest is None:
                 return result.result()
-            step = latest
+            status = latest
     finally:
         stopped.set()
-        thread.join(_GRACE)
-        if thread.is_alive():  # torch aborts if Python goes while it computes
-            atexit.register(thread.join, _PATIENCE)
+        thread.join(_STOP_TIMEOUT)
+        if thread.is_alive():  # torch aborts if Python exits while it computes
+            atexit.register(thread.join, _EXIT_TIMEOUT)
 
 
-def _forget(error: BaseException | None) -> None:
-    # napari keeps errors, they their traceback, and that all that the engine held
+def _clear_frames(error: BaseException | None) -> None:
+    # napari keeps errors, whose tracebacks would keep the engine's memory
     while error is not None:
         clear_frames(error.__traceback__)
         error = error.__context__
 
 
-def _told(error: BaseException) -> BaseException:
-    if not isinstance(error, MemoryError) and not _is_out_of_memory(error):
+def _for_user(error: BaseException) -> BaseException:
+    """Return a CannotRunError for an error of memory, and any other error as it is."""
+    is_memory = isinstance(error, MemoryError)
+    if "torch" in sys.modules:  # before that it cannot be an error of torch, whose import is slow
+        from napari_periodic_denoise.runtime.device import is_out_of_memory
+
+        is_memory = is_out_of_memory(error)
+    if not is_memory:
         return error
-    told = CannotRunError(_NO_MEMORY)
-    told.__cause__ = error
-    return told
+    cannot_run = CannotRunError(_NO_MEMORY)
+    cannot_run.__cause__ = error
+    return cannot_run
 
 
 _NO_MEMORY = (
     "There is not enough memory for this layer. Close other layers or programs, or crop it."
 )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # torch.OutOfMemoryError is CUDA's alone: its allocators for the CPU and MPS only say so
-    if not isinstance(error, RuntimeError):
-        return False
-    words = f"{type(error).__name__} {error}".lower()
-    return any(
-        sign in words
-        for sign in ("outofmemory", "out of memory", "not enough memory", "can't allocate memory")
-    )

@@ -1,4 +1,4 @@
-"""What methods that can't find noise by themselves are told about it."""
+"""The ground truth about a case's noise, for methods that need to be given it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import scipy.fft
 from benchmarks.families import Array
 
 MOST_DIRECTIONS = 4
-SHARE = 0.1  # of the strongest peak's power, from which on a peak's direction is told
-REACH = 4  # cycles across the image, within which a peak is the same
-SAME = 5.0  # degrees, within which a direction is the same
+SHARE = 0.1  # of the strongest peak's power; directions of weaker peaks are left out
+REACH = 4  # cycles across the image; two peaks this near are the same
+SAME = 5.0  # degrees; two directions this near are the same
 
 
 @dataclass(frozen=True)
-class Told:
+class GroundTruth:
     """The truth about an image's noise.
 
     Attributes
@@ -25,7 +25,7 @@ class Told:
     directions : tuple of float
         Across the stripes, in degrees from the x axis to the y axis; the strongest first.
     noise : ndarray
-        The noise itself, in the image's grey levels: for an oracle, and to measure.
+        The noise itself, in the image's grey levels: for an oracle, and for the measurement.
     """
 
     directions: tuple[float, ...]
@@ -34,16 +34,16 @@ class Told:
 
 @dataclass(frozen=True)
 class Case:
-    """A noisy image, the truth about its noise, and the pixels that count: by default all."""
+    """A noisy image, the truth about its noise, and the pixels that count; by default all."""
 
     image: np.ndarray
-    told: Told
+    truth: GroundTruth
     counts: np.ndarray | EllipsisType = ...
 
 
-def told(noise: Array) -> Told:
-    """Look up in the true noise what a method may be told."""
-    return Told(directions(noise), noise)
+def ground_truth(noise: Array) -> GroundTruth:
+    """Return the ground truth about a noise."""
+    return GroundTruth(directions(noise), noise)
 
 
 def directions(noise: Array) -> tuple[float, ...]:
