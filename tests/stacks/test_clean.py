@@ -340,3 +340,17 @@ def test_a_drifting_model_is_one_too():
 def test_what_does_not_go_with_a_model_is_told(options, message):
     with pytest.raises(ValueError, match=message):
         clean_stack(stack(2), model="shared", **options)
+
+
+def test_what_is_no_plain_array_or_stack_is_refused():
+    class Quantity(np.ndarray):  # as that of astropy
+        unit = "adu"
+
+    with pytest.raises(TypeError, match=r"without units, got Quantity; pass its values"):
+        clean_stack(stack(2).view(Quantity))
+    for alpha in (-1, 1, 0.5):
+        with pytest.raises(ValueError, match="alpha as a whole number from 0 to 0"):
+            clean_stack(stack(2), alpha=alpha)
+    with pytest.raises(ValueError, match="needs at least one plane; the stack is empty"):
+        clean_stack(stack(2)[:0], model="shared")
+    assert clean_stack(stack(2)[:0]).cleaned.shape == (0, 64, 80)
