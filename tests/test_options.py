@@ -48,9 +48,9 @@ def test_a_method_fills_in_its_features_layers_and_steps():
         options = Options(method=method)
         assert options.features == DEFAULT_FEATURES[method]
         assert options.layers == LAYER_WEIGHTS
-    assert Options(method="texture").most_steps == 2000
-    assert Options(method="gram_aligned").most_steps == 60
-    assert Options(method="texture", steps=7).most_steps == 7
+    assert Options(method="texture").max_steps == 2000
+    assert Options(method="gram_aligned").max_steps == 60
+    assert Options(method="texture", steps=7).max_steps == 7
 
 
 def test_layers_may_be_a_name_names_or_weights():
@@ -69,7 +69,7 @@ def test_layers_may_be_a_name_names_or_weights():
         ({"method": "magic"}, r"method='magic' is not one of the choices: 'aligned'"),
         ({"features": "vgg11"}, "features='vgg11'"),
         ({"method": "texture", "features": "edges"}, "choices: 'vgg16', 'vgg19'"),
-        ({"layers": ["conv1_1"]}, "features='edges' is not"),
+        ({"layers": ["conv1_1"]}, r"layers=.*need a network, got features='edges'"),
         ({"weights": "none"}, "weights"),
         ({"optimizer": "sgd"}, "optimizer"),
         ({"steps": 0}, "expected steps as a whole number from 1, got 0"),

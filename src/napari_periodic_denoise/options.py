@@ -1,7 +1,7 @@
-"""The options of an estimate: choices, defaults and checks, each defined once.
+"""Options of an estimate: choices, defaults and checks, each defined once.
 
-Nothing here imports torch: the command's help, the dock and the manifest read these definitions
-and must not wait for it.
+This module does not import torch, since the command's help, the dock and the manifest must not
+wait for it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DEFAULT_FEATURES: Mapping[Method, Features] = {
     "gram_aligned": "vgg19",
     "texture": "vgg19",
 }
-#: The layers of Gatys, Ecker & Bethge (2015); the weights of the usual recipe fall with depth.
+#: Layers of Gatys, Ecker & Bethge (2015), with the weights of the usual recipe.
 LAYER_WEIGHTS: Mapping[str, float] = {
     "conv1_1": 1.0,
     "conv2_1": 0.75,
@@ -46,14 +46,15 @@ LAYER_WEIGHTS: Mapping[str, float] = {
     "conv4_1": 0.2,
     "conv5_1": 0.2,
 }
-#: The layer before the first pooling that finds the most waves (benchmarks.networks).
+#: Layer before the first pooling that finds the most waves (benchmarks.networks).
 DETECTION_LAYERS: Mapping[str, float] = {"conv1_2": 1.0}
-#: Steps at most: of the synthesis as published, and of the refinement (benchmarks.gram_aligned).
+#: Largest numbers of steps: of the published synthesis, and of the refinement
+#: (benchmarks.gram_aligned).
 DEFAULT_STEPS: Mapping[Method, int] = {"texture": 2000, "gram_aligned": 60}
 DEFAULT_MAX_SIZE = 400  # pixels; takes minutes on a CPU (docs/textbook.md)
-DEFAULT_SENSITIVITY = 1e-3  # false alarms per image: one clean image in a thousand is examined
+DEFAULT_SENSITIVITY = 1e-3  # false alarms per image: one clean image in a thousand has one
 
-#: The options that a model shared by all planes of a stack can be found with.
+#: Options of a model that all planes of a stack share.
 SHARED_OPTIONS = ("features", "noise_model", "sensitivity", "device", "seed", "channel_axis")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,21 +62,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Options:
-    """The options of `estimate_noise`, checked and completed.
+    """Options of `estimate_noise`, checked and completed.
 
     Attributes
     ----------
     method, features, layers, weights, weights_path, optimizer, steps, max_size, noise_model, \
     remainder, channel_axis, exemplar, protect, protect_edge, proposed, sensitivity, gram, \
     device, seed
-        As for `estimate_noise`. ``features`` and ``layers`` are filled in with the method's
-        defaults; ``layers`` maps names to weights and is empty without a network. Areas and
-        proposed frequencies are checked against the image's shape by the estimate itself.
+        As for `estimate_noise`. ``features`` and ``layers`` get the defaults of the method.
+        ``layers`` maps names to weights, and is empty without a network. The estimate checks
+        areas and proposed frequencies against the shape of the image.
 
     Raises
     ------
     TypeError
-        If there is no such option.
+        If an option is unknown.
     ValueError
         If a value is not one of its choices, or out of its range.
     """
@@ -138,12 +139,16 @@ class Options:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Options:
-        """Return options by name.
+        """Make options from a mapping.
 
         Parameters
         ----------
         given : mapping of str to value
-            Those that differ from the defaults.
+            Options that differ from the defaults.
+
+        Returns
+        -------
+        Options
         """
         names = option_names()
         unknown = [name for name in given if name not in names]
@@ -155,12 +160,12 @@ class Options:
 
     @property
     def needs_network(self) -> bool:
-        """Whether the features are those of a network."""
+        """Whether the features are feature maps of a network."""
         return self.features in NETWORKS
 
     @property
-    def most_steps(self) -> int:
-        """Steps of the texture or of the refinement, at most; 0 where there are none."""
+    def max_steps(self) -> int:
+        """Largest number of steps of the texture or the refinement; 0 for other methods."""
         return DEFAULT_STEPS.get(self.method, 0) if self.steps is None else self.steps
 
     def as_settings(self, **resolved: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -169,8 +174,12 @@ class Options:
         Parameters
         ----------
         **resolved
-            Values that the run has put in place of what was given: the device by name, areas
-            as rectangles.
+            Values that replace the given ones, such as the name of the device, or areas as
+            rectangles.
+
+        Returns
+        -------
+        dict
         """
         settings = {name: getattr(self, name) for name in option_names()}
         settings["layers"] = dict(self.layers) or None
@@ -179,17 +188,21 @@ class Options:
 
 
 def option_names() -> tuple[str, ...]:
-    """Names of all options, in the order of the signature."""
+    """Return the names of all options, in the order of the signature."""
     return tuple(field.name for field in fields(Options))
 
 
 def changed_options(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those settings that `estimate_noise` does not choose by itself.
+    """Return the settings that differ from the defaults of `estimate_noise`.
 
     Parameters
     ----------
     settings : mapping
-        As `Options.as_settings` returns them.
+        Settings from `Options.as_settings`.
+
+    Returns
+    -------
+    dict
     """
     method = settings["method"]
     usual = Options(method=method).as_settings(method=Options().method)
@@ -203,7 +216,7 @@ def changed_options(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_shared(model: str, options: Options) -> None:
-    """Check that a model of all planes can be found with the options.
+    """Check that a model of all planes supports the options.
 
     Parameters
     ----------
@@ -214,7 +227,7 @@ def check_shared(model: str, options: Options) -> None:
     Raises
     ------
     ValueError
-        If an option only goes with single planes.
+        If an option is only supported for single planes.
     """
     usual = Options().as_settings()
     for name, value in options.as_settings().items():
@@ -222,20 +235,19 @@ def check_shared(model: str, options: Options) -> None:
             if isinstance(value, int | float | str | list) and value == usual[name]:
                 continue
             raise ValueError(
-                f"{name}={reprlib.repr(value)} does not go with model={model!r}, which takes "
-                f"{', '.join(SHARED_OPTIONS[:-1])} alone: leave it out, or take "
-                "model='per_plane'"
+                f"{name}={reprlib.repr(value)} is not supported with model={model!r}, which "
+                f"supports {', '.join(SHARED_OPTIONS[:-1])}: omit it, or use model='per_plane'"
             )
     if options.needs_network:
         maps = [name for name in FEATURES if name not in NETWORKS]
         raise ValueError(
-            f"features={options.features!r} need a network; with model={model!r} take one of "
-            f"{', '.join(maps)}, or take model='per_plane'"
+            f"features={options.features!r} need a network; with model={model!r} use one of "
+            f"{', '.join(maps)}, or use model='per_plane'"
         )
 
 
 def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raise a ValueError that lists the choices, if a value is none of them.
+    """Check that a value is one of its choices.
 
     Parameters
     ----------
@@ -243,6 +255,11 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
         Name of the option.
     value : object
     choices : tuple
+
+    Raises
+    ------
+    ValueError
+        If it is not. The message lists the choices.
     """
     if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
         listed = ", ".join(repr(choice) for choice in choices)
@@ -252,14 +269,14 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
 def as_frequencies(
     frequencies: Sequence[tuple[float, float]], name: str
 ) -> list[tuple[float, float]]:
-    """Frequencies as plain numbers, or what is wrong with them.
+    """Convert frequencies to plain numbers.
 
     Parameters
     ----------
     frequencies : sequence of tuple of float
         ``(fy, fx)`` in cycles/pixel.
     name : str
-        What they are called in errors.
+        Name of the option for errors.
 
     Returns
     -------
@@ -270,7 +287,7 @@ def as_frequencies(
     ValueError
         If they are not pairs of finite numbers.
     """
-    import numpy as np  # late: the command's help needs no arrays
+    import numpy as np  # late, since the command's help needs no arrays
 
     try:
         array = np.asarray(frequencies, dtype=np.float64)
@@ -280,14 +297,14 @@ def as_frequencies(
         return []
     if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
         raise ValueError(
-            f"{name} must be a list of frequencies (fy, fx) in cycles/pixel, not "
+            f"expected {name} as a list of frequencies (fy, fx) in cycles/pixel, got "
             f"{reprlib.repr(frequencies)}"
         )
     return [(fy, fx) for fy, fx in array.tolist()]
 
 
 def with_options(function: F) -> F:
-    """Show each option in the signature of a function that takes ``**options``.
+    """Add each option to the signature of a function that takes ``**options``.
 
     Parameters
     ----------
@@ -296,29 +313,30 @@ def with_options(function: F) -> F:
     Returns
     -------
     callable
-        The function itself; `help` and completion list the options with their defaults.
+        The function itself. `help` and completion list the options with their defaults.
     """
-    own = signature(function)
-    kept = [p for p in own.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+    plain = signature(function)
+    kept = [p for p in plain.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
     names = {parameter.name for parameter in kept}
     options = [
         Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default)
         for field in fields(Options)
         if field.name not in names and field.default is not MISSING
     ]
-    function.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
+    new = plain.replace(parameters=[*kept, *options])
+    function.__signature__ = new  # type: ignore[attr-defined]
     return function
 
 
 def _layer_weights(
     layers: Sequence[str] | Mapping[str, float] | None, method: Method, features: str
 ) -> dict[str, float]:
-    """Layers of a network and their weights; none without a network."""
+    """Return the layers of a network with their weights; none without a network."""
     if features not in NETWORKS:
         if layers:
             raise ValueError(
-                f"layers={reprlib.repr(layers)} are of a network, which features={features!r} "
-                "is not"
+                f"layers={reprlib.repr(layers)} need a network, got features={features!r}: omit "
+                f"layers, or choose one of {', '.join(NETWORKS)}"
             )
         return {}
     if layers is None:
@@ -330,22 +348,22 @@ def _layer_weights(
     return {layer: LAYER_WEIGHTS.get(layer, 1.0) for layer in layers}
 
 
-def _whole(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
+def _whole(name: str, value: object, low: int | None = None, high: int | None = None) -> int:
     """Return a whole number within its bounds."""
-    bounds = "" if least is None else f" from {least}" + ("" if most is None else f" to {most}")
+    bounds = "" if low is None else f" from {low}" + ("" if high is None else f" to {high}")
     number = int(value) if isinstance(value, numbers.Integral) else None
     if (
         number is None
-        or (least is not None and number < least)
-        or (most is not None and number > most)
+        or (low is not None and number < low)
+        or (high is not None and number > high)
     ):
         raise ValueError(f"expected {name} as a whole number{bounds}, got {value!r}")
     return number
 
 
-def _real(name: str, value: object, what: str, least: float | None = None) -> float:
-    """Return a finite number: positive, or at least ``least``."""
+def _real(name: str, value: object, what: str, low: float | None = None) -> float:
+    """Return a finite number that is positive, or at least ``low``."""
     number = float(value) if isinstance(value, numbers.Real) else math.nan
-    if not (math.isfinite(number) and (number > 0 if least is None else number >= least)):
+    if not (math.isfinite(number) and (number > 0 if low is None else number >= low)):
         raise ValueError(f"expected {name} as {what}, got {value!r}")
     return number

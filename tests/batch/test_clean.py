@@ -265,8 +265,8 @@ def test_a_folder_is_replaced_whole_or_not_at_all(source, out):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: zarr.create_array(path, shape=(4, 4), dtype="u1"), "no image of OME-Zarr"),
-        (lambda path: zarr.create_group(path), "no image of OME-Zarr"),
+        (lambda path: zarr.create_array(path, shape=(4, 4), dtype="u1"), "no OME-Zarr image"),
+        (lambda path: zarr.create_group(path), "no OME-Zarr image"),
         (
             lambda path: zarr.create_group(path, attributes={"ome": {"plate": {}}}),
             "pass the folders of the images in it one by one",

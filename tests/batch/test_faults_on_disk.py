@@ -165,7 +165,7 @@ def test_headers_that_promise_what_is_not_there(tmp_path):
         "wide0.tif": "cut short", "wide1.tif": "damaged or cut short", "cut.tif": "cut short",
         "header.jpg": "too short for 46000×46000 pixels", "flat.tif": "at least 16×16",
         "no-pages.tif": "pages are missing", "no-pages-big.tif": "pages are missing",
-        "wide.zarr": "a plane takes at least 2000 GB of memory", "empty.zarr": "no images",
+        "wide.zarr": "a plane takes at least 2500 GB of memory", "empty.zarr": "no images",
         "no-datasets.zarr": "not a whole OME-Zarr image", "level-gone.zarr": "level 0 is missing",
         "no-json.zarr": "not a whole OME-Zarr image",
     }  # fmt: skip

@@ -21,6 +21,7 @@ from napari_periodic_denoise.io.images import (
     ImageFileError,
     lossless,
     read_image,
+    write_cleaned,
     write_image,
 )
 
@@ -38,7 +39,7 @@ def coloured(channels, dtype=np.uint8):
 def rewrite(source, target):
     """Read and write as the command does, without changing a pixel."""
     image = read_image(source)
-    write_image(target, image.pixels, image.calibration)
+    write_cleaned(target, image.pixels, image)
     return image
 
 
@@ -98,7 +99,7 @@ def test_jpeg_becomes_png(tmp_path, channels):
     )
     with Image.open(tmp_path / "out.png") as after:
         assert after.info["dpi"] == pytest.approx((300, 150), rel=1e-4)
-    with pytest.raises(ImageFileError, match="PNG and TIFF files are written"):
+    with pytest.raises(ImageFileError, match="choose another"):
         write_image(tmp_path / "out.jpg", image.pixels, image.calibration)
 
 
@@ -246,13 +247,17 @@ def test_tiff_keeps_resolution_to_the_fraction(tmp_path, pixels, resolution, uni
 
 
 @pytest.mark.parametrize("fractions", [(0, 0, 0, 0), (72, 1, 72, 0), (0, 1, 72, 1)])
-def test_a_tiffs_resolution_that_is_no_number_is_dropped(tmp_path, pixels, fractions):
+def test_a_tiffs_resolution_that_is_no_number_is_not_claimed_for_the_noise(
+    tmp_path, pixels, fractions
+):
     tifffile.imwrite(tmp_path / "in.tif", pixels, resolution=(7, 7), resolutionunit=2)
     with tifffile.TiffFile(tmp_path / "in.tif", mode="r+b") as tiff:
         tiff.pages.first.tags["XResolution"].overwrite(fractions[:2])
         tiff.pages.first.tags["YResolution"].overwrite(fractions[2:])
-    assert rewrite(tmp_path / "in.tif", tmp_path / "out.tif").calibration.resolution is None
-    with tifffile.TiffFile(tmp_path / "out.tif") as tiff:
+    calibration = read_image(tmp_path / "in.tif").calibration
+    assert calibration.resolution is None
+    write_image(tmp_path / "noise.tif", np.float32(pixels), calibration.of_noise())
+    with tifffile.TiffFile(tmp_path / "noise.tif") as tiff:
         np.testing.assert_array_equal(tiff.asarray(), pixels)
         assert tiff.pages.first.resolutionunit == 1  # none: not one pixel per inch
 
@@ -262,9 +267,9 @@ def test_tiff_keeps_orientation(tmp_path, pixels, told, kept):
     tifffile.imwrite(tmp_path / "in.tif", pixels, extratags=[(274, "H", 1, told, True)])
     image = rewrite(tmp_path / "in.tif", tmp_path / "out.tif")
     write_image(tmp_path / "noise.tif", np.float32(pixels), image.calibration.of_noise())
-    for name in ("out.tif", "noise.tif"):
+    for name, orientation in (("out.tif", told), ("noise.tif", kept)):
         with tifffile.TiffFile(tmp_path / name) as tiff:
-            assert tiff.pages.first.tags.valueof("Orientation") == kept
+            assert tiff.pages.first.tags.valueof("Orientation") == orientation
             np.testing.assert_array_equal(tiff.asarray(), pixels)
 
 
@@ -415,23 +420,28 @@ REFUSED = [
     (nothing, "a.tif", "no such file"),
     (nothing, "a.png", "no such file"),
     (folder, "a.tif", "is a directory"),
-    (text, "a.gif", r"TIFF \(.tif, .tiff\), PNG \(.png\) and JPEG \(.jpg, .jpeg\)"),
+    (text, "a.gif", r"expected TIFF \(.tif, .tiff\), .*, got a .gif file; .* Fiji"),
+    (text, "a.czi", "got a .czi file; .* Bio-Formats: bfconvert"),
+    (text, "a.mrc", "got a .mrc file; .* bfconvert"),
+    (text, "a.zarr.zip", "unpack it into a folder"),
+    (text, "a.h5", "tifffile.imwrite"),
+    (text, "a", "got a name without an ending"),
     (empty, "a.tif", "an empty file"),
     (empty, "a.png", "an empty file"),
-    (text, "a.tif", "no TIFF, PNG or JPEG file, not a TIFF"),
-    (text, "a.jpg", "no TIFF, PNG or JPEG file, not a JPEG"),
-    (jpeg, "a.png", "JPEG, not a PNG file as its name says"),
+    (text, "a.tif", "expected a TIFF file, as its name says, got none of"),
+    (text, "a.jpg", "expected a JPEG file, as its name says, got none of"),
+    (jpeg, "a.png", "expected a PNG file, as its name says, got JPEG"),
     (jpeg_cmyk, "a.jpg", "CMYK"),
-    (png, "a.tif", "PNG, not a TIFF file as its name says"),
-    (tiff, "a.png", "TIFF, not a PNG file as its name says"),
+    (png, "a.tif", "expected a TIFF file, as its name says, got PNG"),
+    (tiff, "a.png", "expected a PNG file, as its name says, got TIFF"),
     (png_deep_colour, "a.png", "of which 8 would be lost; convert it to TIFF"),
     (png_palette, "a.png", "a palette"),
     (png_animation, "a.png", "animation"),
     (png_damaged, "a.png", "damaged or cut short"),
-    (png_enormous, "a.png", "131072×131072 pixels; at most 2³¹"),
-    (tiff_cmyk, "a.tif", "SEPARATED; convert it to RGB"),
+    (png_enormous, "a.png", "131072×131072 pixels; a PNG file may have at most 2³¹"),
+    (tiff_cmyk, "a.tif", "SEPARATED; convert it to RGB .* Fiji"),
     (tiff_palette, "a.tif", "PALETTE; convert it to RGB"),
-    (tiff_two_images, "a.tif", "2 images"),
+    (tiff_two_images, "a.tif", "2 images that are no stack; save each"),
 ]
 
 

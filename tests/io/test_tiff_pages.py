@@ -6,8 +6,9 @@ import tifffile
 
 from napari_periodic_denoise.io import tiff_pages as tiffpages
 from napari_periodic_denoise.io.atomic import replacing
-from napari_periodic_denoise.io.images import read_image, tiff_options
-from napari_periodic_denoise.io.tiff_pages import TiffPages, TiffTarget
+from napari_periodic_denoise.io.images import read_image
+from napari_periodic_denoise.io.tiff_copy import copying
+from napari_periodic_denoise.io.tiff_pages import NewTiff, TiffPages
 
 
 def data(*shape, dtype=np.uint16):
@@ -58,17 +59,8 @@ def test_of_large_stacks_imagej_has_but_one_page(tmp_path):
 
 def rewrite(source, target, order):
     """Read and write pages in some order, without changing a pixel."""
-    image = read_image(source)
-    pages = image.pixels
-    with replacing(target) as file:
-        written = TiffTarget(
-            file,
-            pages.shape,
-            pages.dtype,
-            pages.page_ndim,
-            pages.positions,
-            tiff_options(image.calibration),
-        )
+    pages = read_image(source).pixels
+    with replacing(target) as file, copying(file, (pages,)) as (written,):
         for i in order(range(pages.shape[0])):
             where = (slice(i, i + 1), *(slice(None),) * (pages.ndim - 1))
             written[where] = pages[where]
@@ -90,13 +82,18 @@ def test_pages_are_written_in_any_order_and_keep_their_axes(tmp_path, kind, orde
         np.testing.assert_array_equal(b.asarray(), pixels)
 
 
-def test_large_stacks_are_bigtiff(tmp_path, monkeypatch):
+@pytest.mark.parametrize("order", [list, lambda numbers: list(reversed(numbers))])
+def test_new_stacks_are_written_in_any_order(tmp_path, monkeypatch, order):
     monkeypatch.setattr(tiffpages, "_BIG", 1000)
-    tifffile.imwrite(tmp_path / "a.tif", data(5, 24, 32), photometric=1)
-    rewrite(tmp_path / "a.tif", tmp_path / "b.tif", list)
-    with tifffile.TiffFile(tmp_path / "b.tif") as b:
-        assert b.is_bigtiff
-        np.testing.assert_array_equal(b.asarray(), data(5, 24, 32))
+    pixels = data(2, 3, 24, 32)
+    with replacing(tmp_path / "a.tif") as file:
+        written = NewTiff(file, pixels.shape, pixels.dtype, {"photometric": 1})
+        for t in order(range(2)):
+            for z in order(range(3)):
+                written[t : t + 1, z : z + 1, :, :] = pixels[t : t + 1, z : z + 1]
+    with tifffile.TiffFile(tmp_path / "a.tif") as made:
+        assert made.is_bigtiff
+        np.testing.assert_array_equal(made.asarray(), pixels)
 
 
 def test_pages_in_an_order_of_ome_keep_it(tmp_path):

@@ -47,7 +47,7 @@ def test_masks_labels_and_rectangles_say_the_same(area):
     [
         (np.zeros(SHAPE, bool), "empty"),
         ([], "empty"),
-        (box(0, 0, 15, 15), "225 pixels is too small"),
+        (box(0, 0, 15, 15), "225 pixels; at least 256 are needed"),
         (np.ones((80, 60), bool), r"shape \(60, 80\).*bool of shape \(80, 60\)"),
         (np.ones(SHAPE), "mask or labels"),
         ((5, 10, 30, 50), "list of rectangles"),
@@ -70,12 +70,12 @@ def test_what_is_no_exemplar_is_refused(exemplar, message):
 def test_nothing_may_be_protected_but_not_all():
     assert not as_protected(np.zeros(SHAPE, int), SHAPE).any()
     assert not as_protected([], SHAPE).any()
-    with pytest.raises(ValueError, match="leaves 255 pixels"):
+    with pytest.raises(ValueError, match="only 255 pixels are unprotected; at least 256"):
         as_protected(~box(0, 0, 15, 17), SHAPE)
 
 
 def test_an_areas_error_names_it():
-    with pytest.raises(ValueError, match="protect must be a mask"):
+    with pytest.raises(ValueError, match="expected protect as a mask"):
         as_protected(np.ones((3, 3), bool), SHAPE)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_periodic_denoise import NoiseEstimate, Progress, Wave
+from napari_periodic_denoise import NoiseEstimate, Wave
 
 
 def estimate(frequencies, channel=0, **settings) -> NoiseEstimate:
@@ -54,8 +54,3 @@ def test_a_texture_says_that_it_has_no_phase():
     texture = estimate([], method="texture")
     assert "no phase" in texture.summary
     assert "comparison only" in texture.warnings[0]
-
-
-def test_progress_compares_by_its_words():
-    preview = np.zeros((2, 2))
-    assert Progress("fit", 1, 2, "a", preview) == Progress("fit", 1, 2, "a", preview + 1)

@@ -123,7 +123,7 @@ def test_waves_of_a_shared_model(image):
     ids=str,
 )
 def test_what_is_no_list_of_frequencies_is_refused(image, estimate, off):
-    with pytest.raises(ValueError, match="off must be a list of frequencies"):
+    with pytest.raises(ValueError, match="expected off as a list of frequencies"):
         select_waves(image, estimate, off)
 
 

@@ -2,12 +2,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 
-from napari_periodic_denoise import NoiseEstimate, estimate_noise
-from napari_periodic_denoise.noise.fitting.evidence import independent_images
-from napari_periodic_denoise.noise.fitting.sample import sample_gradient
+from napari_periodic_denoise import NoiseEstimate, Progress, estimate_noise
+from napari_periodic_denoise.noise.progress import Step
 from napari_periodic_denoise.noise.stack_model import SharedModel, find_shared, iter_estimate_plane
+from napari_periodic_denoise.runtime.steps import finish, mapped
 
 SHAPE = (150, 180)
 PLANES = 16
@@ -15,25 +14,19 @@ F = np.array([0.113, 0.171])
 
 
 def model_of(read: Callable[[int], np.ndarray], count: int = PLANES, **options) -> SharedModel:
-    run = find_shared(read, count, **options)
-    while True:
-        try:
-            stage, message, *_ = next(run)
-        except StopIteration as end:
-            return end.value
-        assert stage in ("read", "detect", "fit")
-        assert message
+    def check(step: Step) -> None:
+        assert step.stage in ("read", "detect", "fit")
+        assert step.message
+
+    return finish(mapped(find_shared(read, count, **options), check))
 
 
 def estimate_plane(*args, **options) -> NoiseEstimate:
-    run = iter_estimate_plane(*args, **options)
-    while True:
-        try:
-            step = next(run)
-        except StopIteration as end:
-            return end.value
+    def check(step: Progress) -> None:
         assert step.done < step.total
         assert step.message
+
+    return finish(mapped(iter_estimate_plane(*args, **options), check))
 
 
 def specimen(plane: int) -> np.ndarray:
@@ -149,7 +142,7 @@ def test_waves_with_hard_edges_are_searched_plane_by_plane_from_the_stacks_on():
 
 def test_planes_of_another_shape_are_told():
     model = model_of(specimen, 1)
-    with pytest.raises(ValueError, match="150×180 pixels, and this one has 150×100"):
+    with pytest.raises(ValueError, match="150×180 pixels; this plane has 150×100"):
         estimate_plane(model, 0, specimen(0)[:, :100])
 
 
@@ -157,15 +150,5 @@ def test_a_plane_that_can_not_be_taken_is_named():
     def plane(i: int) -> np.ndarray:
         return specimen(i) if i != 3 else np.full(SHAPE, np.nan)
 
-    with pytest.raises(ValueError, match="NaN or infinite") as told:
+    with pytest.raises(ValueError, match=r"plane 3: .* NaN or infinite"):
         model_of(plane, 4)
-    assert told.value.__notes__ == ["This is about plane 3 of the stack."]
-
-
-def test_planes_that_are_alike_count_as_one():
-    def sample(image: np.ndarray):
-        return sample_gradient(torch.from_numpy(image.astype(np.float32)), 10**5, 0, 1e-5)
-
-    noise = np.random.default_rng(0).normal(size=(8, *SHAPE))
-    assert independent_images([sample(image) for image in noise]) > 7.5
-    assert independent_images([sample(noise[0])] * 8) == pytest.approx(1)

@@ -76,7 +76,9 @@ def test_a_folder_may_be_named(hub, tmp_path):
 
 
 def test_a_path_that_is_not_there_is_said(hub, tmp_path, monkeypatch):
-    with pytest.raises(WeightsNotFoundError, match=r"weights_path names \S*none.pt, which is not"):
+    with pytest.raises(
+        WeightsNotFoundError, match=r"weights_path names \S*none.pt, which does not exist"
+    ):
         find_weights("vgg16", tmp_path / "none.pt")
     monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "none.pt"))
     with pytest.raises(WeightsNotFoundError, match=rf"{ENVIRONMENT} names \S*none.pt"):
@@ -112,13 +114,13 @@ def test_a_truncated_file_is_refused(tmp_path, zipped, kept):
     path = tmp_path / "w.pt"
     torch.save(two_convolutions(), path, _use_new_zipfile_serialization=zipped)
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(WeightsError, match="damaged, cut short"):
+    with pytest.raises(WeightsError, match="damaged, truncated"):
         load_weights("vgg16", path)
 
 
 def test_a_web_page_is_refused(tmp_path):
     (tmp_path / "w.pt").write_text("<html>404</html>")
-    with pytest.raises(WeightsError, match="no file of torch's"):
+    with pytest.raises(WeightsError, match="not a file of torch"):
         load_weights("vgg16", tmp_path / "w.pt")
 
 
@@ -135,14 +137,14 @@ def test_another_shape_is_refused(tmp_path):
 
 def test_layers_that_the_file_lacks_are_said(tmp_path):
     torch.save(two_convolutions(), tmp_path / "w.pt")
-    with pytest.raises(WeightsError, match=r"lacks 5\.weight"):
+    with pytest.raises(WeightsError, match=r"has no 5\.weight"):
         load_network("vgg16", ["conv2_1"], weights_path=tmp_path / "w.pt")
 
 
 @pytest.mark.parametrize("thing", [[1, 2], {"0.weight": "none"}, {3: torch.ones(1)}])
 def test_what_is_no_state_dict_is_refused(tmp_path, thing):
     torch.save(thing, tmp_path / "w.pt")
-    with pytest.raises(WeightsError, match="no state dict of named tensors"):
+    with pytest.raises(WeightsError, match="expected a state dict of named tensors"):
         load_weights("vgg16", tmp_path / "w.pt")
 
 
@@ -150,7 +152,7 @@ def test_not_a_number_is_refused(tmp_path):
     state = two_convolutions()
     state["2.bias"][3] = torch.nan
     torch.save(state, tmp_path / "w.pt")
-    with pytest.raises(WeightsError, match=r"2\.bias holds NaN"):
+    with pytest.raises(WeightsError, match=r"2\.bias contains NaN"):
         load_weights("vgg16", tmp_path / "w.pt")
 
 
@@ -172,7 +174,7 @@ def test_a_file_with_code_is_refused_and_not_run(tmp_path, zipped):
         path.write_bytes(pickle.dumps(code, protocol=2))
     else:
         torch.save({"0.weight": code}, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(WeightsError, match="refused: it holds more than tensors"):
+    with pytest.raises(WeightsError, match="refused: it contains more than tensors"):
         load_weights("vgg16", path)
     assert not trace.exists()
 
@@ -184,7 +186,7 @@ def test_a_pickled_module_is_refused_by_name(tmp_path):
 
 
 def test_a_missing_file_is_said(tmp_path):
-    with pytest.raises(WeightsError, match=r"none\.pt is not there"):
+    with pytest.raises(WeightsError, match=r"none\.pt does not exist"):
         load_weights("vgg16", tmp_path / "none.pt")
 
 
@@ -214,14 +216,14 @@ def test_download_takes_torchvisions_source(serve, monkeypatch):
 
 def test_a_wrong_hash_leaves_nothing_behind(serve):
     source = serve(b"something else", digits="0123abcd")
-    with pytest.raises(WeightsError, match=r"not the file it should be.*not 0123abcd.*save it as"):
+    with pytest.raises(WeightsError, match=r"starts with 0123abcd, got.*other means"):
         list(iter_download(source))
     assert left_behind(source) == []
 
 
 def test_a_broken_connection_leaves_nothing_behind(serve):
     source = serve(b"half of it", announced=20)
-    with pytest.raises(WeightsError, match=r"broke off after 10 of 20 bytes|IncompleteRead"):
+    with pytest.raises(WeightsError, match=r"ended after 10 of 20 bytes|IncompleteRead"):
         list(iter_download(source))
     assert left_behind(source) == []
 
@@ -247,7 +249,7 @@ def test_a_failed_download_keeps_the_file_there_was(serve):
 def test_an_answer_of_not_found_is_said(serve, tmp_path):
     source = serve(b"")
     gone = Source("vgg16", source.url.replace("vgg16-", "gone-"), source.path, 1)
-    with pytest.raises(WeightsError, match=r"can't be downloaded \(HTTP Error 404"):
+    with pytest.raises(WeightsError, match=r"cannot be downloaded \(HTTP Error 404"):
         list(iter_download(gone))
     assert left_behind(gone) == []
 
@@ -256,7 +258,7 @@ def test_no_network_is_said(tmp_path):
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
         url = f"http://127.0.0.1:{server.server_port}/vgg16-01234567.pth"
     source = Source("vgg16", url, tmp_path / "vgg16-01234567.pth", 1)  # nobody listens any more
-    with pytest.raises(WeightsError, match=r"can't be downloaded .*refused.*other means"):
+    with pytest.raises(WeightsError, match=r"cannot be downloaded .*refused.*other means"):
         list(iter_download(source))
     assert left_behind(source) == []
 
@@ -264,7 +266,7 @@ def test_no_network_is_said(tmp_path):
 def test_a_folder_that_cannot_be_made_is_said(serve, tmp_path):
     source = serve(b"weights")
     (tmp_path / "cache").write_text("a file where the folder should be")
-    with pytest.raises(WeightsError, match="can't be downloaded"):
+    with pytest.raises(WeightsError, match="cannot be downloaded"):
         list(iter_download(source))
 
 

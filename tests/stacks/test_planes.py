@@ -8,7 +8,7 @@ import torch
 from napari_periodic_denoise import estimate_noise
 from napari_periodic_denoise.noise import estimate as engine
 from napari_periodic_denoise.runtime import device
-from napari_periodic_denoise.stacks import clean as stack_module
+from napari_periodic_denoise.stacks import clean as clean_module
 from napari_periodic_denoise.stacks import planes
 from napari_periodic_denoise.stacks.layout import Layout
 from napari_periodic_denoise.stacks.planes import clean_plane, iter_clean_plane
@@ -66,14 +66,18 @@ def test_a_fault_injected_allocator_brings_the_search_for_a_model_to_the_cpu(mon
             raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 3 GiB")
         return (yield from real(read, count, device=device, **options))
 
-    real = stack_module.find_shared
-    monkeypatch.setattr(stack_module, "find_shared", search)
+    real = clean_module.find_shared
+    monkeypatch.setattr(clean_module, "find_shared", search)
     monkeypatch.setattr(device, "release_memory", lambda device: None)
     monkeypatch.setattr(
         device, "resolve_device", lambda name: torch.device("cpu" if name == "cpu" else "cuda")
     )
     with pytest.warns(RuntimeWarning, match="for the model of a stack, which is computed on the"):
-        list(stack_module._found(stack(4), Layout.of(3, (-2, -1), None), "shared", {"alpha": 0}))
+        list(
+            clean_module._find_model(
+                stack(4), Layout.of(3, (-2, -1), None), "shared", {"alpha": 0}
+            )
+        )
     assert devices == ["auto", "cpu"]
 
 

@@ -157,7 +157,7 @@ def test_a_remainder_without_waves_counts_as_found(
     wait()
     assert [layer.name for layer in viewer.layers] == ["cell", "cell noise", "cell cleaned"]
     assert viewer.layers["cell noise"].data.any()
-    assert dock.status.value.startswith("no waves, but ")
+    assert dock.status.value.startswith(f"{remainder} noise, no single waves; ")
     assert dock.status.value.endswith("removed 50.0% of the variance")
     assert dock.found.words.value.startswith(f"{words} removed (50% of the image variance")
     assert dock.found.table.isHidden()

@@ -18,7 +18,14 @@ import numpy as np
 from napari_periodic_denoise.batch.ledger import stamp_of
 from napari_periodic_denoise.batch.plan import Job
 from napari_periodic_denoise.io.atomic import write_json
-from napari_periodic_denoise.io.images import ImageFile, ImageFileError, read_image, write_image
+from napari_periodic_denoise.io.image_file import describe_dropped
+from napari_periodic_denoise.io.images import (
+    ImageFile,
+    ImageFileError,
+    read_image,
+    write_cleaned,
+    write_image,
+)
 from napari_periodic_denoise.io.stores import StoredStack, is_zarr, tiff_stack, zarr_stack
 from napari_periodic_denoise.io.tiff_pages import TiffPages, TiffTarget
 from napari_periodic_denoise.runtime.steps import finish, mapped
@@ -109,8 +116,8 @@ class Cleaner:
         if job.waves is not None:
             write_json(job.waves, found_here)
         found([{"plane": [], **found_here}])
-        write_image(job.cleaned, estimate.cleaned, image.calibration)
-        return estimate.summary
+        write_cleaned(job.cleaned, estimate.cleaned, image)
+        return estimate.summary + describe_dropped(image.dropped)
 
     def _clean_stack(self, source: StoredStack, job: Job, tell: Tell, found: Found) -> str:
         from napari_periodic_denoise.stacks.clean import iter_plan_stack
@@ -134,7 +141,8 @@ class Cleaner:
                 write_json(job.waves, {"planes": records})
             found(records)
         noisy = sum(bool(part["waves"] or part["remainder_variance"]) for part in records)
-        return f"{len(records)} plane{'s' * (len(records) > 1)}, periodic noise in {noisy}"
+        summary = f"{len(records)} plane{'s' * (len(records) > 1)}, periodic noise in {noisy}"
+        return summary + describe_dropped(source.dropped)
 
     def _clean_pieces(
         self, source: StoredStack, job: Job, plan: StackPlan, written: _Written, tell: Tell
@@ -301,7 +309,7 @@ def clean_piece(
     from napari_periodic_denoise.records.record import record
     from napari_periodic_denoise.runtime.device import one_thread
     from napari_periodic_denoise.stacks.layout import Layout
-    from napari_periodic_denoise.stacks.planes import iter_clean_levels
+    from napari_periodic_denoise.stacks.planes import iter_clean_levels, naming_plane
 
     layout = Layout.of(source.levels[0].ndim, source.plane_axes, source.channel_axis)
     levels = [np.asarray(source.levels[i][piece.where]) for i in piece.levels]
@@ -315,7 +323,8 @@ def clean_piece(
         place = [part.start + i for part, i in zip(piece.stacked, index, strict=True)]
         number = int(np.ravel_multi_index(place, shape)) if shape else 0
         run = iter_clean_levels([level[at] for level in levels], number, options)
-        with one_thread():  # sums depend on the number of threads, and outputs must not
+        # sums depend on the number of threads, and outputs must not
+        with one_thread(), naming_plane(tuple(place)):
             estimates = finish(mapped(run, partial(_tell_step, tell, done)))
         for i, estimate in enumerate(estimates):
             cleaned[i][at] = estimate.cleaned

@@ -36,7 +36,7 @@ class OmeZarr:
 
     @property
     def plane_axes(self) -> tuple[int, int]:
-        """Where rows and columns are among the axes."""
+        """Axes of rows and columns."""
         return self.axes.index("y"), self.axes.index("x")
 
     @property
@@ -67,45 +67,52 @@ def open_zarr(path: Path) -> OmeZarr:
     if not isinstance(group, zarr.Group) or not images:
         inside = "plate" in metadata or "bioformats2raw.layout" in metadata
         where = "; pass the folders of the images in it one by one" if inside else ""
-        raise ValueError(f"no image of OME-Zarr{where}")
+        raise ValueError(f"no OME-Zarr image in this folder{where}")
     if len(images) > 1:
-        raise ValueError(f"{len(images)} multiscale images in one folder; one is taken")
+        raise ValueError(
+            f"expected one multiscale image in the folder, got {len(images)}; copy each into a "
+            "folder of its own"
+        )
     names = tuple(str(dataset["path"]) for dataset in images[0]["datasets"])
     levels = []
     for name in names:
         level = group.get(name)
         if not isinstance(level, zarr.Array):
-            raise ValueError(f"level {name} is missing or no array")
+            raise ValueError(f"level {name} is missing or is no array")
         levels.append(level)
     told = images[0].get("axes", _DEFAULT_AXES[-levels[0].ndim :])
     axes = tuple(axis["name"] if isinstance(axis, Mapping) else axis for axis in told)
     if not {"y", "x"} <= set(axes) or any(level.ndim != len(axes) for level in levels):
         raise ValueError(
-            f"axes {', '.join(axes)}, where y and x and those of the arrays are taken"
+            f"expected axes y and x and {levels[0].ndim} in all, got {', '.join(axes)}"
         )
     return OmeZarr(path, names, tuple(levels), axes)
 
 
 def copy_without_pixels(image: OmeZarr, target: Path) -> list[zarr.Array[Any]]:
-    """Copy a folder, labels and all, with nothing in the levels; return these, to be filled.
+    """Copy a folder, labels and all, with empty levels; return these, to be filled.
 
     Parameters
     ----------
     image : OmeZarr
     target : Path
-        Not there yet.
+        Not there yet. It gets the permissions of new files, whatever those of the image are.
     """
     levels = {image.path / name for name in image.names}
-
-    def pixels(folder: str, names: list[str]) -> set[str]:
-        return set(names) - _METADATA if Path(folder) in levels else set()
-
-    try:
-        shutil.copytree(image.path, target, ignore=pixels)
-    except shutil.Error as error:
-        _, _, reason = error.args[0][0]  # the first of one for each file
-        raise OSError(reason) from error
+    _copy(image.path, target, levels)
     return _levels(zarr.open_group(target, mode="r+"), image.names)
+
+
+def _copy(source: Path, target: Path, levels: set[Path]) -> None:
+    """Copy a folder, but of levels only the metadata."""
+    target.mkdir()
+    for path in source.iterdir():
+        if source in levels and path.name not in _METADATA:
+            continue
+        if path.is_dir():
+            _copy(path, target / path.name, levels)
+        else:
+            shutil.copyfile(path, target / path.name)
 
 
 def make_for_noise(image: OmeZarr, target: Path) -> list[zarr.Array[Any]]:
@@ -114,14 +121,15 @@ def make_for_noise(image: OmeZarr, target: Path) -> list[zarr.Array[Any]]:
     Parameters
     ----------
     image : OmeZarr
-        Of which axes, pixel size and the channels' names are kept.
+        Its axes, pixel size and the channels' names are kept.
     target : Path
         Not there yet.
     """
     source = zarr.open_group(image.path, mode="r")
     attributes = deepcopy(source.attrs.asdict())
     for channel in _metadata(attributes).get("omero", {}).get("channels", []):
-        channel.pop("window", None)  # the display range of the image
+        if "window" in channel:
+            channel["window"] = _window_of_noise(channel["window"])
     group = zarr.create_group(
         target, zarr_format=source.metadata.zarr_format, attributes=attributes
     )
@@ -141,6 +149,16 @@ def make_for_noise(image: OmeZarr, target: Path) -> list[zarr.Array[Any]]:
             chunk_key_encoding=keys,
         )
     return _levels(group, image.names)
+
+
+def _window_of_noise(window: dict[str, float]) -> dict[str, float]:
+    """Display window as wide as the image's, around zero."""
+    half = {
+        name: max(abs(window.get(high, 0) - window.get(low, 0)) / 2, 0.5)
+        for name, low, high in (("limit", "min", "max"), ("shown", "start", "end"))
+    }
+    limit = max(half.values())
+    return {"min": -limit, "max": limit, "start": -half["shown"], "end": half["shown"]}
 
 
 def _levels(group: zarr.Group, names: tuple[str, ...]) -> list[zarr.Array[Any]]:

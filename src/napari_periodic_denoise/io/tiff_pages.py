@@ -1,10 +1,11 @@
-"""Stacks in TIFF files, read and written page by page."""
+"""Stacks in TIFF files: read page by page, and new ones written page by page."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, Literal
@@ -30,13 +31,13 @@ class TiffPages:
     shape : tuple of int
     dtype : dtype
     page_ndim : int
-        How many of the axes, the last ones, are a page's.
+        Number of axes of a page, the last ones of the stack.
     offsets : tuple of int
-        Where in the file each page's directory is; or, of pages one right behind the other,
-        their pixels.
-    positions : tuple of int
-        Which of the file's pages each page of the stack is.
+        Position in the file of each page's directory; or, of contiguous pages, of their pixels.
     is_contiguous : bool
+        Whether the pixels of all pages follow each other, uncompressed.
+    is_sharing : bool
+        Whether several pages have the same bytes as pixels.
     byteorder : str
     """
 
@@ -45,49 +46,50 @@ class TiffPages:
     dtype: np.dtype[Any]
     page_ndim: int
     offsets: tuple[int, ...]
-    positions: tuple[int, ...]
     is_contiguous: bool
+    is_sharing: bool
     byteorder: Literal["<", ">"]
 
     @staticmethod
-    def of(series: tifffile.TiffPageSeries, pages: Sequence[Any]) -> TiffPages:
-        """Return the pages of a file's series.
+    def of(pages: Sequence[Any], shape: tuple[int, ...], start: int | None) -> TiffPages:
+        """Return a stack of pages.
 
         Parameters
         ----------
-        series : tifffile.TiffPageSeries
         pages : sequence of tifffile.TiffPage or TiffFrame
-            Of a large stack ImageJ has but one.
+            ImageJ writes only one for a large stack.
+        shape : tuple of int
+            Of the stack.
+        start : int or None
+            Position in the file of the first page's pixels, if the others' follow.
 
         Raises
         ------
         ValueError
-            If the axes are not those of the pages and further ones before them.
+            If the last axes are not those of the pages.
         """
-        file = series.keyframe.parent.filehandle
-        page_shape = series.keyframe.shape
-        count = math.prod(series.shape) // math.prod(page_shape)
+        keyframe = pages[0].keyframe
+        file = keyframe.parent.filehandle
+        page_shape = keyframe.shape
         ndim = len(page_shape)
-        start = series.dataoffset
-        if series.shape[-ndim:] != page_shape or (start is None and len(pages) != count):
-            raise ValueError(f"axes {series.axes} are not those of pages one after the other")
-        positions = np.arange(count)
-        if len(pages) == count:  # else they are in their order
-            positions = np.argsort(np.argsort([page.index for page in pages]))
+        count = math.prod(shape[:-ndim])
+        if shape[-ndim:] != page_shape or (start is None and len(pages) != count):
+            raise ValueError(f"shape {shape} is not one of pages of shape {page_shape}")
+        dtype = np.dtype(keyframe.dtype)
         if start is None:
             offsets = [page.offset for page in pages]
         else:
-            size = math.prod(page_shape) * series.dtype.itemsize
+            size = math.prod(page_shape) * dtype.itemsize
             offsets = [start + i * size for i in range(count)]
         return TiffPages(
             path=str(Path(file.dirname, file.name).absolute()),
-            shape=tuple(series.shape),
-            dtype=np.dtype(series.dtype).newbyteorder("="),
+            shape=tuple(shape),
+            dtype=dtype.newbyteorder("="),
             page_ndim=ndim,
-            offsets=tuple(offsets),
-            positions=tuple(positions.tolist()),
+            offsets=tuple(map(int, offsets)),
             is_contiguous=start is not None,
-            byteorder=series.keyframe.parent.byteorder,
+            is_sharing=_are_sharing(pages),
+            byteorder=keyframe.parent.byteorder,
         )
 
     @property
@@ -107,7 +109,7 @@ class TiffPages:
         stacked = [range(n)[part] for n, part in zip(self.shape, where, strict=False)]
         stacked, within = stacked[: -self.page_ndim], where[-self.page_ndim :]
         shape = tuple(map(len, stacked))
-        pages = [self._read(page)[within] for page in _numbers(stacked, self.shape)]
+        pages = [self._read(page)[within] for page in page_numbers(stacked, self.shape)]
         return np.stack(pages).reshape(shape + pages[0].shape)
 
     def _read(self, number: int) -> NDArray[Any]:
@@ -117,14 +119,56 @@ class TiffPages:
             count = math.prod(shape)
             pixels = np.fromfile(self.path, stored, count, offset=offset)
             return pixels.reshape(shape).astype(self.dtype, copy=False)
-        with tifffile.TiffFile(self.path) as tiff:
-            tiff.filehandle.seek(offset)  # there TiffPage reads: no need to go through all before
-            page: NDArray[Any] = tifffile.TiffPage(tiff, index=number).asarray()
-        return page
+        with tifffile.TiffFile(self.path, is_scanimage=False) as tiff:
+            page: NDArray[Any] = page_at(tiff, offset).asarray()
+        return page.astype(self.dtype, copy=False)
+
+
+def page_at(tiff: tifffile.TiffFile, offset: int) -> tifffile.TiffPage:
+    """Return the page whose directory is at a position in a file, without a look at the others.
+
+    Parameters
+    ----------
+    tiff : tifffile.TiffFile
+    offset : int
+    """
+    tiff.filehandle.seek(offset)
+    return tifffile.TiffPage(tiff, index=0)
+
+
+def page_numbers(stacked: list[range], shape: tuple[int, ...]) -> list[int]:
+    """Return the numbers of the pages at all places along the stacked axes.
+
+    Parameters
+    ----------
+    stacked : list of range
+        Places along each of the first axes.
+    shape : tuple of int
+        Of the stack.
+    """
+    if not stacked:
+        return [0]
+    grid = np.ix_(*stacked)
+    numbers = np.ravel_multi_index(np.broadcast_arrays(*grid), shape[: len(stacked)])
+    return [int(number) for number in numbers.ravel()]
+
+
+def _are_sharing(pages: Sequence[Any]) -> bool:
+    parts = sorted(
+        part for page in pages for part in zip(page.dataoffsets, page.databytecounts, strict=True)
+    )
+    return any(a + n > b for (a, n), (b, _) in pairwise(parts))
 
 
 class TiffTarget:
-    """A stack in a TIFF file that is written in any order.
+    """A stack in a TIFF file that is written plane by plane, in any order, and not read."""
+
+    def __setitem__(self, where: Where, planes: NDArray[Any]) -> None:
+        raise NotImplementedError
+
+
+class NewTiff(TiffTarget):
+    """A new stack in a TIFF file, uncompressed, that is written in any order.
 
     Parameters
     ----------
@@ -132,27 +176,16 @@ class TiffTarget:
         Empty; its pages are made at once, and filled in with ``target[where] = planes``.
     shape : tuple of int
     dtype : dtype
-    page_ndim : int
-        How many of the axes, the last ones, are a page's.
-    positions : sequence of int
-        Which of the file's pages each page of the stack is.
     options : dict
         For tifffile.
     """
 
     def __init__(
-        self,
-        file: BinaryIO,
-        shape: tuple[int, ...],
-        dtype: DTypeLike,
-        page_ndim: int,
-        positions: Sequence[int],
-        options: dict[str, Any],
+        self, file: BinaryIO, shape: tuple[int, ...], dtype: DTypeLike, options: dict[str, Any]
     ) -> None:
         self.shape, self.dtype = shape, np.dtype(dtype)
-        self._file, self._page_ndim, self._positions = file, page_ndim, positions
-        self._size = math.prod(shape[-page_ndim:]) * self.dtype.itemsize
-        self._lock = Lock()
+        self._file, self._lock = file, Lock()
+        self._size = math.prod(shape[-2:]) * self.dtype.itemsize
         with tifffile.TiffWriter(file, bigtiff=needs_bigtiff(shape, self.dtype)) as writer:
             where = writer.write(
                 shape=shape, dtype=self.dtype, returnoffset=True, contiguous=True, **options
@@ -161,12 +194,11 @@ class TiffTarget:
         self._offset = where[0]
 
     def __setitem__(self, where: Where, planes: NDArray[Any]) -> None:
-        stacked = [range(n)[part] for n, part in zip(self.shape, where, strict=True)]
-        stacked = stacked[: -self._page_ndim]
-        pages = planes.reshape(-1, *self.shape[-self._page_ndim :])
-        for number, page in zip(_numbers(stacked, self.shape), pages, strict=True):
+        stacked = [range(n)[part] for n, part in zip(self.shape, where, strict=True)][:-2]
+        pages = planes.reshape(-1, *self.shape[-2:])
+        for number, page in zip(page_numbers(stacked, self.shape), pages, strict=True):
             with self._lock:
-                self._file.seek(self._offset + self._positions[number] * self._size)
+                self._file.seek(self._offset + number * self._size)
                 self._file.write(np.ascontiguousarray(page, self.dtype).data)
 
 
@@ -179,12 +211,3 @@ def needs_bigtiff(shape: Sequence[int], dtype: DTypeLike) -> bool:
     dtype : dtype
     """
     return math.prod(shape) * np.dtype(dtype).itemsize > _BIG
-
-
-def _numbers(stacked: list[range], shape: tuple[int, ...]) -> list[int]:
-    """Numbers of the pages at all places along the stacked axes."""
-    if not stacked:
-        return [0]
-    grid = np.ix_(*stacked)
-    numbers = np.ravel_multi_index(np.broadcast_arrays(*grid), shape[: len(stacked)])
-    return [int(number) for number in numbers.ravel()]

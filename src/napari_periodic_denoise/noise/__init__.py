@@ -1,1 +1,1 @@
-"""The engine: statistics, detection, fit and synthesis of periodic noise. numpy and torch only."""
+"""The engine: statistics, search, fit and synthesis of periodic noise, with numpy and torch."""

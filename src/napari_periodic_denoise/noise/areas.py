@@ -1,4 +1,4 @@
-"""Areas of an image: where only noise is seen, and where nothing is to be touched."""
+"""Areas of an image: exemplars of noise alone, and protected areas."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from torch.nn.functional import avg_pool2d, max_pool2d
 
 Mask = NDArray[np.bool_]
-Rectangle = tuple[int, int, int, int]  # y0, x0, y1, x1; the last two excluded
+Rectangle = tuple[int, int, int, int]  # y0, x0, y1, x1; row y1 and column x1 are excluded
 
-LEAST_PIXELS = 256
+MIN_PIXELS = 256  # 16×16, the smallest image; smaller areas show no period of most noise
 
 
 def as_mask(area: Any, shape: tuple[int, int], name: str) -> Mask:  # noqa: ANN401 - checked
-    """Mask of an area, however it is given, or why it can't be one.
+    """Convert an area to a mask.
 
     Parameters
     ----------
     area : array-like
-        Mask of bool, or labels of integers that are not zero there, of the image's shape; or
+        A mask of bool or labels of integers (nonzero inside), of the image's shape; or
         rectangles ``(y0, x0, y1, x1)`` in whole pixels, row y1 and column x1 excluded.
     shape : tuple of int
         ``(H, W)`` of the image.
     name : str
-        What the area is called in errors.
+        Name of the area for errors.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def as_mask(area: Any, shape: tuple[int, int], name: str) -> Mask:  # noqa: ANN4
     Raises
     ------
     ValueError
-        If it is neither, or does not fit the image.
+        If the area is neither, or does not fit the image.
     """
     try:
         array = np.asarray(area)
@@ -50,14 +50,14 @@ def as_mask(area: Any, shape: tuple[int, int], name: str) -> Mask:  # noqa: ANN4
     if array.size == 0:
         return np.zeros(shape, dtype=bool)
     raise ValueError(
-        f"{name} must be a mask or labels of the image's shape {shape}, or a list of "
-        f"rectangles (y0, x0, y1, x1), not "
+        f"expected {name} as a mask or labels of the image's shape {shape}, or as a list of "
+        f"rectangles (y0, x0, y1, x1), got "
         + (repr(area) if array.dtype == object else f"{array.dtype} of shape {array.shape}")
     )
 
 
 def as_exemplar(area: Any, shape: tuple[int, int]) -> Mask:  # noqa: ANN401 - checked
-    """Mask of an area where only noise is seen.
+    """Convert an area of noise alone to a mask.
 
     Parameters
     ----------
@@ -71,22 +71,22 @@ def as_exemplar(area: Any, shape: tuple[int, int]) -> Mask:  # noqa: ANN401 - ch
     Raises
     ------
     ValueError
-        As for `as_mask`, and if it marks too few pixels to tell anything.
+        As for `as_mask`, or if fewer than 256 pixels are marked.
     """
     mask = as_mask(area, shape, "exemplar")
     marked = int(np.count_nonzero(mask))
     if not marked:
-        raise ValueError("the exemplar is empty: no pixel is marked where only noise is seen")
-    if marked < LEAST_PIXELS:
+        raise ValueError("the exemplar is empty: mark an area that contains only noise")
+    if marked < MIN_PIXELS:
         raise ValueError(
-            f"the exemplar of {marked} pixels is too small to tell noise from specimen: mark at "
-            f"least {LEAST_PIXELS}, such as 16×16, and better some periods of the noise"
+            f"the exemplar has {marked} pixels; at least {MIN_PIXELS} are needed, for example "
+            "16×16: mark an area of several periods of the noise"
         )
     return mask
 
 
 def as_protected(area: Any, shape: tuple[int, int]) -> Mask:  # noqa: ANN401 - checked
-    """Mask of an area that the fit leaves out.
+    """Convert an area that the fit ignores to a mask.
 
     Parameters
     ----------
@@ -100,14 +100,14 @@ def as_protected(area: Any, shape: tuple[int, int]) -> Mask:  # noqa: ANN401 - c
     Raises
     ------
     ValueError
-        As for `as_mask`, and if it leaves too few pixels to tell anything.
+        As for `as_mask`, or if fewer than 256 pixels are unprotected.
     """
     mask = as_mask(area, shape, "protect")
     free = mask.size - int(np.count_nonzero(mask))
-    if free < LEAST_PIXELS:
+    if free < MIN_PIXELS:
         raise ValueError(
-            f"protect leaves {free} pixels of the image to tell the noise by, of which there have "
-            f"to be {LEAST_PIXELS}: protect a smaller area"
+            f"only {free} pixels are unprotected; at least {MIN_PIXELS} are needed: protect a "
+            "smaller area"
         )
     return mask
 
@@ -115,26 +115,26 @@ def as_protected(area: Any, shape: tuple[int, int]) -> Mask:  # noqa: ANN401 - c
 def subtraction_weight(
     protected: Mask | None, edge: float | None, device: torch.device
 ) -> torch.Tensor | None:
-    """Share of the noise that is taken away from each pixel.
+    """Weight of the subtraction at each pixel.
 
     Parameters
     ----------
     protected : ndarray of bool, shape (H, W), or None
     edge : float or None
-        Pixels around the area over which the share rises, at most. None takes all away
+        Largest width in pixels of the transition around the area. None subtracts all noise
         everywhere.
     device : torch.device
 
     Returns
     -------
     Tensor of float32, shape (H, W), or None
-        Zero within the area, one further from it than the edge, smooth between them. None for
+        Zero inside the area, one farther away than the edge, and smooth between. None stands for
         one everywhere.
     """
     if protected is None or edge is None:
         return None
-    # a mask grown by half of the edge, and averaged over as much: zero and one stay exact.
-    # More than the image's sides would change nothing, and take as long as the edge is wide.
+    # The mask is dilated by half of the edge and averaged over as much, so zero and one are
+    # exact. A reach beyond the image's sides would only take time.
     reach = int(min(edge / 2, max(protected.shape)))
     covered = torch.from_numpy(protected.astype(np.float32)).to(device)[None, None]
     for pool in (max_pool2d, partial(avg_pool2d, count_include_pad=False)):
@@ -144,7 +144,7 @@ def subtraction_weight(
 
 
 def rectangles(mask: Mask) -> list[Rectangle]:
-    """Rectangles that together are the mask, without overlap.
+    """Split a mask into rectangles without overlap.
 
     Parameters
     ----------
@@ -153,10 +153,10 @@ def rectangles(mask: Mask) -> list[Rectangle]:
     Returns
     -------
     list of tuple of int
-        ``(y0, x0, y1, x1)``, row y1 and column x1 excluded; those of a rectangle are itself.
+        ``(y0, x0, y1, x1)``, row y1 and column x1 excluded. A rectangular mask gives one.
     """
     found: list[Rectangle] = []
-    growing: dict[tuple[int, int], int] = {}  # runs of columns, and the rows they began in
+    growing: dict[tuple[int, int], int] = {}  # runs of columns, and the rows where they start
     for y, row in enumerate([*mask, np.zeros_like(mask[0])]):
         ends = np.flatnonzero(np.diff(row, prepend=False, append=False)).tolist()
         runs = list(zip(ends[::2], ends[1::2], strict=True))
@@ -168,12 +168,12 @@ def rectangles(mask: Mask) -> list[Rectangle]:
 
 
 def largest_rectangle(mask: Mask) -> Rectangle:
-    """Part of the mask that is a rectangle, grown from the largest square in it.
+    """Find a large rectangle in a mask, extended from the largest square.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (H, W)
-        Not empty.
+        A mask with at least one pixel.
 
     Returns
     -------
@@ -186,13 +186,13 @@ def largest_rectangle(mask: Mask) -> Rectangle:
         inside = total[side:, side:] - total[:-side, side:] - total[side:, :-side]
         return np.argwhere(inside + total[:-side, :-side] == side * side)[:1]
 
-    low, high = 1, min(mask.shape) + 1  # a square of this side is there, and of this side none
+    low, high = 1, min(mask.shape) + 1  # a square of side low exists, one of side high does not
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if len(square(middle)) else (low, middle)
     (y0, x0), *_ = square(low).tolist()
     y1, x1 = y0 + low, x0 + low
-    # lengthened the better of both ways: both at once, a corner may be missing
+    # extend along the better axis; along both, a corner may be missing
     rows = _run(np.asarray(mask[:, x0:x1].all(1)), y0)
     columns = _run(np.asarray(mask[y0:y1].all(0)), x0)
     if rows[1] - rows[0] >= columns[1] - columns[0]:
@@ -203,22 +203,23 @@ def largest_rectangle(mask: Mask) -> Rectangle:
 
 
 def _filled(corners: NDArray[Any], shape: tuple[int, int], name: str) -> Mask:
+    """Convert rectangles, shape (n, 4), to a mask."""
     mask = np.zeros(shape, dtype=bool)
     for corner in corners.tolist():
-        if not all(float(place).is_integer() for place in corner):
+        if not all(float(position).is_integer() for position in corner):
             raise ValueError(f"rectangle {tuple(corner)} of {name} is not in whole pixels")
         y0, x0, y1, x1 = map(int, corner)
         if not (0 <= y0 < y1 <= shape[0] and 0 <= x0 < x1 <= shape[1]):
             raise ValueError(
-                f"rectangle {(y0, x0, y1, x1)} of {name} is no (y0, x0, y1, x1) with "
-                f"y0 < y1 and x0 < x1 inside the image of shape {shape}"
+                f"expected rectangles (y0, x0, y1, x1) of {name} with y0 < y1 and x0 < x1 inside "
+                f"the image of shape {shape}, got {(y0, x0, y1, x1)}"
             )
         mask[y0:y1, x0:x1] = True
     return mask
 
 
 def _run(full: NDArray[np.bool_], at: int) -> tuple[int, int]:
-    """Start and end of the run of true values around one of them."""
+    """Start and end of the run of true values around an index."""
     gaps = np.flatnonzero(~full)
     before = gaps[gaps < at]
     after = gaps[gaps > at]

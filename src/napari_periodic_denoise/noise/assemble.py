@@ -1,4 +1,4 @@
-"""From the noise of each channel to an estimate: subtracted, in the image's units and shape."""
+"""Assemble the estimate from the noise of each channel, and subtract it exactly."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave, in_units
 
-_AROUND = (2, 4, 8, 16)  # pixels around one at a limit, tried in turn
-_MOST = float(np.nextafter(2.0**64, 0))  # which an unsigned integer still holds
+# Reaches in pixels of the mean around a saturated pixel, tried in turn: the smallest with an
+# unsaturated pixel is the most local.
+_REACHES = (2, 4, 8, 16)
+_MAX_UINT64 = float(np.nextafter(2.0**64, 0))  # largest float below 2⁶⁴
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,13 +28,13 @@ class ChannelNoise:
     Attributes
     ----------
     waves : list of Wave
-    rest : Tensor of float32, shape (H, W), or None
-        Noise that is no sum of few waves, as it is taken away.
+    remainder : Tensor of float32, shape (H, W), or None
+        Noise that is not a sum of few waves. It is subtracted with full weight.
     rejected : tuple of Rejected
     """
 
     waves: list[Wave]
-    rest: torch.Tensor | None = None
+    remainder: torch.Tensor | None = None
     rejected: tuple[Rejected, ...] = field(default=())
 
 
@@ -46,39 +48,43 @@ def assemble_estimate(
     gram: Mapping[str, np.ndarray],
     weight: torch.Tensor | None = None,
 ) -> NoiseEstimate:
-    """Take the noise away from each channel.
+    """Subtract the noise of each channel, and describe it.
 
     Parameters
     ----------
     channels : ndarray, shape (C, H, W)
-        Only read.
+        Image, which is only read.
     images : sequence of Normalized
-        Of each channel.
+        The C channels as they were fitted.
     found : sequence of ChannelNoise
-        Of each channel.
+        Noise of the C channels.
     channel_axis : int or None
-        Where the estimate has its channels; None for an image without.
+        Channel axis of the estimate. None for an image without channels.
     settings, gram
         See `NoiseEstimate`.
     weight : Tensor of float32, shape (H, W), optional
-        Share of the waves that is taken away, see `areas.fade`.
+        Weight of the waves' subtraction, see `areas.subtraction_weight`.
+
+    Returns
+    -------
+    NoiseEstimate
     """
     noise = np.zeros(channels.shape, dtype=np.float32)
     cleaned = channels.copy()
     waves: list[Wave] = []
-    removed = left = whole = 0.0
-    for i, (channel, image, own) in enumerate(zip(channels, images, found, strict=True)):
+    removed = remainder = whole = 0.0
+    for i, (channel, image, part) in enumerate(zip(channels, images, found, strict=True)):
         unit = image.unit
         whole += unit**2 * _variance(image.pixels)
-        if not own.waves and own.rest is None:
+        if not part.waves and part.remainder is None:
             continue
-        pattern = render_noise(image.pixels, own.waves)
+        pattern = render_noise(image.pixels, part.waves)
         if weight is not None:
             pattern.mul_(weight)
-        if own.rest is not None:
-            pattern.add_(own.rest)
-            left += unit**2 * _variance(own.rest)
-        shares = _shares(own.waves, image.pixels, pattern)
+        if part.remainder is not None:
+            pattern.add_(part.remainder)
+            remainder += unit**2 * _variance(part.remainder)
+        shares = _shares(part.waves, image.pixels, pattern)
         removed += _variance(pattern.mul_(unit))
         noise[i] = pattern.cpu().numpy()
         cleaned[i] = subtract(channel, noise[i])
@@ -86,7 +92,7 @@ def assemble_estimate(
             restore_saturated(cleaned[i], channel, noise[i], image.saturated)
         waves += (
             replace(in_units(wave, unit, image.centre), channel=i, share=share)
-            for wave, share in zip(own.waves, shares, strict=True)
+            for wave, share in zip(part.waves, shares, strict=True)
         )
     return NoiseEstimate(
         noise=restore_channel_axis(noise, channel_axis),
@@ -94,20 +100,25 @@ def assemble_estimate(
         waves=tuple(sorted(waves, key=_strength)),
         settings=settings,
         removed_variance=min(1.0, removed / whole) if whole else 0.0,
-        remainder_variance=min(1.0, left / whole) if whole else 0.0,
-        rejected=tuple({r.frequency: r for own in found for r in own.rejected}.values()),
+        remainder_variance=min(1.0, remainder / whole) if whole else 0.0,
+        rejected=tuple({r.frequency: r for part in found for r in part.rejected}.values()),
         gram=gram,
     )
 
 
 def restore_channel_axis(planes: np.ndarray, channel_axis: int | None) -> np.ndarray:
-    """Channels, which are first, where the image has them.
+    """Move the channel axis from the front to its position in the image.
 
     Parameters
     ----------
     planes : ndarray, shape (C, H, W)
     channel_axis : int or None
         None for an image without channels.
+
+    Returns
+    -------
+    ndarray
+        Shape (H, W) without channels.
     """
     if channel_axis is None:
         first: np.ndarray = planes[0]
@@ -116,7 +127,7 @@ def restore_channel_axis(planes: np.ndarray, channel_axis: int | None) -> np.nda
 
 
 def _shares(waves: Sequence[Wave], pixels: torch.Tensor, pattern: torch.Tensor) -> list[float]:
-    """Share of the noise's variance that each wave has."""
+    """Share of each wave in the variance of the noise."""
     whole = max(_variance(pattern), torch.finfo(torch.float32).tiny)
     light, shares = 0.0, []
     for wave in waves:
@@ -129,18 +140,18 @@ def _shares(waves: Sequence[Wave], pixels: torch.Tensor, pattern: torch.Tensor) 
 
 
 def _variance(image: torch.Tensor) -> float:
-    """Variance of values about zero; `torch.var` takes five times as long."""
+    """Variance of values about zero. `torch.var` takes five times as long."""
     flat = image.flatten()
     return max(0.0, float(flat.dot(flat)) / len(flat) - float(flat.mean()) ** 2)
 
 
 def _strength(wave: Wave) -> tuple[bool, float]:
-    """Order of the waves: those that multiply, then the strongest first."""
+    """Sort key: waves that multiply first, then the strongest."""
     return wave.dark is None, -wave.amplitude
 
 
 def subtract(image: NDArray[Any], noise: NDArray[np.floating[Any]]) -> NDArray[Any]:
-    """``image − noise`` in the image's own dtype.
+    """Subtract noise in the image's dtype.
 
     Parameters
     ----------
@@ -152,7 +163,7 @@ def subtract(image: NDArray[Any], noise: NDArray[np.floating[Any]]) -> NDArray[A
     Returns
     -------
     ndarray
-        Shape and dtype of the image; integers are rounded, and clipped to the dtype's range.
+        Shape and dtype of the image. Integers are rounded, and clipped to the dtype's range.
     """
     wide: NDArray[Any]
     if image.dtype.kind == "f":
@@ -163,15 +174,15 @@ def subtract(image: NDArray[Any], noise: NDArray[np.floating[Any]]) -> NDArray[A
     range_of = np.iinfo(image.dtype)
     step = np.rint(noise)
     if image.dtype.itemsize < 8:
-        # float32 holds every difference of 16-bit integers, float64 that of 32-bit ones
+        # float32 is exact for differences of 16-bit integers, float64 for those of 32 bits
         wide = step if image.dtype.itemsize < 4 else step.astype(np.float64)
         np.subtract(image, wide, out=wide)
         wide = np.clip(wide, range_of.min, range_of.max, out=wide)
         return np.asarray(wide, dtype=image.dtype)
-    # no float holds every 64-bit integer: move within the room there is on either side
+    # no float is exact for 64-bit integers: bound the steps by the distances from both limits
     sign = np.uint64(1 << 63) if image.dtype.kind == "i" else np.uint64(0)
     offset = image.astype(np.uint64) ^ sign
-    step = np.clip(step, -_MOST, _MOST, dtype=np.float64)
+    step = np.clip(step, -_MAX_UINT64, _MAX_UINT64, dtype=np.float64)
     down = np.minimum(np.maximum(step, 0).astype(np.uint64), offset)
     up = np.minimum(np.maximum(-step, 0).astype(np.uint64), np.iinfo(np.uint64).max - offset)
     moved = (offset - down + up) ^ sign
@@ -181,31 +192,31 @@ def subtract(image: NDArray[Any], noise: NDArray[np.floating[Any]]) -> NDArray[A
 def restore_saturated(
     cleaned: NDArray[Any], image: NDArray[Any], noise: NDArray[np.float32], saturated: torch.Tensor
 ) -> None:
-    """Give pixels at an image's limits, in place, what their limit and their neighbours allow.
+    """Set the values of saturated pixels after the subtraction, in place.
 
-    Of a pixel at the upper limit L it is only known that without the noise N it would have at
-    least ``L − N``, and the other way round at the lower limit. Within these bounds it gets the
-    mean of the pixels around that are not at a limit; where there are none it stays as it is.
-    To subtract the noise would draw the pattern into a saturated area that does not have it.
+    A pixel at the upper limit L has at least ``L − N`` without the noise N, and at most that at
+    the lower limit. Within these bounds it gets the mean of its unsaturated neighbours. Without
+    such neighbours it does not change. A plain subtraction would add the pattern to saturated
+    areas, which do not have it.
 
     Parameters
     ----------
     cleaned : ndarray, shape (H, W)
-        The image without the noise; written to.
+        Image without the noise. It is modified.
     image : ndarray, shape (H, W)
     noise : ndarray of float32, shape (H, W)
     saturated : Tensor of bool, shape (H, W)
         See `Normalized`.
     """
     at = saturated.cpu().numpy()
-    # distances from a middle intensity, which float32 can tell even of large integers
+    # distances from the median, since float32 is not exact for large integers
     others = image[~at]
     middle = np.partition(others, others.size // 2)[others.size // 2]
     level = np.where(at, 0, np.subtract(cleaned, middle, dtype=np.float64)).astype(np.float32)
     known = torch.from_numpy(np.stack([level, ~at])[None].astype(np.float32))
     local = np.zeros_like(level)
     missing = at.copy()
-    for reach in _AROUND:
+    for reach in _REACHES:
         size = 2 * reach + 1
         total, count = torch.nn.functional.avg_pool2d(known, size, 1, reach)[0].numpy()
         filled = missing & (count * size**2 > 0.5)
@@ -215,6 +226,6 @@ def restore_saturated(
     beyond = limit - noise[at]
     wanted = np.where(missing[at], limit, local[at])
     settled = np.clip(wanted, np.minimum(limit, beyond), np.maximum(limit, beyond))
-    # where the noise would have brought the pixel further from the limit than it can be
+    # noise of the other sign cannot have saturated the pixel, which keeps its limit
     settled = np.where((image[at] == image.max()) == (beyond < limit), settled, limit)
     cleaned[at] = subtract(image[at], limit - settled)  # no float holds a limit of 64 bits

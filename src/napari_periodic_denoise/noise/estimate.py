@@ -1,4 +1,4 @@
-"""Periodic noise estimated and removed: the one path through the engine."""
+"""Estimate and remove periodic noise: the entry point of the engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from napari_periodic_denoise.noise.areas import (
-    LEAST_PIXELS,
+    MIN_PIXELS,
     Mask,
     Rectangle,
     as_exemplar,
@@ -50,87 +50,87 @@ from napari_periodic_denoise.options import Options, with_options
 from napari_periodic_denoise.runtime.device import resolve_device
 from napari_periodic_denoise.runtime.steps import finish, mapped
 
-_EXPECTED_STEPS = 12  # of a typical run, for progress bars; benchmarks.speed prints them
-# Of the image's side: the spectrum of a narrower rectangle has too few frequencies to find peaks
-# among (the background is the mean of 11 by 11).
+_EXPECTED_STEPS = 12  # steps of a typical run, for progress bars (benchmarks.speed prints them)
+# Smallest side of a clear rectangle as a share of the image's side. A narrower spectrum has too
+# few frequencies for its background, the mean of 11×11.
 _NARROW = 1 / 16
-_NO_CYCLE = 1e-12  # cycles/pixel, which no image can tell from none; far less overflows the fit
+_ZERO_FREQUENCY = 1e-12  # cycles/pixel; smaller values are zero in any image, and overflow the fit
 
 
 @with_options
 def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
-    """Find the periodic noise of an image, and the image without it.
+    """Estimate the periodic noise of an image, and remove it.
 
     Parameters
     ----------
     image : array-like, shape (H, W), or with one more axis of channels
-        numpy, torch or dask (computed once); any real dtype, at least 16×16 pixels. Never
-        written to.
+        numpy, torch or dask array (computed once) of any real dtype, at least 16×16 pixels. It
+        is never modified.
     method : {"aligned", "gram_aligned", "texture"}
-        How the noise is found. ``"aligned"``: from the spectral Gram matrix which waves there
-        are, from a robust fit to the image where their crests lie. ``"gram_aligned"``: these
-        waves refined until the Gram matrices of a network's feature maps are those of noise
-        alone, see `gram_aligned.refine_waves`. ``"texture"``: the textbook synthesis of an
-        image with the same Gram matrices, see `texture.synthesize_texture`. It has no phase:
-        it shows what repeats, but its crests fall anywhere, and to subtract it makes the image
-        worse; its noise and cleaned image are for comparison.
+        ``"aligned"`` finds waves in the spectral Gram matrix, and fits amplitude, phase and
+        frequency to the image robustly. ``"gram_aligned"`` refines these waves until the Gram
+        matrices of a network's feature maps match those of noise alone, see
+        `refine.refine_waves`. ``"texture"`` is the textbook synthesis of an image with the same
+        Gram matrices, see `texture.synthesize_texture`. A texture has no phase: it shows what
+        repeats, but its crests do not match the image. Its noise and cleaned image are for
+        comparison only.
     features : {"edges", "cosines", "vgg16", "vgg19"}, optional
-        What the Gram matrices are taken of: clipped first differences, clipped products with
-        3×3 cosine patterns, or the feature maps of a network; clipped, too, where they are to
-        find waves. By default edges, and VGG19 for the methods that need a network.
+        Features of the Gram matrices: clipped first differences, clipped products with 3×3
+        cosine patterns, or feature maps of a network, which are clipped for the search of waves.
+        The default is ``"edges"``, or ``"vgg19"`` for the methods that need a network.
     layers : sequence of str, or mapping of str to float, optional
-        Convolutions of the network, ``conv1_1``..., and their weights in the loss. By default
-        the five of `networks.LAYER_WEIGHTS`; to find waves, which only layers before the first
-        pooling can, ``conv1_2``.
+        Convolutions of the network, ``conv1_1``..., and their weights in the loss. The default is
+        `options.LAYER_WEIGHTS`, or ``conv1_2`` for the search of waves, which needs layers before
+        the first pooling.
     weights : {"imagenet", "random"}
-        Of the network, see `networks.load_network`. Never downloaded unasked.
+        Weights of the network, see `networks.load_network`. They are downloaded on request only.
     weights_path : path-like, optional
         File of the ImageNet weights, or its folder; see `weights.find_weights`.
     optimizer : {"adam", "lbfgs"}
-        Of the texture.
+        Optimiser of the texture.
     steps : int, optional
-        Of the texture, by default 2,000, or of the refinement, by default 60, at most.
+        Largest number of steps: 2,000 of the texture, or 60 of the refinement, by default.
     max_size : int
-        Pixels along the longer side that a larger image is reduced to for a texture.
+        Largest number of pixels along the longer side of a texture. A larger image is reduced.
     noise_model : {"auto", "additive", "multiplicative"}
-        How noise and specimen combine: whether intensities are raised and lowered by the noise,
-        or multiplied by one plus the noise. ``"auto"`` chooses wave by wave, by what describes
-        the image shorter.
+        Whether the noise is added to the intensities, or multiplies them by one plus the noise.
+        ``"auto"`` chooses for each wave by the shorter description.
     remainder : {"none", "quasi-periodic", "stripes"}
-        What else to take away that is no sum of few waves: noise of a narrow spectrum all over
-        the image, or stripes of any width in one direction. See `remainder.find_remainder`; a
-        specimen that is itself striped or woven is harmed by it.
+        Additional noise to remove that is not a sum of few waves: noise with a narrow spectrum
+        all over the image, or stripes of any width in one direction. See
+        `map_fit.find_remainder`. It harms a specimen that is itself striped or woven.
     channel_axis : int, optional
-        Axis of the channels, as −1 for RGB. Frequencies are found in all channels together,
-        amplitudes and phases in each; a channel without the noise stays as it is, to the bit.
+        Axis of the channels, for example −1 for RGB. Frequencies are found in all channels
+        together, amplitudes and phases in each. A channel without the noise does not change.
     exemplar : array-like, optional
-        Where only noise is seen: a mask of bool, or labels of integers that are not zero there,
-        both of shape (H, W), or a list of rectangles ``(y0, x0, y1, x1)``, row y1 and column x1
-        excluded. A wave of which it shows less than half is the specimen's, and stays in the
-        image; of noise that multiplies, it has to be half as bright as the rest. The refinement
-        of ``"gram_aligned"`` takes its target from the largest rectangle in it. The texture
-        and the remainder do without.
+        Area that contains only noise: a mask of bool or labels of integers (nonzero inside), of
+        shape (H, W), or a list of rectangles ``(y0, x0, y1, x1)``, row y1 and column x1 excluded.
+        A wave stays in the image as part of the specimen if the exemplar shows less than half of
+        it. For noise that multiplies, the exemplar must be half as bright as the rest. The target
+        of ``"gram_aligned"`` is the largest rectangle in it. The texture and the remainder ignore
+        it.
     protect : array-like, optional
-        What the waves are not fitted to, given as an exemplar is: where the specimen is like
-        noise, or where there is none of it. The texture, the remainder and the refinement of
-        ``"gram_aligned"`` look at all of the image.
+        Area that the fit of waves ignores, in the form of an exemplar: where the specimen
+        resembles the noise, or where there is no noise. The texture, the remainder and the
+        refinement of ``"gram_aligned"`` use the whole image.
     protect_edge : float, optional
-        Leaves the protected pixels as they are, to the bit: the noise is taken away less and
-        less over so many pixels around them, and not at all within. By default it is taken away
-        there too.
+        Width in pixels of the transition around the protected area. Protected pixels then do not
+        change, to the bit, and the subtraction fades out over the transition. By default the
+        noise is subtracted from the protected area too.
     proposed : sequence of tuple of float
-        Frequencies ``(fy, fx)`` in cycles/pixel, off the grid, that are examined besides the
-        peaks of the spectrum, like these. Those that are refused are in ``rejected``.
+        Frequencies ``(fy, fx)`` in cycles/pixel to test in addition to the peaks of the spectrum.
+        Those that fail are in ``rejected``.
     sensitivity : float
-        How many false alarms to expect per image without periodic noise before the fit
-        examines them; larger finds weaker noise.
+        Expected number of false alarms per image without periodic noise, before the tests of the
+        fit. A larger number finds weaker noise.
     gram : bool
-        Return the Gram matrices of the image's feature maps too. Three channels are seen by a
-        network as RGB; of other numbers of channels it sees the mean.
+        Whether to return the Gram matrices of the image's feature maps. A network takes three
+        channels as RGB, and the mean of any other number of channels.
     device : str
-        ``"auto"`` takes CUDA, then MPS, then the CPU; or a name torch knows.
+        ``"auto"`` chooses CUDA, then MPS, then the CPU. Otherwise a device name of torch.
     seed : int
-        Of the random choice of pixels; the same seed gives the same result on the same machine.
+        Seed of the random choice of pixels. The same seed gives the same result on the same
+        machine.
 
     Returns
     -------
@@ -141,33 +141,32 @@ def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
     TypeError
         If the pixels are not real numbers.
     ValueError
-        If an option is not one of its choices, the image has not as many axes, is too small,
-        or holds NaN or infinite pixels, an area does not fit the image or marks too few pixels
-        or too many, or a proposed frequency is none that the image can have.
+        If an option is not one of its choices. If the image has the wrong number of axes, is too
+        small, or contains NaN or infinite pixels. If an area does not fit the image, or marks too
+        few or too many pixels. If a proposed frequency is impossible in the image.
     WeightsError
-        If the network's weights are not there or can't be used; an OSError.
+        If the network's weights are missing or unusable. It is an OSError.
     ImportError
-        If a network is asked for and torchvision can't be imported.
+        If a network is needed and torchvision cannot be imported.
 
     Notes
     -----
-    The model is ``I = C + N`` with ``N = Σ a·cos(2π f·x + φ)``, amplitude a and phase φ
-    constant or changing slowly over the image. Frequencies are taken from peaks
-    of the spectral Gram matrix of the clipped gradient, whitened by its local background; then
-    ``Σ |∂(I − N)|`` is minimised over amplitude, phase and frequency of all waves jointly. As a
-    specimen's gradient is sparse, the L1 norm ignores it, and recovery is nearly exact. A wave
-    is kept if it shortens the description of the n pixels that the fit looks at by more than
-    ``4·ln n`` nats, with all parts of the image agreeing, and is no artefact of rounding; what
-    is left is searched again until nothing is found.
+    The model is ``I = C + N`` with ``N = Σ a·cos(2π f·x + φ)``. Amplitude a and phase φ are
+    constant or change slowly over the image. Frequencies come from peaks of the spectral Gram
+    matrix of the clipped gradient, whitened by its local background. Then ``Σ |∂(I − N)|`` is
+    minimised over amplitude, phase and frequency of all waves jointly. A specimen's gradient is
+    sparse, so the L1 norm ignores it and the recovery is nearly exact. A wave is accepted if it
+    shortens the description of the n fitted pixels by more than ``4·ln n`` nats, all parts of
+    the image agree, and it is not an artefact of rounding. The residual is searched again until
+    nothing is found.
 
-    What waves of constant amplitude can't explain is described otherwise where that makes the
-    description shorter: harmonics as one folded profile, waves at whole combinations of two
-    base frequencies as a lattice, waves that follow the brightness as a gain,
-    ``I = b + (C − b)(1 + M)``, waves that leave something behind as carriers of envelopes that
-    change as slowly as will do.
+    Other descriptions replace constant waves if they are shorter: one folded profile for
+    harmonics, a lattice for integer combinations of two base frequencies, a gain
+    ``I = b + (C − b)(1 + M)`` for waves that follow the brightness, and a carrier with a slow
+    envelope for waves that leave a residual.
 
-    Pixels at the image's limits, saturated or clipped, are left out of the fit; cleaned, they
-    get what their limit and their neighbours allow, see `images.restore_saturated`.
+    The fit ignores saturated and clipped pixels. Their values after the subtraction are
+    explained in `assemble.restore_saturated`.
 
     Examples
     --------
@@ -189,7 +188,7 @@ def iter_estimate_noise(
     image: Any,  # noqa: ANN401
     **options: Any,  # noqa: ANN401
 ) -> Generator[Progress, None, NoiseEstimate]:
-    """`estimate_noise` step by step, for progress bars and to be stopped in between.
+    """Run `estimate_noise` step by step, for progress bars and cancellation.
 
     Parameters
     ----------
@@ -216,14 +215,16 @@ def iter_estimate_noise(
         network = _load(chosen, device)
     if network is not None and chosen.method != "aligned":
         joint = chosen.method == "texture" and len(inputs.images) == 3
-        total += chosen.most_steps * (1 if joint else len(inputs.images))
+        total += chosen.max_steps * (1 if joint else len(inputs.images))
     found = yield from _progress(_noise(inputs, chosen, network), inputs, total)
 
     yield Progress(Stage.SUBTRACT, total - 1, total, "subtracting the noise")
     if inputs.weight is not None:
         found = [
-            own if own.rest is None else replace(own, rest=own.rest * inputs.weight)
-            for own in found
+            part
+            if part.remainder is None
+            else replace(part, remainder=part.remainder * inputs.weight)
+            for part in found
         ]
     estimate = assemble_estimate(
         inputs.channels,
@@ -245,20 +246,21 @@ def iter_estimate_noise(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Inputs:
-    """An image, and areas and frequencies given with it, checked.
+    """A checked image, with its areas and proposed frequencies.
 
     Attributes
     ----------
     channels : ndarray, shape (C, H, W)
-        In the image's own dtype; only read.
+        Image in its dtype. It is only read.
     channel_axis : int or None
-        Where the image has its channels.
+        Channel axis of the image.
     images : list of Normalized
-        Each channel.
+        The channels, normalised.
     exemplar, protected : ndarray of bool, shape (H, W), or None
     proposed : list of tuple of float
+        ``(fy, fx)`` in cycles/pixel.
     weight : Tensor of float32, shape (H, W), or None
-        Share of the noise that is subtracted from each pixel.
+        Weight of the subtraction at each pixel.
     """
 
     channels: np.ndarray
@@ -271,13 +273,14 @@ class _Inputs:
 
     @property
     def fit_images(self) -> list[Normalized]:
-        """The channels, with protected pixels ignored as saturated ones are."""
+        """Channels for the fit, which ignores protected pixels like saturated ones."""
         if self.protected is None:
             return self.images
         return [_ignoring(image, self.protected) for image in self.images]
 
 
 def _read(image: Any, options: Options, device: torch.device) -> _Inputs:  # noqa: ANN401
+    """Check and normalise the image, its areas and the proposed frequencies."""
     array = as_image(image, options.channel_axis)
     channels = array[None] if options.channel_axis is None else array
     shape = channels.shape[1], channels.shape[2]
@@ -297,6 +300,7 @@ def _read(image: Any, options: Options, device: torch.device) -> _Inputs:  # noq
 
 
 def _load(options: Options, device: torch.device) -> Network:
+    """Load the network of the options, and check its layers."""
     network = load_network(
         options.features,
         tuple(options.layers),
@@ -312,7 +316,7 @@ def _load(options: Options, device: torch.device) -> Network:
 def _progress(
     run: Generator[Step, None, list[ChannelNoise]], inputs: _Inputs, total: int
 ) -> Generator[Progress, None, list[ChannelNoise]]:
-    """Count the steps, and put what there is so far into the image's shape."""
+    """Turn steps into progress with previews in the image's shape."""
     done = 0
 
     def progress(step: Step) -> Progress:
@@ -331,7 +335,7 @@ def _progress(
 def _noise(
     inputs: _Inputs, options: Options, network: Network | None
 ) -> Generator[Step, None, list[ChannelNoise]]:
-    """Noise of each channel by the method that is chosen."""
+    """Estimate the noise of each channel by the chosen method."""
     if options.method == "texture":
         assert network is not None
         return (yield from _texture(inputs.images, network, options))
@@ -341,7 +345,7 @@ def _noise(
 def _waves(
     inputs: _Inputs, options: Options, network: Network | None
 ) -> Generator[Step, None, list[ChannelNoise]]:
-    """Waves of each channel, and what is left of noise that is no sum of few."""
+    """Find the waves of each channel, and the remainder if it is requested."""
     images, exemplar, protected = inputs.fit_images, inputs.exemplar, inputs.protected
     refines = options.method == "gram_aligned"
     channels = yield from find_waves(
@@ -358,27 +362,29 @@ def _waves(
     )
     found: list[ChannelNoise] = []
     for image, channel in zip(images, channels, strict=True):
-        waves, left = channel.waves(), None
+        waves, residual = channel.waves(), None
         if refines and waves:
             assert network is not None
             waves = yield from _refined(image, waves, network, options, exemplar)
-            left = image.pixels - render_noise(image.pixels, waves)
-        rest = None
+            residual = image.pixels - render_noise(image.pixels, waves)
+        remainder = None
         if options.remainder != "none":
             kind: Kind = "stripes" if options.remainder == "stripes" else "quasi-periodic"
-            left = channel.residual() if left is None else left
-            rest = yield from find_remainder(left, image.quantum, options.sensitivity, kind=kind)
-            rest = rest if bool(rest.any()) else None
-        found.append(ChannelNoise(waves, rest, channel.rejected))
+            residual = channel.residual() if residual is None else residual
+            remainder = yield from find_remainder(
+                residual, image.quantum, options.sensitivity, kind=kind
+            )
+            remainder = remainder if bool(remainder.any()) else None
+        found.append(ChannelNoise(waves, remainder, channel.rejected))
     return found
 
 
 def _cleaned(inputs: _Inputs, residuals: list[torch.Tensor]) -> np.ndarray:
-    """Channels less the noise found so far, where the image has them."""
+    """Subtract the current noise; the result has the image's shape and dtype."""
     share = 1.0 if inputs.weight is None else inputs.weight
     planes = [
-        subtract(channel, ((image.pixels - rest) * share * image.unit).cpu().numpy())
-        for channel, image, rest in zip(inputs.channels, inputs.images, residuals, strict=True)
+        subtract(channel, ((image.pixels - residual) * share * image.unit).cpu().numpy())
+        for channel, image, residual in zip(inputs.channels, inputs.images, residuals, strict=True)
     ]
     return restore_channel_axis(np.stack(planes), inputs.channel_axis)
 
@@ -390,7 +396,7 @@ def _refined(
     options: Options,
     exemplar: Mask | None,
 ) -> Generator[Step, None, list[Wave]]:
-    """Waves refined by the Gram matrices of noise alone."""
+    """Refine waves by the Gram matrices of noise alone."""
     run = refine_channel(
         image.pixels,
         waves,
@@ -398,9 +404,9 @@ def _refined(
         image.quantum,
         exemplar=None if exemplar is None else largest_rectangle(exemplar),
         layer_weights=options.layers,
-        steps=options.most_steps,
+        steps=options.max_steps,
     )
-    yield Step(Stage.FIT, "taking the Gram matrices of noise alone")
+    yield Step(Stage.FIT, "computing the Gram matrices of noise alone")
 
     def step(done: RefineStep) -> Step:
         message = (
@@ -415,12 +421,12 @@ def _refined(
 def _texture(
     images: list[Normalized], network: Network, options: Options
 ) -> Generator[Step, None, list[ChannelNoise]]:
-    """Texture of the three channels of RGB together, or of each one by itself, less its mean."""
+    """Synthesise a texture of RGB jointly, or of each channel, and subtract its mean."""
     groups = [images] if len(images) == 3 else [[image] for image in images]
     preview = np.zeros((len(images), *images[0].pixels.shape), dtype=np.float32)
     found: list[ChannelNoise] = []
     for group in groups:
-        # differences from one centre, which float32 can tell even of large intensities
+        # differences from one centre, since float32 is not exact for large intensities
         centre = group[0].centre
         planes = torch.stack([i.pixels * i.unit + (i.centre - centre) for i in group])
         of_group = slice(len(found), len(found) + len(group))
@@ -429,11 +435,11 @@ def _texture(
             network,
             layer_weights=options.layers,
             optimizer=options.optimizer,
-            steps=options.most_steps,
+            steps=options.max_steps,
             max_size=options.max_size,
             seed=options.seed,
         )
-        yield Step(Stage.FIT, "taking the Gram matrices of the image")
+        yield Step(Stage.FIT, "computing the Gram matrices of the image")
         texture = yield from mapped(
             run, partial(_texture_step, preview[of_group], centre, preview)
         )
@@ -445,7 +451,7 @@ def _texture(
 
 
 def _texture_step(part: np.ndarray, centre: float, preview: np.ndarray, done: TextureStep) -> Step:
-    """Step of a synthesis; what there is of it fills a part of the preview."""
+    """Make a step of a synthesis; its texture fills a part of the preview."""
     texture = None
     if done.preview is not None:
         part[...] = done.preview.cpu().numpy() + centre
@@ -458,73 +464,74 @@ def _texture_step(part: np.ndarray, centre: float, preview: np.ndarray, done: Te
 def _grams(
     images: list[Normalized], features: str, network: Network | None
 ) -> dict[str, np.ndarray]:
-    """Gram matrix of each layer, channels of the image joined."""
+    """Gram matrix of each layer. Without a network, the maps of all channels are joined."""
     if network is None:
         maps = torch.cat([MAPS[features](image.pixels) for image in images])
         return {features: gram_matrix(maps).cpu().numpy()}
     centre = images[0].centre
-    seen = torch.stack([i.pixels * i.unit + (i.centre - centre) for i in images])
+    planes = torch.stack([i.pixels * i.unit + (i.centre - centre) for i in images])
     if len(images) != 3:
-        seen = seen.mean(0)
-    grams = gram_matrices(network, to_network(seen, robust_range(seen)))
+        planes = planes.mean(0)
+    grams = gram_matrices(network, to_network(planes, robust_range(planes)))
     return {layer: matrix.cpu().numpy() for layer, matrix in grams.items()}
 
 
 def _as_rectangles(mask: Mask | None) -> list[list[int]] | None:
+    """Convert a mask to rectangles for the settings."""
     return None if mask is None else [list(rectangle) for rectangle in rectangles(mask)]
 
 
 def _within_image(proposed: Sequence[Frequency], shape: tuple[int, int]) -> list[Frequency]:
-    """Proposed frequencies as plain numbers, or what is wrong with them."""
+    """Check that an image can show the proposed frequencies, and return them."""
     frequencies = [
-        (fy if abs(fy) > _NO_CYCLE else 0.0, fx if abs(fx) > _NO_CYCLE else 0.0)
+        (fy if abs(fy) > _ZERO_FREQUENCY else 0.0, fx if abs(fx) > _ZERO_FREQUENCY else 0.0)
         for fy, fx in proposed
     ]
     for frequency in frequencies:
         if max(map(abs, frequency)) > 0.5:
             raise ValueError(
                 f"the proposed frequency {frequency} is beyond 0.5 cycles/pixel along an axis, "
-                "which is the finest that pixels can show"
+                "the Nyquist limit: propose a lower frequency"
             )
         if np.hypot(*(np.array(frequency) * window_size(*shape))) < MIN_CYCLES:
             raise ValueError(
                 f"the proposed frequency {frequency} has fewer than {MIN_CYCLES} cycles in the "
-                "image, which is too few to tell a wave by"
+                "image, too few for a wave: propose a higher frequency"
             )
     return frequencies
 
 
 def _clear_rectangle(protected: Mask) -> Rectangle | None:
-    """A large rectangle without protected pixels; None where there are only narrow ones."""
+    """Find a large rectangle without protected pixels; None if all are narrow."""
     y0, x0, y1, x1 = clear = largest_rectangle(~protected)
     narrow = min((y1 - y0) / protected.shape[0], (x1 - x0) / protected.shape[1])
     return clear if min(y1 - y0, x1 - x0) >= MIN_SIZE and narrow > _NARROW else None
 
 
 def _ignoring(image: Normalized, protected: Mask) -> Normalized:
-    """Return the image with protected pixels as such that tell nothing."""
+    """Mark protected pixels as saturated, so the fit ignores them."""
     area = torch.from_numpy(protected).to(image.pixels.device)
     return replace(image, saturated=area if image.saturated is None else area | image.saturated)
 
 
 def _check_exemplar(images: list[Normalized], mask: Mask | None) -> None:
-    """Whether the exemplar shows more than pixels at the image's limits."""
+    """Raise a ValueError if too few pixels of the exemplar are usable."""
     for image in images:
         if mask is None or image.saturated is None:
             continue
-        told = int(np.count_nonzero(mask & ~image.saturated.cpu().numpy()))
-        if told < LEAST_PIXELS:
+        usable = int(np.count_nonzero(mask & ~image.saturated.cpu().numpy()))
+        if usable < MIN_PIXELS:
             raise ValueError(
-                f"all but {told} pixels of the exemplar are at the limits of the image, black "
-                "or saturated, or protected, and show no noise: mark another area"
+                f"only {usable} pixels of the exemplar are not black, saturated or protected; at "
+                f"least {MIN_PIXELS} are needed: mark another area"
             )
 
 
 def _check_layers(network: Network, method: str) -> None:
-    """Whether frequencies can be told in a network's layers, where they have to be."""
+    """Raise a ValueError if the layers cannot show the frequencies of waves."""
     deepest = list(network.layers)[-1]
     if method == "aligned" and network.stride > 1:
         raise ValueError(
-            f"layers={deepest!r} comes after a pooling, which folds frequencies: waves are found "
-            "by conv1_1 and conv1_2"
+            f"layers={deepest!r} comes after a pooling, which aliases frequencies: use conv1_1 or "
+            "conv1_2"
         )

@@ -1,4 +1,4 @@
-"""Where a running estimate is."""
+"""Steps and progress of a running estimate."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class Stage(StrEnum):
-    """What a run does at the moment.
+    """Stage of a run.
 
-    While it reads, an error is one of the input; later, it is one of the engine.
+    An error during `READ` is an error of the input. A later error is one of the engine.
     """
 
     READ = "read"
@@ -26,17 +26,17 @@ class Stage(StrEnum):
 
 
 class Step(NamedTuple):
-    """A step of the engine, announced before it is taken.
+    """A step of the engine, announced before it is computed.
 
     Attributes
     ----------
     stage : Stage
     message : str
-        What is done next, in words for a person.
+        Description of the step for the user.
     texture : ndarray of float32, shape (C, H, W), optional
-        The texture so far, in intensity units.
+        Current texture in intensity units.
     residuals : list of Tensor of float32, shape (H, W), optional
-        What the waves known so far leave of each channel.
+        Each channel without its current waves, in the unit of its pixels.
     """
 
     stage: Stage
@@ -47,20 +47,20 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a running estimate is.
+    """Progress of a running estimate.
 
     Attributes
     ----------
     stage : Stage
         A string: ``"read"``, ``"detect"``, ``"fit"`` or ``"subtract"``.
     done, total : int
-        Steps done and expected; ``total`` is a guess that only ``done == total`` ends.
+        Steps done, and steps expected. They are equal only at the end.
     message : str
-        What is being done, in words for a person.
+        Description of the current step for the user.
     preview : ndarray of float32, shape of the image, optional
-        The texture so far, in the image's intensity units; every few seconds of a synthesis.
+        Current texture in the image's intensity units, every few seconds of a synthesis.
     cleaned : callable, optional
-        Returns the image without the waves that are known so far, in its shape and dtype; each
+        Returns the image without its current waves, in its shape and dtype. It is given each
         time that the residual is searched again.
     """
 

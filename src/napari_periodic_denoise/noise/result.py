@@ -1,4 +1,4 @@
-"""What an estimate tells: its progress, and its result."""
+"""The result of an estimate."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ class NoiseEstimate:
     Attributes
     ----------
     noise : ndarray of float32, shape of the image
-        In the image's intensity units; ``image − noise`` is the cleaned image. Exactly zero
-        where nothing was found. Of a texture, less its mean.
+        Noise in the image's intensity units. ``image − noise`` is the cleaned image. It is
+        exactly zero if nothing was found. A texture has its mean subtracted.
     cleaned : ndarray, shape and dtype of the image
-        Integers are rounded and clipped to the dtype's range. Pixels at the image's limits,
-        whose true intensity is not known, don't go beyond them.
+        Integers are rounded and clipped to the dtype's range. Saturated pixels, whose true
+        intensity is unknown, stay within the image's limits.
     waves : tuple of Wave
-        What the noise consists of; those that multiply first, then the strongest. Their
-        ``reason`` says why they were kept. None of a texture.
+        Waves of the noise. Waves that multiply come first, then the strongest. A texture has
+        no waves.
     settings : dict
-        Everything that reproduces the estimate; JSON-serialisable.
+        All settings that reproduce the estimate, JSON-serialisable.
     removed_variance : float
-        Variance of the noise as a share of the image's, 0 to 1.
+        Variance of the noise as a share of the image's variance, 0 to 1.
     remainder_variance : float
-        Share that noise which is no sum of few waves has, 0 to 1.
+        Share of the image's variance in stripes or quasi-periodic noise, 0 to 1.
     rejected : tuple of Rejected
-        Peaks of the spectrum that were not taken for waves, and why.
+        Peaks of the spectrum that were not accepted as waves, with the reasons.
     gram : mapping of str to ndarray of float32, shape (C, C)
-        Gram matrix of the image's feature maps, by layer, where it was asked for.
+        Gram matrix of the image's feature maps by layer, with the option ``gram``.
     """
 
     noise: np.ndarray
@@ -51,13 +51,13 @@ class NoiseEstimate:
 
     @property
     def summary(self) -> str:
-        """The result in one line, for a person."""
+        """One-line summary of the result."""
         if self.settings.get("method") == "texture":
-            return "a texture that repeats what the image repeats, but elsewhere: it has no phase"
+            return "a texture with the image's statistics; it has no phase"
         share = f"removed {100 * self.removed_variance:.1f}% of the variance"
         rest = f"{self.settings['remainder']} noise" if self.remainder_variance else ""
         if not self.waves:
-            return f"no waves, but {rest}; {share}" if rest else "no periodic noise found"
+            return f"{rest}, no single waves; {share}" if rest else "no periodic noise found"
         strongest = self.waves[0]
         count = plural(len(self.waves)) + (", strongest" if len(self.waves) > 1 else ",")
         amplitude = f"{strongest.amplitude:.3g}"
@@ -70,11 +70,11 @@ class NoiseEstimate:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should look at before the result is used, each in a sentence."""
+        """Warnings to read before the result is used, one or two sentences each."""
         if self.settings.get("method") == "texture":
             return (
-                "A texture has no phase: its crests fall anywhere, and the image less the "
-                "texture is for comparison only.",
+                "A texture has no phase, so its crests do not match the image. The image minus "
+                "the texture is for comparison only.",
             )
         if self.settings.get("exemplar") is not None:
             return ()
@@ -84,12 +84,13 @@ class NoiseEstimate:
         if not found:
             return ()
         return (
-            f"A lattice of {found} waves was found, which may be the specimen's own: look at it, "
-            "and if it is, mark an area where only noise is seen as the exemplar.",
+            f"A lattice of {found} waves was found, which may be part of the specimen. Check the "
+            "noise. If it shows the specimen, mark an area that contains only noise as the "
+            "exemplar.",
         )
 
     def _lattice(self, channel: int) -> int:
-        """Count the waves of a channel that belong to lattices."""
+        """Number of waves of a channel that belong to lattices."""
         frequencies = [wave.frequency for wave in self.waves if wave.channel == channel]
         shape, axis = list(self.noise.shape), self.settings.get("channel_axis")
         if axis is not None:

@@ -1,4 +1,4 @@
-"""Some of the waves of an estimate taken away, and the others left."""
+"""Subtract a subset of an estimate's waves without a new fit."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from napari_periodic_denoise.noise.assemble import (
 from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.frequency import (
-    APART,
+    SAME_FREQUENCY,
     Frequency,
-    distances,
+    is_near_any,
 )
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Wave, in_units
@@ -37,25 +37,24 @@ def select_waves(
     Parameters
     ----------
     image : array-like
-        Which the estimate is of; only read. Channels beyond those of the noise, as
-        transparency, stay as they are.
+        Image of the estimate. It is only read. Channels beyond those of the noise, such as
+        transparency, do not change.
     estimate : NoiseEstimate
-        With all its waves.
+        Estimate with all its waves.
     off : sequence of tuple of float
-        Frequencies ``(fy, fx)`` in cycles/pixel. Waves of any channel that are less than about
-        half a cycle across the image from one of them stay in the image; where none is,
-        nothing changes.
+        Frequencies ``(fy, fx)`` in cycles/pixel. Waves of any channel within 0.6 cycles across
+        the image of one of them stay in the image. Frequencies without a wave have no effect.
 
     Returns
     -------
     NoiseEstimate
-        Of the waves that are left to take away. Its settings have ``off`` besides. The estimate
-        itself where no wave is switched off.
+        Estimate of the other waves. Its settings also have ``off``. It is the given estimate if
+        no wave is switched off.
 
     Raises
     ------
     ValueError
-        If the image is not of the estimate's shape, or ``off`` is no list of frequencies.
+        If the image has not the estimate's shape, or ``off`` is not a list of frequencies.
 
     Examples
     --------
@@ -77,30 +76,33 @@ def select_waves(
     channels, others = np.split(array[None] if axis is None else array, [len(noise)])
     if channels.shape != noise.shape:
         raise ValueError(
-            f"the image of shape {np.shape(image)} is not that of the estimate, whose noise is of "
-            f"shape {estimate.noise.shape}"
+            f"expected an image that fits the estimate, whose noise has shape "
+            f"{estimate.noise.shape}; got shape {np.shape(image)}"
         )
     shape = channels.shape[1], channels.shape[2]
-    is_on = [not _is_among(wave.frequency, switched_off, shape) for wave in estimate.waves]
+    is_on = [
+        not is_near_any(wave.frequency, switched_off, shape, SAME_FREQUENCY)
+        for wave in estimate.waves
+    ]
     if all(is_on):
         return estimate
     device = torch.device(settings["device"])
     weight = None
-    if settings.get("protect") is not None:  # which those of a shared model don't have
+    if settings.get("protect") is not None:  # settings of a shared model have no such key
         protected = as_protected(settings["protect"], shape)
         weight = subtraction_weight(protected, settings["protect_edge"], device)
     images = [normalize(channel, device) for channel in channels]
     found = []
     for i, normalized in enumerate(images):
         waves = [_in_pixels(w, normalized) for w in estimate.waves if w.channel == i]
-        rest = None
+        remainder = None
         if estimate.remainder_variance:
             pattern = render_noise(normalized.pixels, waves)
             pattern = pattern if weight is None else pattern * weight
-            rest = torch.from_numpy(noise[i] / normalized.unit).to(device).sub_(pattern)
+            remainder = torch.from_numpy(noise[i] / normalized.unit).to(device).sub_(pattern)
         keep = [on for on, wave in zip(is_on, estimate.waves, strict=True) if wave.channel == i]
         kept = [wave for on, wave in zip(keep, waves, strict=True) if on]
-        found.append(ChannelNoise(kept, rest))
+        found.append(ChannelNoise(kept, remainder))
     selected = assemble_estimate(
         channels,
         images,
@@ -119,10 +121,5 @@ def select_waves(
 
 
 def _in_pixels(wave: Wave, image: Normalized) -> Wave:
-    """Return the wave in the unit of the pixels."""
+    """Convert a wave of intensities to the unit of the pixels."""
     return in_units(wave, 1 / image.unit, -image.centre / image.unit)
-
-
-def _is_among(frequency: Frequency, others: Sequence[Frequency], shape: tuple[int, int]) -> bool:
-    places = np.array([frequency, *others], dtype=np.float64)
-    return bool((distances(places, shape)[0, 1:] < APART / 2).any())

@@ -1,7 +1,7 @@
-"""One model for all planes of a stack: which waves there are is told by many planes together.
+"""One noise model for all planes of a stack.
 
-The spectral Gram matrices of sampled planes are summed, so that noise too weak for any one plane
-stands out; a wave has one frequency in all planes, and its own amplitude and phase in each.
+The spectral Gram matrices of sampled planes are summed, so noise that is too weak in each plane
+stands out in the sum. A wave has one frequency in all planes, and an amplitude and phase in each.
 """
 
 from __future__ import annotations
@@ -23,47 +23,51 @@ from napari_periodic_denoise.noise.fitting.gauss_newton import (
     polish_together,
     polish_waves,
     subtract_waves,
-    unfitted,
+    zero_fit,
 )
 from napari_periodic_denoise.noise.fitting.sample import GradientSample, sample_gradient
+from napari_periodic_denoise.noise.fitting.schedule import APPROACH, FINAL, REFIT, Schedule
 from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
 from napari_periodic_denoise.noise.progress import Progress, Stage, Step
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.search.acceptance import assess_waves
 from napari_periodic_denoise.noise.search.channel import (
-    REFIT,
     SEARCH_PIXELS,
     ChannelModel,
     Found,
     no_waves,
 )
-from napari_periodic_denoise.noise.search.find import APPROACH, TOLD, find_waves, fit_candidates
+from napari_periodic_denoise.noise.search.find import (
+    KNOWN_WAVE_EVIDENCE,
+    find_waves,
+    fit_candidates,
+)
 from napari_periodic_denoise.noise.statistics.peaks import Candidate, Spectrum, find_peaks
 from napari_periodic_denoise.noise.statistics.spectra import feature_extractor
-from napari_periodic_denoise.noise.waves.frequency import APART, distances
+from napari_periodic_denoise.noise.waves.frequency import Float, is_near_any
 from napari_periodic_denoise.noise.waves.synthesis import synthesize
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave
 from napari_periodic_denoise.noise.wording import plural
 from napari_periodic_denoise.runtime.device import resolve_device
 from napari_periodic_denoise.runtime.steps import mapped
 
-Float = NDArray[np.float64]
-
-#: Reads a plane of a stack, given its number.
+#: Reads a plane of a stack by its number.
 Read = Callable[[int], Any]
+#: Returns the normalised channels of a plane by its number.
+ReadChannels = Callable[[int], list[Normalized]]
 
-SAMPLED = 32  # planes, at most, that frequencies are found in
-_WINDOW = 6  # planes side by side that share their frequencies, though these drift
-_PIXELS = 200_000  # of each plane, that tell whether there is a wave
-_JOINT_PIXELS = 1_000_000  # of all planes, that frequencies are fitted to
-# pixels of one plane, that all its waves together are fitted to; at least, and at first
-_PLANE_PIXELS, _LEAST, _FEW = 100_000, 45_000, 8_000
-_EXAMPLES = 3  # planes, with the strongest waves, that tell whether these are constant
-_ROUNDS = 12
-_BATCH = 8
-# of a Gauss–Newton fit: softening at first, and steps
-_FINISH, _ROUGH, _SETTLE = (0.2, 5), (3.0, 4), (0.2, 2)
-_WIDER = (1 / 4, 1 / 2, 1.0)  # of a plane's size, that a drifting wave is followed over
+# benchmarks.shared and benchmarks.stacks check these numbers.
+MAX_SAMPLED = 32  # planes in which frequencies are found; power of 32 planes scatters by 18%
+_WINDOW = 6  # neighbouring planes that share their frequencies although these drift
+_PIXELS = 200_000  # pixels per plane for the evidence
+_JOINT_PIXELS = 1_000_000  # pixels of all planes together for the fit of frequencies
+# Pixels of one plane for the fit of amplitudes: shared among its waves, at least, and at first.
+_PLANE_PIXELS, _MIN_PIXELS, _ROUGH_PIXELS = 100_000, 45_000, 8_000
+_EXAMPLES = 3  # planes with the strongest waves, which decide whether waves are constant
+_ROUNDS = 12  # upper limit; the search ends when a round finds no candidate
+_BATCH = 8  # candidates per joint fit
+_ROUGH, _SETTLE = Schedule(3.0, 4), Schedule(0.2, 2)  # amplitudes of a plane: first and last fit
+_WIDENING = (1 / 4, 1 / 2, 1.0)  # shares of a plane's size to which a drifting wave is fitted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,18 +79,18 @@ class SharedModel:
     shape : tuple of int
         ``(H, W)`` of a plane.
     planes : ndarray of int64, shape (Q,)
-        Planes at which frequencies are known, ascending; one, where these don't drift.
+        Planes with known frequencies, ascending. One plane if frequencies do not drift.
     frequencies : ndarray of float64, shape (Q, K, 2)
-        Of each wave there, in cycles/pixel.
+        Frequency of each wave in these planes, in cycles/pixel.
     false_alarms, evidence : ndarray of float64, shape (K,)
-        See `Wave`; of all sampled planes together.
+        See `Wave`. They are those of all sampled planes together.
     rejected : tuple of Rejected
-        Peaks of the summed spectrum that were not taken for waves, and why.
+        Peaks of the summed spectrum that were not accepted, with the reasons.
     plain : bool
-        Whether the waves are constant ones. If they have hard edges, multiply, fade or drift
-        within a plane, each plane is searched, from these waves on.
+        Whether all waves are constant. Otherwise some have hard edges, multiply, fade or drift
+        within a plane, and each plane is searched, starting with these waves.
     features, noise_model, sensitivity
-        That they were found with, see `find_shared`.
+        Options of the search, see `find_shared`.
     """
 
     shape: tuple[int, int]
@@ -106,7 +110,7 @@ class SharedModel:
         return len(self.planes) > 1
 
     def at(self, plane: int) -> Float:
-        """Frequencies in a plane, between those that are known; shape (K, 2)."""
+        """Interpolate the frequencies of a plane, shape (K, 2), in cycles/pixel."""
         flat = self.frequencies.reshape(len(self.planes), -1)
         between = [np.interp(plane, self.planes, column) for column in flat.T]
         return np.array(between, dtype=np.float64).reshape(-1, 2)
@@ -126,35 +130,35 @@ def find_shared(
 ) -> Generator[Step, None, SharedModel]:
     """Find the waves that the planes of a stack share.
 
-    Planes are read one at a time, and again in each round of the search; of each only a sample
-    of its pixels is held.
+    Planes are read one at a time, and again in each round of the search. Only a sample of the
+    pixels of each plane stays in memory.
 
     Parameters
     ----------
     read : function of int to array-like, shape (H, W), or with one more axis of channels
-        Plane of that number.
+        Returns the plane of a number.
     count : int
         Number of planes.
     drifting : bool
-        Waves are found in a few planes in the middle, and followed from there through the
-        stack, by as much as a cycle across the image from one sampled plane to the next.
+        Whether frequencies drift. Waves are then found in a few planes in the middle, and
+        followed through the stack by up to a cycle across the image per sampled plane.
     channel_axis : int, optional
-        Axis of a plane's channels, which count as planes.
+        Axis of a plane's channels. Channels count as planes.
     features : {"edges", "cosines"}
-        What the spectra are taken of.
+        Features of the spectral Gram matrix.
     noise_model : {"auto", "additive", "multiplicative"}
-        Whether waves may, or have to, multiply.
+        Whether waves may or must multiply.
     sensitivity : float
-        False alarms to expect, see `detect.find_peaks`.
+        Expected number of false alarms, see `peaks.find_peaks`.
     seed : int
-        Of the random choice of pixels.
+        Seed of the random choice of pixels.
     device : str
         See `estimate_noise`.
 
     Yields
     ------
-    stage, message : str
-        What is done next.
+    Step
+        Before each step.
 
     Returns
     -------
@@ -163,70 +167,17 @@ def find_shared(
     Raises
     ------
     TypeError, ValueError
-        If a plane can't be taken, see `images.as_image`.
+        If a plane is not a valid image, see `input.as_image`.
     """
-    where = resolve_device(device)
-    spread = np.unique(np.linspace(0, count - 1, min(count, SAMPLED)).round().astype(int))
-    chosen = spread
-    if drifting:
-        first = max(0, (count - _WINDOW) // 2)
-        chosen = np.arange(first, min(first + _WINDOW, count))
-
-    def images_of(plane: int) -> list[Normalized]:
-        try:
-            array = as_image(read(plane), channel_axis)
-        except (TypeError, ValueError) as error:
-            error.add_note(f"This is about plane {plane} of the stack.")
-            raise
-        channels = array[None] if channel_axis is None else array
-        return [normalize(channel, where) for channel in channels]
-
+    channels_of = _channel_reader(read, channel_axis, resolve_device(device))
+    spread, chosen = _choose_planes(count, drifting=drifting)
     samples: list[GradientSample] = []
     for plane in chosen:
         yield Step(Stage.READ, f"reading plane {plane + 1}")
-        samples += (_sampled(image, seed, _PIXELS) for image in images_of(int(plane)))
-    shape, channels = samples[0].shape, len(samples) // len(chosen)
-    extract = feature_extractor(features)
-    found = [no_waves()] * len(samples)
-    rejected: tuple[Rejected, ...] = ()
-    for _ in range(_ROUNDS):
-        spectrum: Spectrum | None = None
-        for i, plane in enumerate(chosen):
-            yield Step(
-                Stage.DETECT, f"looking for waves in plane {plane + 1} ({len(found[0])} found)"
-            )
-            own = found[i * channels : (i + 1) * channels]
-            for image, waves in zip(images_of(int(plane)), own, strict=True):
-                seen = extract(_residual(image, waves), image.saturated)
-                if spectrum is not None:
-                    seen.power.add_(spectrum.power)
-                spectrum = seen
-        assert spectrum is not None
-        yield Step(Stage.FIT, f"fitting waves to {plural(len(chosen), 'plane')}")
-        rest = [subtract_waves(s, own.fit) for s, own in zip(samples, found, strict=True)]
-        looks = max(1, int(independent_images(rest)))
-        known = [*found[0].fit.frequencies, *(np.array(r.frequency) for r in rejected)]
-        candidates = [
-            candidate
-            for candidate in find_peaks(spectrum, sensitivity=sensitivity, looks=looks)
-            if (distances(np.array([candidate.frequency, *known]), shape)[0, 1:] > APART).all()
-        ]
-        if not candidates:
-            break
-        accepted, refused = fit_candidates(rest, candidates[:_BATCH])
-        rejected += refused
-        if len(accepted[0]):
-            found = [old.join(new) for old, new in zip(found, accepted, strict=True)]
-            found = yield from _refitted(samples, found, *REFIT)
-    if len(found[0]):
-        found = yield from _refitted(samples, found, *_FINISH)
-        keep, nats, refused = assess_waves(
-            samples, [own.fit for own in found], found[0].false_alarms
-        )
-        found = [replace(own, evidence=nats).take(keep) for own in found]
-        rejected += refused
+        samples += (_sampled(image, seed, _PIXELS) for image in channels_of(int(plane)))
+    found, rejected = yield from _search(samples, chosen, channels_of, features, sensitivity)
     model = SharedModel(
-        shape=shape,
+        shape=samples[0].shape,
         planes=np.array([chosen[len(chosen) // 2]]),
         frequencies=found[0].fit.frequencies[None],
         false_alarms=found[0].false_alarms,
@@ -238,15 +189,97 @@ def find_shared(
     )
     if not len(found[0]):
         return model
-    strength = [float(np.sum(np.abs(own.fit.coefficients) ** 2)) for own in found]
+    channels = len(samples) // len(chosen)
+    strength = [float(np.sum(np.abs(each.fit.coefficients) ** 2)) for each in found]
     for sample in np.argsort(strength)[::-1][:_EXAMPLES]:
-        image = images_of(int(chosen[sample // channels]))[sample % channels]
-        (channel,) = yield from _searched(model, model.frequencies[0], image, seed)
+        image = channels_of(int(chosen[sample // channels]))[sample % channels]
+        (channel,) = yield from _search_channel(model, model.frequencies[0], image, seed)
         changing = bool(channel.settled or channel.gains)
         model = replace(model, plain=model.plain and not changing)
     if drifting:
-        model = yield from _followed(model, images_of, spread, seed)
+        model = yield from _followed(model, channels_of, spread, seed)
     return model
+
+
+def _choose_planes(count: int, *, drifting: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Choose planes spread over the stack, and the planes in which waves are found."""
+    spread = np.unique(np.linspace(0, count - 1, min(count, MAX_SAMPLED)).round().astype(int))
+    if not drifting:
+        return spread, spread
+    first = max(0, (count - _WINDOW) // 2)
+    return spread, np.arange(first, min(first + _WINDOW, count))
+
+
+def _channel_reader(read: Read, channel_axis: int | None, device: torch.device) -> ReadChannels:
+    """Return the function that reads and normalises the channels of a plane."""
+
+    def channels_of(plane: int) -> list[Normalized]:
+        try:
+            array = as_image(read(plane), channel_axis)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"plane {plane}: {error}") from error
+        channels = array[None] if channel_axis is None else array
+        return [normalize(channel, device) for channel in channels]
+
+    return channels_of
+
+
+def _search(
+    samples: Sequence[GradientSample],
+    planes: NDArray[np.int64],
+    channels_of: ReadChannels,
+    features: str,
+    sensitivity: float,
+) -> Generator[Step, None, tuple[list[Found], tuple[Rejected, ...]]]:
+    """Search waves in the planes' summed spectrum; return them for each sample."""
+    shape = samples[0].shape
+    found = [no_waves()] * len(samples)
+    rejected: tuple[Rejected, ...] = ()
+    for _ in range(_ROUNDS):
+        spectrum = yield from _summed_spectrum(planes, found, channels_of, features)
+        yield Step(Stage.FIT, f"fitting waves to {plural(len(planes), 'plane')}")
+        residuals = [subtract_waves(s, each.fit) for s, each in zip(samples, found, strict=True)]
+        independent = max(1, int(independent_images(residuals)))
+        known = [*found[0].fit.frequencies, *(np.array(r.frequency) for r in rejected)]
+        candidates = [
+            candidate
+            for candidate in find_peaks(spectrum, sensitivity=sensitivity, channels=independent)
+            if not is_near_any(candidate.frequency, known, shape)
+        ]
+        if not candidates:
+            break
+        accepted, refused = fit_candidates(residuals, candidates[:_BATCH])
+        rejected += refused
+        if len(accepted[0]):
+            found = [old.join(new) for old, new in zip(found, accepted, strict=True)]
+            found = yield from _refitted(samples, found, REFIT)
+    if len(found[0]):
+        found = yield from _refitted(samples, found, FINAL)
+        fits, alarms = [each.fit for each in found], found[0].false_alarms
+        keep, nats, refused = assess_waves(samples, fits, alarms)
+        found = [replace(each, evidence=nats).take(keep) for each in found]
+        rejected += refused
+    return found, rejected
+
+
+def _summed_spectrum(
+    planes: NDArray[np.int64],
+    found: Sequence[Found],
+    channels_of: ReadChannels,
+    features: str,
+) -> Generator[Step, None, Spectrum]:
+    """Sum the spectra of the residuals of all planes and channels."""
+    extract = feature_extractor(features)
+    channels = len(found) // len(planes)
+    spectrum: Spectrum | None = None
+    for i, plane in enumerate(planes):
+        message = f"searching waves in plane {plane + 1} ({len(found[0])} found)"
+        yield Step(Stage.DETECT, message)
+        in_plane = found[i * channels : (i + 1) * channels]
+        for image, waves in zip(channels_of(int(plane)), in_plane, strict=True):
+            spectrum = extract(_residual(image, waves), image.saturated).plus(spectrum)
+    assert spectrum is not None
+    return spectrum
 
 
 def iter_estimate_plane(
@@ -258,10 +291,10 @@ def iter_estimate_plane(
     seed: int = 0,
     device: str = "auto",
 ) -> Generator[Progress, None, NoiseEstimate]:
-    """Noise of one plane, of the waves that the stack has, step by step.
+    """Estimate the noise of one plane from the waves of the stack, step by step.
 
-    Amplitudes and phases are fitted, and, where frequencies drift, these too. A wave is left
-    out of a plane, or a channel, whose description it does not shorten.
+    Amplitudes and phases are fitted, and frequencies too if they drift. A wave is omitted in
+    channels whose description it does not shorten.
 
     Parameters
     ----------
@@ -269,11 +302,11 @@ def iter_estimate_plane(
     plane : int
         Number of the plane.
     image : array-like, shape (H, W), or with one more axis of channels
-        Its pixels.
+        Pixels of the plane.
     channel_axis : int, optional
         Axis of the channels.
     seed : int
-        Of the random choice of pixels.
+        Seed of the random choice of pixels.
     device : str
         See `estimate_noise`.
 
@@ -288,14 +321,14 @@ def iter_estimate_plane(
     Raises
     ------
     TypeError, ValueError
-        If the plane can't be taken, see `images.as_image`, or is of another shape.
+        If the plane is not a valid image (see `input.as_image`), or has another shape.
     """
     array = as_image(image, channel_axis)
     channels = array[None] if channel_axis is None else array
     if channels.shape[1:] != model.shape:
         raise ValueError(
-            f"the model is of planes of {model.shape[0]}×{model.shape[1]} pixels, and this one "
-            f"has {channels.shape[1]}×{channels.shape[2]}"
+            f"the model needs planes of {model.shape[0]}×{model.shape[1]} pixels; this plane has "
+            f"{channels.shape[1]}×{channels.shape[2]}"
         )
     where = resolve_device(device)
     images = [normalize(channel, where) for channel in channels]
@@ -333,28 +366,29 @@ def _progress(done: int, total: int, step: Step) -> Progress:
 def _waves_in(
     model: SharedModel, plane: int, image: Normalized, seed: int
 ) -> Generator[Step, None, list[Wave]]:
-    """Waves of the model as they are in one channel of a plane, in the unit of its pixels."""
+    """Fit the waves of the model to one channel of a plane, in the unit of its pixels."""
     frequencies = model.at(plane)
     if not len(frequencies):
         return []
-    yield Step(Stage.FIT, f"fitting {plural(len(frequencies))} that the stack has")
-    pixels = max(_LEAST, _PLANE_PIXELS // len(frequencies))
+    yield Step(Stage.FIT, f"fitting {plural(len(frequencies))} of the stack")
+    pixels = max(_MIN_PIXELS, _PLANE_PIXELS // len(frequencies))
     sample = _sampled(image, seed, pixels)
-    few = sample.first(_FEW)
-    *_, fit = polish_waves(few, unfitted(frequencies), *_ROUGH, move=False)
-    *_, fit = polish_waves(sample, fit, *_SETTLE, move=model.drifts)
+    few = sample.first(_ROUGH_PIXELS)
+    *_, fit = polish_waves(few, zero_fit(frequencies), _ROUGH, move=False)
+    *_, fit = polish_waves(sample, fit, _SETTLE, move=model.drifts)
     if not model.plain:
-        (channel,) = yield from _searched(model, fit.frequencies, image, seed)
+        (channel,) = yield from _search_channel(model, fit.frequencies, image, seed)
         return channel.waves()
     nats, _ = evidence([sample], [fit])
-    return Found(fit, model.false_alarms, nats).take(nats > TOLD).waves(model.shape)
+    found = Found(fit, model.false_alarms, nats).take(nats > KNOWN_WAVE_EVIDENCE)
+    return found.waves(model.shape)
 
 
-def _searched(
+def _search_channel(
     model: SharedModel, frequencies: Float, image: Normalized, seed: int
 ) -> Generator[Step, None, list[ChannelModel]]:
-    """Search one channel of a plane by itself, from the model's waves on."""
-    # from the first on, as were it found here: of many harmonics none is seen to be a profile's
+    """Search one channel of a plane, starting with the model's waves."""
+    # only the first batch: the search recognises a profile by few harmonics, not by all of them
     known = [
         Candidate((fy, fx), alarms)
         for (fy, fx), alarms in zip(frequencies.tolist(), model.false_alarms.tolist(), strict=True)
@@ -370,11 +404,12 @@ def _searched(
 
 
 def _sampled(image: Normalized, seed: int, count: int) -> GradientSample:
-    """Differences of some of a plane's pixels; of the same ones in each plane."""
+    """Sample the gradient of a plane, at the same pixels in each plane."""
     return sample_gradient(image.pixels, count, seed, image.quantum, image.saturated)
 
 
 def _residual(image: Normalized, found: Found) -> torch.Tensor:
+    """Return a channel without its waves, shape (H, W)."""
     if not len(found):
         return image.pixels
     shape = image.pixels.shape[0], image.pixels.shape[1]
@@ -382,23 +417,23 @@ def _residual(image: Normalized, found: Found) -> torch.Tensor:
 
 
 def _refitted(
-    samples: Sequence[GradientSample], found: Sequence[Found], softening: float, steps: int
+    samples: Sequence[GradientSample], found: Sequence[Found], schedule: Schedule
 ) -> Generator[Step, None, list[Found]]:
-    """Fit all waves again, to some of the samples, with the frequencies they share."""
+    """Fit all waves again, jointly, to a part of the samples."""
     few = [sample.first(_JOINT_PIXELS // len(samples)) for sample in samples]
-    fits = [own.fit for own in found]
-    for fits in polish_together(few, fits, softening, steps):  # noqa: B020 - each from the last
+    fits = [each.fit for each in found]
+    for fits in polish_together(few, fits, schedule):  # noqa: B020 - each from the last
         yield Step(Stage.FIT, f"refining {plural(len(fits[0]))}")
-    return [replace(own, fit=fit) for own, fit in zip(found, fits, strict=True)]
+    return [replace(each, fit=fit) for each, fit in zip(found, fits, strict=True)]
 
 
 def _followed(
     model: SharedModel,
-    images_of: Callable[[int], list[Normalized]],
+    channels_of: ReadChannels,
     planes: NDArray[np.int64],
     seed: int,
 ) -> Generator[Step, None, SharedModel]:
-    """Model whose waves are followed from its plane to both ends of the stack."""
+    """Follow the waves of a model from its plane to both ends of the stack."""
     start = int(model.planes[0])
     known = {start: model.frequencies[0]}
     after = [int(plane) for plane in planes if plane > start]
@@ -413,8 +448,8 @@ def _followed(
             if len(last) > 1:
                 rate = (known[last[-1]] - known[last[-2]]) / (last[-1] - last[-2])
                 expected = expected + rate * (plane - last[-1])
-            samples = [_sampled(image, seed, _PIXELS) for image in images_of(plane)]
-            known[plane] = _near(samples, expected)
+            samples = [_sampled(image, seed, _PIXELS) for image in channels_of(plane)]
+            known[plane] = _fit_near(samples, expected)
             last.append(plane)
     order = sorted(known)
     return replace(
@@ -424,14 +459,17 @@ def _followed(
     )
 
 
-def _near(samples: Sequence[GradientSample], expected: Float) -> Float:
-    """Frequencies of waves in one plane's channels, near those expected there."""
-    fits = [unfitted(expected)] * len(samples)
-    for share in _WIDER:
-        # over fewer pixels a frequency may be off by more cycles across the image
+def _fit_near(samples: Sequence[GradientSample], expected: Float) -> Float:
+    """Fit frequencies in one plane's channels, starting with the expected ones.
+
+    A wave without evidence in the plane keeps its expected frequency.
+    """
+    fits = [zero_fit(expected)] * len(samples)
+    for share in _WIDENING:
+        # a fit to a smaller part tolerates a larger error of frequency
         part = [s.central(int(share * max(s.shape))).first(SEARCH_PIXELS) for s in samples]
         fits = [fit_waves(sample, fits[0]) for sample in part]
-        *_, fits = polish_together(part, fits, *APPROACH)
+        *_, fits = polish_together(part, fits, APPROACH)
     nats, _ = evidence(part, fits)
-    seen = nats > math.log(sum(map(len, part)))
-    return np.where(seen[:, None], fits[0].frequencies, expected)
+    significant = nats > math.log(sum(map(len, part)))
+    return np.where(significant[:, None], fits[0].frequencies, expected)

@@ -1,4 +1,4 @@
-"""Words for counts, and for why a peak is no wave of the noise."""
+"""Words for counts, and for the reasons why a peak is not a wave of the noise."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Cause(StrEnum):
 
 
 _REASONS: Mapping[Cause, str] = {
-    Cause.FEW_PARTS: "only few parts of the image show it",
-    Cause.NO_GAIN: "removing it gains nothing",
+    Cause.FEW_PARTS: "only a few parts of the image show it",
+    Cause.NO_GAIN: "its removal does not shorten the description of the image",
     Cause.TOO_WEAK: "too weak: saves {measured:.0f} of the required {required:.0f} nats",
     Cause.PARTS_DISAGREE: (
         "parts of the image disagree: t = {measured:.1f}, {required:.1f} are required"
@@ -50,11 +50,15 @@ def reason_of(cause: Cause, measured: float, required: float) -> str:
     ----------
     cause : Cause
     measured, required : float
-        What the test has measured, and what it requires; see `Rejected`.
+        Measured quantity of the test, and its threshold; see `Rejected`.
+
+    Returns
+    -------
+    str
     """
     return _REASONS[cause].format(measured=measured, required=required)
 
 
 def plural(count: int, what: str = "wave") -> str:
-    """``1 wave``, ``2 waves``."""
+    """Return a count with its noun in the singular or the plural: ``1 wave``, ``2 waves``."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -1,4 +1,4 @@
-"""torchvision's networks, imported when first used, and built without memory of their own."""
+"""torchvision's VGG networks, imported on first use and built without weights."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from napari_periodic_denoise.options import NETWORKS, check_choice
 from napari_periodic_denoise.runtime.shared_libraries import load_triton
 
-# A torchvision built for CUDA can't load its operators beside a torch built for the CPU, and
-# fails to import as it describes these two all the same. It is what pip installs where torch's
-# CPU build was there first. The networks need no operators, so their names are enough.
+# A torchvision built for CUDA cannot load its operators with a torch built for the CPU, and its
+# import fails when it registers these two. pip installs this pair if torch's CPU build was there
+# first. The networks need no operators, so declaring the names is enough.
 _BOX_OPERATORS = ("nms", "qnms")
 _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-# kept: the names live as long as it does
+# a module variable, since the names exist only as long as the library object
 _declared = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
@@ -28,7 +28,8 @@ def torchvision_models() -> ModuleType:
     Raises
     ------
     ImportError
-        If torchvision is not installed, or was built for another torch; says what to install.
+        If torchvision is not installed, or was built for another torch. The message says what
+        to install.
     """
     load_triton()  # as torchvision does
     try:
@@ -43,16 +44,16 @@ def torchvision_models() -> ModuleType:
             from torchvision import models
     except (ImportError, RuntimeError) as error:
         raise ImportError(
-            f"VGG features need torchvision, which can't be imported ({_first_line(error)}). "
-            f"Install the version that belongs to torch {torch.__version__}, from where torch "
-            "was installed; pip install torch torchvision takes a pair that fits"
+            f"VGG features need torchvision, which cannot be imported ({_first_line(error)}): "
+            f"install the version for torch {torch.__version__} from the same source as torch; "
+            "pip install torch torchvision installs a matching pair"
         ) from error
     module: ModuleType = models
     return module
 
 
 def vgg_features(network: str) -> torch.nn.Sequential:
-    """Convolutional part of a network, on torch's meta device: shapes without values.
+    """Convolutional part of a network on torch's meta device, with shapes but no values.
 
     Parameters
     ----------
@@ -77,4 +78,5 @@ def vgg_features(network: str) -> torch.nn.Sequential:
 
 
 def _first_line(error: Exception) -> str:
+    """First line of an error's message."""
     return str(error).strip().split("\n")[0]

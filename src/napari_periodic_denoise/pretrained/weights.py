@@ -1,4 +1,4 @@
-"""Trained weights of the networks: looked for, checked, and downloaded only when asked to."""
+"""Trained weights of the networks: find, check, and download them on request."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ from napari_periodic_denoise.pretrained.vgg import torchvision_models, vgg_featu
 
 ENVIRONMENT = "NAPARI_PERIODIC_DENOISE_WEIGHTS"
 
-_CHUNK = 1 << 20
-_TIMEOUT = 30.0  # seconds without a byte
+_CHUNK = 1 << 20  # bytes; 548 steps of progress for VGG19
+_TIMEOUT = 30.0  # seconds without a byte; longer than usual network interruptions
 _CODE = re.compile(r"GLOBAL (\S+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where weights come from, and where they go.
+    """Source and destination of a download of weights.
 
     Attributes
     ----------
     network : str
         ``"vgg16"`` or ``"vgg19"``.
     url : str
-        Its file name ends in the first digits of the file's SHA-256, as torchvision's do.
+        URL of the file. Its name ends with the first digits of the file's SHA-256, as in
+        torchvision.
     path : Path
-        File in the folder that torch's hub keeps its downloads in.
+        Destination in the cache of torch's hub.
     size : float
-        MB to download.
+        Size of the download in MB.
     """
 
     network: str
@@ -47,16 +48,16 @@ class Source:
 
 
 class WeightsError(OSError):
-    """Weights can't be used or had; says why."""
+    """Raised when weights are missing or unusable. The message says why."""
 
 
 class WeightsNotFoundError(WeightsError, FileNotFoundError):
-    """The weights are not on this computer; says where to get them.
+    """Raised when the weights are not on this computer. The message says how to get them.
 
     Attributes
     ----------
     source : Source
-        What `download` takes.
+        Source for `iter_download`.
     """
 
     def __init__(self, message: str, source: Source) -> None:
@@ -65,7 +66,7 @@ class WeightsNotFoundError(WeightsError, FileNotFoundError):
 
 
 def imagenet_source(network: str) -> Source:
-    """Torchvision's own ImageNet weights of a network.
+    """Return the source of torchvision's ImageNet weights of a network.
 
     Parameters
     ----------
@@ -75,24 +76,24 @@ def imagenet_source(network: str) -> Source:
     -------
     Source
     """
-    vgg_features(network)  # which knows the names
+    vgg_features(network)  # raises an error for unknown names
     enum = torchvision_models().get_model_weights(network).IMAGENET1K_V1
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     return Source(network, enum.url, folder / Path(enum.url).name, enum.meta["_file_size"])
 
 
 def find_weights(network: str, weights_path: str | os.PathLike[str] | None = None) -> Path:
-    """File of a network's ImageNet weights on this computer.
+    """Find the file of a network's ImageNet weights on this computer.
 
-    Looked for in `weights_path`, else in what the environment variable
-    ``NAPARI_PERIODIC_DENOISE_WEIGHTS`` names, else in the cache of torch's hub. Nothing is
+    The file is given by `weights_path`, or else by the environment variable
+    ``NAPARI_PERIODIC_DENOISE_WEIGHTS``, or else in the cache of torch's hub. Nothing is
     downloaded.
 
     Parameters
     ----------
     network : {"vgg16", "vgg19"}
     weights_path : path-like, optional
-        The file, or a folder that holds it under torchvision's name.
+        The file, or a folder that contains it under torchvision's name.
 
     Returns
     -------
@@ -101,7 +102,7 @@ def find_weights(network: str, weights_path: str | os.PathLike[str] | None = Non
     Raises
     ------
     WeightsNotFoundError
-        If it is not there; a FileNotFoundError.
+        If the file does not exist. It is a FileNotFoundError.
     """
     source = imagenet_source(network)
     named = weights_path or os.environ.get(ENVIRONMENT)
@@ -111,14 +112,13 @@ def find_weights(network: str, weights_path: str | os.PathLike[str] | None = Non
         source = replace(source, path=path)
     if path.is_file():
         return path
-    whence = "weights_path" if weights_path else ENVIRONMENT
-    what = f"{whence} names {path}, which is not there" if named else f"there is no {path}"
+    origin = "weights_path" if weights_path else ENVIRONMENT
+    what = f"{origin} names {path}, which does not exist" if named else f"there is no {path}"
     raise WeightsNotFoundError(
-        f"the ImageNet weights of {network} were not found: {what}. They are not downloaded "
-        "unasked: call "
-        f"napari_periodic_denoise.pretrained.weights.download({network!r}), or fetch "
-        f"{source.url} ({source.size:.0f} MB) into {source.path.parent}, or give the file as "
-        f"weights_path or in the environment variable {ENVIRONMENT}; weights='random' needs none",
+        f"the ImageNet weights of {network} were not found: {what}. They are downloaded on "
+        f"request only: call napari_periodic_denoise.pretrained.weights.download({network!r}), "
+        f"or save {source.url} ({source.size:.0f} MB) in {source.path.parent}, or give the file "
+        f"as weights_path or in the environment variable {ENVIRONMENT}, or use weights='random'",
         source,
     )
 
@@ -126,26 +126,26 @@ def find_weights(network: str, weights_path: str | os.PathLike[str] | None = Non
 def load_weights(
     network: str, path: str | os.PathLike[str], needed: Iterable[str] = ()
 ) -> dict[str, torch.Tensor]:
-    """Weights of a network's convolutional part from a file.
+    """Load the weights of a network's convolutional part from a file.
 
     Parameters
     ----------
     network : {"vgg16", "vgg19"}
     path : path-like
-        A state dict of the whole network or of its ``features``, as `torch.save` writes it.
-        It may lack deep layers. Read so that no code in it can run.
+        State dict of the whole network or of its ``features``, written by `torch.save`. Deep
+        layers may be missing. Code in the file is never run.
     needed : iterable of str
-        What has to be in it, named as in the result.
+        Required tensors, with the names of the result.
 
     Returns
     -------
     dict of Tensor of float32
-        Named as in ``features.state_dict()``: ``"0.weight"``, ``"0.bias"``...
+        Tensors with the names of ``features.state_dict()``: ``"0.weight"``, ``"0.bias"``...
 
     Raises
     ------
     WeightsError
-        If the file can't be read, holds code, is damaged, or belongs to another network.
+        If the file cannot be read, contains code, is damaged, or belongs to another network.
     """
     path = Path(path)
     state = _read(path)
@@ -153,7 +153,7 @@ def load_weights(
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
     ):
         kind = type(state).__name__
-        raise WeightsError(f"{path} holds no state dict of named tensors, but a {kind}")
+        raise WeightsError(f"expected a state dict of named tensors in {path}, got a {kind}")
     if any(key.startswith("features.") for key in state):  # of the whole network
         state = {
             key.removeprefix("features."): value
@@ -166,14 +166,14 @@ def load_weights(
         if shape != value.shape:
             has = f"has {key} of shape {tuple(shape)}" if shape else f"has no {key}"
             raise WeightsError(
-                f"{path} does not belong to {network}, which {has}; the file's is of shape "
+                f"{path} does not belong to {network}, which {has}; the file has shape "
                 f"{tuple(value.shape)}"
             )
         if not value.isfinite().all():
-            raise WeightsError(f"{path} is damaged: {key} holds NaN or infinite values")
+            raise WeightsError(f"{path} is damaged: {key} contains NaN or infinite values")
     missing = [key for key in needed if key not in state]
     if missing:
-        raise WeightsError(f"{path} lacks {missing[0]} of {network}'s features")
+        raise WeightsError(f"{path} has no {missing[0]} of the features of {network}")
     return {key: value.to(torch.float32) for key, value in state.items()}
 
 
@@ -187,6 +187,7 @@ def download(network: str) -> Path:
     Returns
     -------
     Path
+        The downloaded file.
 
     Raises
     ------
@@ -200,11 +201,10 @@ def download(network: str) -> Path:
 
 
 def iter_download(source: Source) -> Generator[tuple[int, int], None, None]:
-    """Download weights step by step, for progress bars and to be stopped in between.
+    """Download weights step by step, for progress bars and cancellation.
 
-    They are written under a temporary name, checked against the SHA-256 digits in the URL's
-    file name, and only then named as they will be found. Nothing stays behind when the
-    generator is closed or fails.
+    The file is written under a temporary name, checked against the SHA-256 digits in the URL's
+    file name, and then renamed. If the generator is closed or fails, nothing remains.
 
     Parameters
     ----------
@@ -213,15 +213,15 @@ def iter_download(source: Source) -> Generator[tuple[int, int], None, None]:
     Yields
     ------
     done, total : int
-        Bytes; ``total`` is what the server says, or 0 where it says nothing.
+        Bytes. ``total`` is 0 if the server does not announce it.
 
     Raises
     ------
     WeightsError
-        If the server can't be reached, the file can't be written, or what came is not the file.
+        If the server cannot be reached, the file cannot be written, or its digest is wrong.
     """
     stem, digits = Path(source.url).stem.rsplit("-", 1)
-    hint = f"; get it by other means and save it as {source.path}, or give it as weights_path"
+    hint = f": download it by other means to {source.path}, or give it as weights_path"
     partial: Path | None = None
     try:
         source.path.parent.mkdir(parents=True, exist_ok=True)
@@ -236,38 +236,38 @@ def iter_download(source: Source) -> Generator[tuple[int, int], None, None]:
                     done += len(chunk)
                     yield done, total
         if done < total:
-            raise WeightsError(f"{source.url} broke off after {done} of {total} bytes; try again")
+            raise WeightsError(f"{source.url} ended after {done} of {total} bytes: try again")
         if not digest.hexdigest().startswith(digits):
             raise WeightsError(
-                f"what came from {source.url} is not the file it should be: its SHA-256 starts "
-                f"with {digest.hexdigest()[: len(digits)]}, not {digits}" + hint
+                f"{source.url} has the wrong content: expected a SHA-256 that starts with "
+                f"{digits}, got {digest.hexdigest()[: len(digits)]}" + hint
             )
-        partial.chmod(0o644)  # the temporary file is for its owner alone
+        partial.chmod(0o644)  # temporary files are readable by their owner only
         partial.replace(source.path)
     except WeightsError:
         raise
     except (OSError, http.client.HTTPException) as error:
-        raise WeightsError(f"{source.url} can't be downloaded ({error})" + hint) from error
+        raise WeightsError(f"{source.url} cannot be downloaded ({error})" + hint) from error
     finally:
         if partial is not None:
             partial.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> object:
-    """Read what `torch.save` wrote, if it is tensors only."""
+    """Read a file of `torch.save` that contains tensors only."""
     try:
         with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about files that are no torch files, seen below
+            warnings.simplefilter("ignore")  # about files of other formats, handled below
             return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise WeightsError(f"{path} is not there") from error
+        raise WeightsError(f"{path} does not exist") from error
     except PermissionError as error:
-        raise WeightsError(f"{path} can't be read ({error.strerror})") from error
-    except Exception as error:  # torch.load fails in a dozen ways on what is not its own
+        raise WeightsError(f"{path} cannot be read ({error.strerror})") from error
+    except Exception as error:  # torch.load raises many kinds of errors for other files
         code = _CODE.search(str(error))
         if code:
             raise WeightsError(
-                f"{path} is refused: it holds more than tensors ({code[1]}), and opening it "
-                "could run code; save the network's state_dict() instead"
+                f"{path} is refused: it contains more than tensors ({code[1]}), and opening it "
+                "could run code: save the network's state_dict() instead"
             ) from error
-        raise WeightsError(f"{path} is damaged, cut short, or no file of torch's") from error
+        raise WeightsError(f"{path} is damaged, truncated, or not a file of torch") from error

@@ -1,1 +1,1 @@
-"""Records of results: values, tables, words, reports, scripts."""
+"""Records of results: values, tables, words, reports and replay scripts."""

@@ -1,4 +1,4 @@
-"""What was found in an image, as plain values for JSON."""
+"""The record of an estimate, as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -16,19 +16,23 @@ if TYPE_CHECKING:
 
 
 def record(estimate: NoiseEstimate, off: Sequence[Wave] = ()) -> dict[str, Any]:
-    """Return what was found, why, and with which settings, ready for JSON.
+    """Return the waves, the reasons and the settings of an estimate as values for JSON.
 
     Parameters
     ----------
     estimate : NoiseEstimate
     off : sequence of Wave
-        Those that were found too, but are left in the image.
+        Waves that were found but stay in the image.
+
+    Returns
+    -------
+    dict
     """
     waves = [*estimate.waves, *off]
-    places, families = _places(waves, estimate), _families(waves, estimate)
-    told = [
-        {**wave.to_dict(), "reason": wave.reason, "place": place, "family": family}
-        for wave, place, family in zip(waves, places, families, strict=True)
+    groups, families = _groups(waves, estimate), _families(waves, estimate)
+    records = [
+        {**wave.to_dict(), "reason": wave.reason, "place": group, "family": family}
+        for wave, group, family in zip(waves, groups, families, strict=True)
     ]
     return {
         "version": __version__,
@@ -37,37 +41,37 @@ def record(estimate: NoiseEstimate, off: Sequence[Wave] = ()) -> dict[str, Any]:
         "remainder_variance": estimate.remainder_variance,
         "summary": estimate.summary,
         "warnings": list(estimate.warnings),
-        "waves": told[: len(estimate.waves)],
-        "off": told[len(estimate.waves) :],
+        "waves": records[: len(estimate.waves)],
+        "off": records[len(estimate.waves) :],
         "rejected": [peak.to_dict() for peak in estimate.rejected],
     }
 
 
-def _places(waves: Sequence[Wave], estimate: NoiseEstimate) -> list[int]:
-    """Number of the frequency at which each wave is, of those that are switched together."""
-    from napari_periodic_denoise.noise.waves.frequency import APART, distances
+def _groups(waves: Sequence[Wave], estimate: NoiseEstimate) -> list[int]:
+    """Number of each wave's group: waves of one frequency, which are switched together."""
+    from napari_periodic_denoise.noise.waves.frequency import SAME_FREQUENCY, distances
 
     frequencies = np.array([wave.frequency for wave in waves]).reshape(-1, 2)
-    near = distances(frequencies, _plane_shape(estimate)) < APART / 2
-    places: list[int] = []
+    near = distances(frequencies, _plane_shape(estimate)) < SAME_FREQUENCY
+    groups: list[int] = []
     for i in range(len(waves)):
         first = int(near[i].argmax())
-        places.append(places[first] if first < i else i)
-    return places
+        groups.append(groups[first] if first < i else i)
+    return groups
 
 
 def _families(waves: Sequence[Wave], estimate: NoiseEstimate) -> list[list[str]]:
-    """What kind of wave each is, and what it belongs to."""
+    """Words for the kind of each wave, and for its lattice or harmonic series."""
     from napari_periodic_denoise.noise.waves.lattices import fundamental, in_lattices
 
     shape = _plane_shape(estimate)
-    families = [_nature(wave) for wave in waves]
+    families = [_kinds(wave) for wave in waves]
     for channel in {wave.channel for wave in waves}:
-        own = [i for i, wave in enumerate(waves) if wave.channel == channel]
-        frequencies = np.array([waves[i].frequency for i in own])
+        members = [i for i, wave in enumerate(waves) if wave.channel == channel]
+        frequencies = np.array([waves[i].frequency for i in members])
         lattice = in_lattices(frequencies, shape)
-        series = fundamental(frequencies, np.array([waves[i].amplitude for i in own]), shape)
-        for k, i in enumerate(own):
+        series = fundamental(frequencies, np.array([waves[i].amplitude for i in members]), shape)
+        for k, i in enumerate(members):
             if lattice[k]:
                 families[i].append("lattice")
             elif series is not None and series[1][k]:
@@ -76,6 +80,7 @@ def _families(waves: Sequence[Wave], estimate: NoiseEstimate) -> list[list[str]]
 
 
 def _plane_shape(estimate: NoiseEstimate) -> tuple[int, int]:
+    """Shape ``(H, W)`` of the image without channels."""
     shape = list(estimate.noise.shape)
     axis = estimate.settings.get("channel_axis")
     if axis is not None:
@@ -83,7 +88,8 @@ def _plane_shape(estimate: NoiseEstimate) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-def _nature(wave: Wave) -> list[str]:
+def _kinds(wave: Wave) -> list[str]:
+    """Words for the kind of a wave."""
     words = []
     if wave.profile is not None:
         words.append("hard-edged")

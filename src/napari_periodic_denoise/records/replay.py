@@ -1,4 +1,4 @@
-"""A Python script that gives the arrays of a result layer again, from what the layer records."""
+"""Write a Python script that reproduces the arrays of a result layer from its record."""
 
 from __future__ import annotations
 
@@ -21,32 +21,41 @@ _WIDTH = 88  # columns of the script
 
 
 def is_replayable(record: Record) -> bool:
-    """Whether a layer's record tells all that a script needs."""
+    """Whether the record of a layer is complete enough for a script."""
     return bool(record.get("made_of")) and ("settings" in record or "planes" in record)
 
 
 def digest(pixels: Any) -> str:  # noqa: ANN401 - any array
-    """Return what tells an array from all others: of its shape, its type and each pixel.
+    """Digest the shape, the dtype and the pixels of an array.
 
     Parameters
     ----------
     pixels : array-like
+
+    Returns
+    -------
+    str
+        BLAKE2b of 16 bytes, in hexadecimal digits.
     """
     array = np.asarray(pixels)
     array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    told = f"{array.shape} {array.dtype.name} ".encode()
-    return hashlib.blake2b(told + array.tobytes(), digest_size=16).hexdigest()
+    header = f"{array.shape} {array.dtype.name} ".encode()
+    return hashlib.blake2b(header + array.tobytes(), digest_size=16).hexdigest()
 
 
 def made_of(pixels: Any) -> dict[str, Any]:  # noqa: ANN401 - any array
-    """Return what, beside the settings, decides about each bit of a result.
+    """Return everything that determines each bit of a result, except the settings.
 
-    To be called in the thread that computes it.
+    It must be called in the thread that computes the result.
 
     Parameters
     ----------
     pixels : array-like
-        What it is computed of.
+        Input of the computation.
+
+    Returns
+    -------
+    dict
     """
     import torch
 
@@ -59,14 +68,18 @@ def made_of(pixels: Any) -> dict[str, Any]:  # noqa: ANN401 - any array
 
 
 def is_made_of(record: Record, pixels: Any) -> bool:  # noqa: ANN401 - any array
-    """Whether these are the pixels that a run was on; of a stack, one plane is looked at.
+    """Whether pixels are the input of a run. Of a stack, one plane is compared.
 
     Parameters
     ----------
     record : mapping
-        Of a result layer.
+        Record of a result layer.
     pixels : array-like
-        All of the image or stack.
+        The whole image or stack.
+
+    Returns
+    -------
+    bool
     """
     source = record["input"]
     if list(pixels.shape) != source["shape"]:
@@ -80,12 +93,16 @@ def is_made_of(record: Record, pixels: Any) -> bool:  # noqa: ANN401 - any array
 
 
 def is_in_file(record: Record) -> bool:
-    """Whether the package reads the pixels that a run was on from the file they came from.
+    """Whether the file of an image still contains the input of a run.
 
     Parameters
     ----------
     record : mapping
-        Of a result layer.
+        Record of a result layer.
+
+    Returns
+    -------
+    bool
     """
     from napari_periodic_denoise.io.images import ImageFileError, read_image
 
@@ -97,25 +114,34 @@ def is_in_file(record: Record) -> bool:
 
 
 def plane_of(record: Record, pixels: Any) -> Any:  # noqa: ANN401 - any array
-    """Return what of an image or stack a run was on: a plane, or all.
+    """Return the part of an image or stack that a run used: one plane, or all.
 
     Parameters
     ----------
     record : mapping
-        Of a result layer.
+        Record of a result layer.
     pixels : array-like
+        The whole image or stack.
+
+    Returns
+    -------
+    array-like
     """
     stacked = {} if "planes" in record else _stacked(record["input"])
     return pixels[tuple(stacked.get(axis, slice(None)) for axis in range(len(pixels.shape)))]
 
 
 def from_file(record: Record) -> str:
-    """Return the line of a script that reads the image from the file it came from.
+    """Return the line of a script that reads the image from its file.
 
     Parameters
     ----------
     record : mapping
-        Of a result layer, see `is_in_file`.
+        Record of a result layer, see `is_in_file`.
+
+    Returns
+    -------
+    str
     """
     source = record["input"]
     path = _quoted(str(Path(source["path"]).absolute()))
@@ -126,31 +152,39 @@ def from_file(record: Record) -> str:
 
 
 def from_array(record: Record, path: str) -> str:
-    """Return the line of a script that reads the image from a file of numpy's.
+    """Return the line of a script that reads the image from an ``.npy`` file.
 
     Parameters
     ----------
     record : mapping
-        Of a result layer.
+        Record of a result layer.
     path : str
-        Of the file with what `plane_of` returns, as Python.
+        Python expression for the path of the file with the array of `plane_of`.
+
+    Returns
+    -------
+    str
     """
     lazily = ', mmap_mode="r"' if record["input"]["lazy"] else ""
     return f"image = np.load({path}{lazily})"
 
 
 def from_array_to_be_saved(record: Record, layer: str | None) -> str:
-    """Return the lines of a script that read the image from a file, and say how it is made.
+    """Return the lines of a script that explain how to save the image, and read it.
 
     Parameters
     ----------
     record : mapping
-        Of a result layer.
+        Record of a result layer.
     layer : str or None
-        Name of the viewer's layer that has the pixels; None if they are gone.
+        Name of the viewer's layer with the pixels. None if it no longer exists.
+
+    Returns
+    -------
+    str
     """
     path = _quoted(array_name(record))
-    how = f"# {path} is the image as it was when its noise was found"
+    how = f"# {path} is the image at the time of the run"
     if layer is not None:
         level = "[0]" if record["input"]["multiscale"] else ""
         data = f"viewer.layers[{_quoted(layer)}].data{level}{_index(record)}"
@@ -162,21 +196,21 @@ def from_array_to_be_saved(record: Record, layer: str | None) -> str:
 
 
 def array_name(record: Record) -> str:
-    """Return a name for the file of numpy's that the image is in."""
+    """Return a name for the ``.npy`` file of the image."""
     name = re.sub(r"[^\w.-]+", "_", record["source"])
     return f"{name}.npy"
 
 
 def script(record: Record, load: str) -> str:
-    """Return a script that gives the noise and the cleaned image that a result layer records.
+    """Return a script that reproduces the noise and the cleaned image of a result layer.
 
     Parameters
     ----------
     record : mapping
-        Of a result layer, see `is_replayable`.
+        Record of a result layer, see `is_replayable`.
     load : str
-        Lines of the script that assign the pixels to ``image``, as `from_file`, `from_array` and
-        `from_array_to_be_saved` make them.
+        Lines that assign the pixels to ``image``, from `from_file`, `from_array` or
+        `from_array_to_be_saved`.
 
     Returns
     -------
@@ -196,24 +230,26 @@ def script(record: Record, load: str) -> str:
         )
     ]
     threads = f"torch.set_num_threads({record['made_of']['threads']})"
-    why = "# with others, sums differ in the last digits"
-    parts = [_promise(record), *filter(None, imports), f"{threads}  {why}\n", body, ""]
+    why = "# other numbers of threads change the last digits of sums"
+    parts = [_header(record), *filter(None, imports), f"{threads}  {why}\n", body, ""]
     return "\n".join(parts)
 
 
-def _promise(record: Record) -> str:
-    """Return what a script holds for, as a comment."""
+def _header(record: Record) -> str:
+    """Return a comment that says what the script reproduces."""
     made, found = record["made_of"], record["planes"][0] if "planes" in record else record
     words = (
-        f"The noise of {record['source']}, and the image without it, as napari-periodic-denoise "
-        f"{found['version']} found them on {found['settings']['device']} with torch "
-        f"{made['torch']} and numpy {made['numpy']}. On the same machine, with the same versions, "
-        "the arrays are the same to the bit; elsewhere they may differ in the last digits."
+        f"This script reproduces the noise of {record['source']} and the cleaned image. They "
+        f"were computed by napari-periodic-denoise {found['version']} on "
+        f"{found['settings']['device']} with torch {made['torch']} and numpy {made['numpy']}. On "
+        "the same machine with the same versions, the arrays are the same to the bit. Otherwise "
+        "they may differ in the last digits."
     )
     return fill(words, _WIDTH, initial_indent="# ", subsequent_indent="# ")
 
 
 def _of_plane(record: Record) -> str:
+    """Return the calls of a script for one plane."""
     source, settings = record["input"], record["settings"]
     call = _call(
         "estimate_noise", "colours" if source["alpha"] else "image", changed_options(settings)
@@ -232,6 +268,7 @@ def _of_plane(record: Record) -> str:
 
 
 def _of_stack(record: Record) -> str:
+    """Return the calls of a script for a stack."""
     source, model = record["input"], record["model"]
     ndim = len(source["shape"])
     axes: dict[str, Any] = {}
@@ -254,16 +291,16 @@ def _of_stack(record: Record) -> str:
 
 def _call(function: str, first: str, options: Mapping[str, Any]) -> str:
     """Return a call, on one line if it fits."""
-    told = [f"{name}={_literal(value)}" for name, value in options.items()]
-    line = f"{function}({', '.join([first, *told])})"
+    arguments = [first, *(f"{name}={_literal(value)}" for name, value in options.items())]
+    line = f"{function}({', '.join(arguments)})"
     if len(line) <= _WIDTH and "\n" not in line:
         return line
-    indented = "".join(f"    {line},\n".replace("\n ", "\n     ") for line in [first, *told])
+    indented = "".join(f"    {line},\n".replace("\n ", "\n     ") for line in arguments)
     return f"{function}(\n{indented})"
 
 
 def _literal(value: Any) -> str:  # noqa: ANN401
-    """Return Python for a value from JSON, which has lists for points and rectangles."""
+    """Return Python for a JSON value, with tuples for points and rectangles."""
     if isinstance(value, list):
         value = [tuple(part) for part in value]
     if isinstance(value, str):
@@ -272,18 +309,19 @@ def _literal(value: Any) -> str:  # noqa: ANN401
 
 
 def _quoted(words: str) -> str:
+    """Return a Python string literal."""
     return json.dumps(words, ensure_ascii=False)
 
 
 def _stacked(source: Mapping[str, Any]) -> dict[int, int]:
-    """Where the plane is that was shown, along each axis but its own and that of colours."""
+    """Position of the plane of a run along each stacked axis."""
     axes = range(len(source["shape"]) - source["rgb"])
     stacked = [axis for axis in axes if axis not in source["plane_axes"]]
     return dict(zip(stacked, source["plane"], strict=True))
 
 
 def _index(record: Record) -> str:
-    """Return Python for where in a stack the plane is that a run was on, if it was on one."""
+    """Return Python for the index of a run's plane in a stack; empty for other runs."""
     stacked = _stacked(record["input"])
     if not stacked or "planes" in record:
         return ""

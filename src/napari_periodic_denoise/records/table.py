@@ -1,4 +1,4 @@
-"""The waves of a record as rows of a table."""
+"""The waves of a record, as rows of a table."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class WaveRow:
-    """A wave of a record, in all channels that have it.
+    """A wave of a record in all channels that have it.
 
     Attributes
     ----------
     waves : tuple of dict
         One for each channel, the strongest first.
     is_on : bool
-        Whether it is taken away.
+        Whether the wave is removed from the image.
     """
 
     waves: tuple[dict[str, Any], ...]
@@ -33,77 +33,89 @@ class WaveRow:
 
     @property
     def frequencies(self) -> list[tuple[float, float]]:
-        """Those of all channels, which may differ a little."""
+        """Frequencies of all channels, which may differ slightly."""
         return [(fy, fx) for fy, fx in (wave["frequency"] for wave in self.waves)]
 
     def period(self, height: float = 1, width: float = 1) -> float:
-        """Distance between two crests, of pixels of a height and a width."""
+        """Distance between two crests, in the unit of a pixel's height and width."""
         fy, fx = self.frequency
         return 1 / math.hypot(fy / height, fx / width)
 
     @property
     def angle(self) -> float:
-        """Direction of travel in degrees, see `Wave`."""
+        """Direction of travel in degrees, 0 to 180; see `Wave`."""
         return math.degrees(math.atan2(*self.frequency)) % 180
 
     @property
     def share(self) -> float:
-        """Share of the noise's variance, in the channel where it is largest."""
+        """Largest share of the noise's variance in any channel."""
         return max(float(wave["share"]) for wave in self.waves)
 
     @property
     def false_alarms(self) -> float:
-        """Those expected in the surest channel."""
+        """Smallest number of expected false alarms in any channel."""
         return min(float(wave["false_alarms"]) for wave in self.waves)
 
     @property
     def family(self) -> str:
-        """What kind of wave it is, in words."""
+        """Words for the kind of the wave."""
         return ", ".join(dict.fromkeys(word for wave in self.waves for word in wave["family"]))
 
     def amplitude(self, channels: Sequence[str]) -> str:
-        """How far it raises and lowers the image, in words.
+        """Amplitude in each channel, in words.
 
         Parameters
         ----------
         channels : sequence of str
-            Names of the channels; empty for an image without.
+            Names of the channels. Empty for an image without channels.
+
+        Returns
+        -------
+        str
         """
-        heights = []
+        amplitudes = []
         for wave in self.waves:
             name = f" ({channels[wave['channel']]})" if channels else ""
-            heights.append(f"{_height(wave)}{name}")
-        return ", ".join(heights)
+            amplitudes.append(f"{_amplitude(wave)}{name}")
+        return ", ".join(amplitudes)
 
 
 def rows(record: Mapping[str, Any]) -> list[WaveRow]:
-    """Return the waves of a record, one row for each, the strongest first.
+    """Return one row for each wave of a record, the strongest first.
 
     Parameters
     ----------
     record : mapping
-        As `record` returns it, of one plane.
+        Record of one plane, see `record`.
+
+    Returns
+    -------
+    list of WaveRow
     """
-    places: dict[int, list[dict[str, Any]]] = {}
+    groups: dict[int, list[dict[str, Any]]] = {}
     is_on: dict[int, bool] = {}
     for waves, on in ((record["waves"], True), (record["off"], False)):
         for wave in waves:
-            places.setdefault(wave["place"], []).append(wave)
+            groups.setdefault(wave["place"], []).append(wave)
             is_on[wave["place"]] = on
-    return [WaveRow(tuple(waves), is_on[place]) for place, waves in places.items()]
+    return [WaveRow(tuple(waves), is_on[group]) for group, waves in groups.items()]
 
 
-def waves_as_csv(told: Iterable[WaveRow], pixel: tuple[float, float, str] | None) -> str:
-    """Return waves as a table of CSV, a line for each channel of each.
+def waves_as_csv(waves: Iterable[WaveRow], pixel: tuple[float, float, str] | None) -> str:
+    """Format waves as a CSV table with one line per wave and channel.
 
     Parameters
     ----------
-    told : iterable of WaveRow
+    waves : iterable of WaveRow
     pixel : tuple of float, float, str, or None
-        Height and width of a pixel and their unit, where these are known.
+        Height and width of a pixel and their unit, if they are known.
+
+    Returns
+    -------
+    str
     """
     lines: list[dict[str, Any]] = []
-    for number, row in enumerate(told, start=1):
+    for number, row in enumerate(waves, start=1):
         for wave in row.waves:
             fy, fx = wave["frequency"]
             one = WaveRow((wave,), row.is_on)
@@ -132,7 +144,8 @@ def waves_as_csv(told: Iterable[WaveRow], pixel: tuple[float, float, str] | None
     return text.getvalue()
 
 
-def _height(wave: Mapping[str, Any]) -> str:
+def _amplitude(wave: Mapping[str, Any]) -> str:
+    """Amplitude of a wave, in words."""
     if wave["dark"] is not None:
         return f"±{100 * wave['amplitude']:.3g}%"
     return f"±{wave['amplitude']:.3g}"

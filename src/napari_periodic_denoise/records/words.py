@@ -1,4 +1,4 @@
-"""What was found in an image, in words."""
+"""Describe a record in words for the user."""
 
 from __future__ import annotations
 
@@ -9,37 +9,42 @@ from typing import Any
 from napari_periodic_denoise.noise.wording import Cause, plural
 from napari_periodic_denoise.records.table import WaveRow, rows
 
-# In false alarms: surer than one in a billion images, figures mean nothing to a person.
-_SURE = 1e-9
-_MOST_SENSITIVE = 0.1  # false alarms: the highest of the dock's sensitivities
-_MOST_LISTED = 3  # peaks left to the specimen; more would hide the rest of the page
+_CERTAIN = 1e-9  # false alarms; smaller numbers mean nothing to a reader
+_MAX_SENSITIVITY = 0.1  # false alarms; the highest sensitivity of the dock
+_MAX_LISTED = 3  # kept peaks; more would hide the rest of the text
 
 
 def in_words(record: Mapping[str, Any], *, of_stack: bool = False) -> str:
-    """Say for a person what was removed, how sure that is, and what to try.
+    """Describe what was removed, how certain it is, and what to try.
 
     Parameters
     ----------
     record : mapping
-        As `record` returns it, of one plane.
+        Record of one plane, see `record`.
     of_stack : bool
         Whether there are other planes to try.
+
+    Returns
+    -------
+    str
+        Paragraphs, separated by empty lines.
     """
     settings, found = record["settings"], rows(record)
     words = []
     if settings.get("method") != "texture":
         if found:
-            words += [_removed(record, found), _sureness([row for row in found if row.is_on])]
+            words += [_removed(record, found), _certainty([row for row in found if row.is_on])]
         if record["remainder_variance"]:
             words.append(_remainder(record))
         elif not found:
             words += ["No periodic noise was found. The image is unchanged.", _strongest(record)]
-            tries = list(_tries(settings, of_stack))
-            words.append("\n".join(["What to try:", *tries]) if tries else "")
+            advice = list(_advice(settings, of_stack))
+            words.append("\n".join(["What to try:", *advice]) if advice else "")
     return "\n\n".join(filter(None, [*words, *record["warnings"], _kept(record)]))
 
 
 def _removed(record: Mapping[str, Any], found: Sequence[WaveRow]) -> str:
+    """Say how many waves were removed, and their share of the variance."""
     on, count = sum(row.is_on for row in found), len(found)
     if not on:
         return "All waves that were found are switched off and stay in the image."
@@ -47,70 +52,75 @@ def _removed(record: Mapping[str, Any], found: Sequence[WaveRow]) -> str:
     return f"{waves} removed ({_percent(record['removed_variance'])} of the image variance)."
 
 
-def _sureness(on: Sequence[WaveRow]) -> str:
+def _certainty(on: Sequence[WaveRow]) -> str:
+    """Say how often the weakest removed peak arises by chance."""
     if not on:
         return ""
-    least = max(row.false_alarms for row in on)
+    alarms = max(row.false_alarms for row in on)
     one = "it" if len(on) == 1 else "the weakest one"
-    if least >= 1:
+    if alarms >= 1:
         chance = f"peaks as strong as {one} may arise by chance, but they do not fit so well"
-    elif least < _SURE:
+    elif alarms < _CERTAIN:
         chance = (
             f"a peak as strong as {one} arises by chance in fewer than one in a billion images"
         )
     else:
-        often = float(f"{1 / least:.1g}")
-        chance = f"a peak as strong as {one} arises by chance in about one in {often:,.0f} images"
-    return f"How sure this is: all parts of the image agree, and {chance}."
+        images = float(f"{1 / alarms:.1g}")
+        chance = f"a peak as strong as {one} arises by chance in about one in {images:,.0f} images"
+    return f"Certainty: all parts of the image agree, and {chance}."
 
 
 def _remainder(record: Mapping[str, Any]) -> str:
+    """Say which noise was removed besides waves."""
     kind = record["settings"]["remainder"]
     what = "Stripes" if kind == "stripes" else f"{kind[:1].upper()}{kind[1:]} noise"
     return (
         f"{what} removed ({_percent(record['remainder_variance'])} of the image variance). This "
-        "is less sure than waves are: look for parts of the specimen in the noise layer."
+        "is less certain than waves: check the noise layer for parts of the specimen."
     )
 
 
 def _strongest(record: Mapping[str, Any]) -> str:
+    """Say why the strongest peak was not removed."""
     peaks = record["rejected"]
     if not peaks:
         return "No peak of the spectrum stands out."
     peak = min(peaks, key=lambda peak: peak["false_alarms"])
-    return f"The strongest peak, {_place(peak)}, was not removed: {peak['reason']}."
+    return f"The strongest peak, {_period(peak)}, was not removed: {peak['reason']}."
 
 
 def _kept(record: Mapping[str, Any]) -> str:
-    """What was left to the specimen, and may be noise after all."""
+    """List the peaks that were kept as part of the specimen, if waves were found."""
     peaks = [peak for peak in record["rejected"] if Cause(peak["cause"]).is_specimen]
     peaks.sort(key=lambda peak: peak["false_alarms"])
-    if not peaks or not (record["waves"] or record["off"]):  # else the strongest is named
+    if not peaks or not (record["waves"] or record["off"]):  # the strongest is described then
         return ""
-    lines = [f"{_place(peak)}: {peak['reason']}" for peak in peaks[:_MOST_LISTED]]
-    if len(peaks) > _MOST_LISTED:
-        lines.append(f"and {len(peaks) - _MOST_LISTED} more")
+    lines = [f"{_period(peak)}: {peak['reason']}" for peak in peaks[:_MAX_LISTED]]
+    if len(peaks) > _MAX_LISTED:
+        lines.append(f"and {len(peaks) - _MAX_LISTED} more")
     return "\n".join(["Left in the image:", *lines])
 
 
-def _place(peak: Mapping[str, Any]) -> str:
+def _period(peak: Mapping[str, Any]) -> str:
+    """Period and direction of a peak, in words."""
     fy, fx = peak["frequency"]
     return f"{1 / math.hypot(fy, fx):.1f} px at {round(math.degrees(math.atan2(fy, fx))) % 180}°"
 
 
 def _percent(share: float) -> str:
+    """Format a share as percent."""
     return f"{100 * share:.3g}%"
 
 
-def _tries(settings: Mapping[str, Any], of_stack: bool) -> Iterator[str]:
-    """What may find more, among what was not tried yet."""
-    if settings.get("sensitivity", 0) < _MOST_SENSITIVE:
+def _advice(settings: Mapping[str, Any], of_stack: bool) -> Iterator[str]:
+    """Yield settings that may find more, and were not tried yet."""
+    if settings.get("sensitivity", 0) < _MAX_SENSITIVITY:
         yield "• a higher sensitivity, under More options"
     if settings.get("features") == "edges":
         yield "• cosine patterns as features, if the image is grainy"
     if settings.get("remainder") == "none":
         yield "• removing stripes or quasi-periodic noise as well, if the noise is uneven"
     if settings.get("exemplar") is None:
-        yield "• marking an area where only noise is seen, or an area to leave alone"
+        yield "• marking an area that contains only noise, or an area to ignore"
     if of_stack:
-        yield "• other planes, or one model for all planes: many planes show weaker noise than one"
+        yield "• other planes, or one model for all planes, which finds weaker noise"

@@ -1,1 +1,1 @@
-"""Devices, threads, worker processes, native libraries."""
+"""Devices, threads, worker processes and native libraries."""

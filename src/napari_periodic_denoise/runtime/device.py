@@ -1,4 +1,4 @@
-"""Which processor the engine computes on, and its memory."""
+"""Devices of the engine, and their memory."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """Turn a device's name into a device that is there.
+    """Return an available device by its name.
 
     Parameters
     ----------
     device : str or torch.device
-        ``"auto"`` takes CUDA, then MPS, then the CPU; otherwise any name torch knows.
+        ``"auto"`` chooses CUDA, then MPS, then the CPU. Otherwise a device name of torch.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     Raises
     ------
     ValueError
-        If torch does not know the name, or the device is not available here.
+        If torch does not know the name, or the device is not available.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -46,20 +46,24 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ValueError(
-            f"device {str(device)!r} can't be used here ({reason}); "
+            f"device {str(device)!r} is not available ({reason}): "
             "choose 'auto', 'cpu', 'cuda' or 'mps'"
         ) from error
     return resolved
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory did not suffice.
+    """Whether an error is caused by too little memory.
 
     Parameters
     ----------
     error : BaseException
+
+    Returns
+    -------
+    bool
     """
-    # torch.OutOfMemoryError is CUDA's alone: its allocators for the CPU and MPS only say so
+    # torch.OutOfMemoryError is raised by CUDA only; on the CPU and MPS only the message says it
     words = f"{type(error).__name__} {error}".lower()
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError)
@@ -76,12 +80,16 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def memory_of(device: torch.device) -> int:
-    """Bytes of memory that a GPU has.
+    """Memory of a GPU in bytes.
 
     Parameters
     ----------
     device : torch.device
-        Of CUDA or MPS.
+        CUDA or MPS device.
+
+    Returns
+    -------
+    int
     """
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory())
@@ -89,7 +97,7 @@ def memory_of(device: torch.device) -> int:
 
 
 def release_memory(device: torch.device) -> None:
-    """Hand back the memory that torch keeps on a device for later, which nothing uses now.
+    """Release the unused memory that torch has cached on a device.
 
     Parameters
     ----------
@@ -107,31 +115,33 @@ S = TypeVar("S")
 def run_with_cpu_fallback(
     run: Callable[[str], Generator[S, None, T]], device: str, what: str
 ) -> Generator[S, None, T]:
-    """Compute on a device, or on the CPU if the device's memory does not suffice.
+    """Compute on a device, or on the CPU if the memory of the device is too small.
 
-    The device's memory that is free at the end is handed back.
+    The unused memory of the device is released at the end.
 
     Parameters
     ----------
     run : function of str to generator
-        Begins the computation on the device of that name.
+        Starts the computation on the device of a name.
     device : str
         See `estimate_noise`.
     what : str
-        What memory is needed for, in words.
+        Name of the computation for the warning.
 
     Yields
     ------
-    what the computation yields
+    object
+        Steps of the computation.
 
     Returns
     -------
-    what the computation returns
+    object
+        Result of the computation.
 
     Warns
     -----
     RuntimeWarning
-        If it is computed on the CPU instead.
+        If the computation is repeated on the CPU.
     """
     where = resolve_device(device)
     try:
@@ -140,29 +150,28 @@ def run_with_cpu_fallback(
         if where.type == "cpu" or not is_out_of_memory(error):
             raise
         warnings.warn(
-            f"the memory of {where} does not suffice for {what}, which is computed on the CPU "
-            "instead",
+            f"the memory of {where} is too small for {what}, which is computed on the CPU instead",
             RuntimeWarning,
             stacklevel=2,
         )
     finally:
         release_memory(where)
-    # after the except clause: the error's traceback would keep what is on the GPU
+    # after the except clause, since the traceback would keep tensors on the GPU alive
     return (yield from run("cpu"))
 
 
 class SharedMemory:
-    """Who uses how much of a GPU's memory, among threads."""
+    """Memory budget of a GPU that threads share."""
 
     def __init__(self) -> None:
         self._changed = Condition()
         self._used = 0
 
     @contextmanager
-    def share(self, need: int, most: int) -> Iterator[None]:
-        """Wait until so many bytes of so many are left, or nobody else uses any."""
+    def share(self, need: int, total: int) -> Iterator[None]:
+        """Wait until ``need`` of ``total`` bytes are free, or no other thread uses any."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._used or self._used + need <= most)
+            self._changed.wait_for(lambda: not self._used or self._used + need <= total)
             self._used += need
         try:
             yield
@@ -172,7 +181,7 @@ class SharedMemory:
                 self._changed.notify_all()
 
     def alone(self) -> AbstractContextManager[None]:
-        """Wait until nobody else uses any."""
+        """Wait until no other thread uses any memory, and reserve all of it."""
         return self.share(1 << 62, 0)
 
 
@@ -181,10 +190,10 @@ gpu_memory = SharedMemory()
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread of the processor, in this thread of Python."""
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)  # which holds for this thread
+    """Limit torch to one CPU thread in the current Python thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # applies to the current thread
     try:
         yield
     finally:
-        torch.set_num_threads(usual)
+        torch.set_num_threads(before)

@@ -1,6 +1,6 @@
-"""Shared libraries that are loaded before Python does, in a way that Python doesn't.
+"""Preload native libraries, so that importing torch neither freezes nor crashes napari.
 
-Whatever fails here, the import does again and reports.
+Errors are ignored here. The import that follows raises them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 
 
 def load_torch() -> None:
-    """Load torch's libraries without holding Python's lock.
+    """Load torch's libraries without holding the GIL.
 
-    Python holds its lock while it loads an extension's libraries: for torch's that freezes the
-    viewer for a third of a second, and for seconds from a slow disk. The import then finds them
-    loaded. (On Windows torch itself does so.)
+    Python holds the GIL while it loads the libraries of an extension. For torch this freezes the
+    viewer for a third of a second, or for seconds from a slow disk. After the preload, the import
+    finds the libraries loaded. (On Windows torch preloads them itself.)
     """
     if os.name == "posix":
         for folder in _folders("torch"):
@@ -26,11 +26,11 @@ def load_torch() -> None:
 
 
 def load_triton() -> None:
-    """Load triton's library so that it uses the LLVM it brings, and no other.
+    """Load triton's library with its own LLVM.
 
-    torchvision and torch's optimizers import triton where it is installed: with torch for CUDA
-    on Linux. Where Mesa draws napari's canvas, it has loaded an LLVM for all of the process by
-    then. triton would take functions of that one, and crash.
+    torchvision and torch's optimisers import triton if it is installed, which is the case with
+    torch for CUDA on Linux. If Mesa draws napari's canvas, it has already loaded another LLVM
+    into the process. triton would use functions of that LLVM and crash.
     """
     if sys.platform.startswith("linux") and "triton" not in sys.modules:
         for folder in _folders("triton"):
@@ -38,12 +38,14 @@ def load_triton() -> None:
 
 
 def _folders(package: str) -> list[Path]:
-    found = find_spec(package)
-    return [Path(folder) for folder in (found and found.submodule_search_locations) or ()]
+    """Folders of an installed package, without importing it."""
+    spec = find_spec(package)
+    return [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
 
 
 def _load(library: Path, mode: int) -> None:
-    # a plain C function lets Python's lock go, which ctypes.CDLL(library) doesn't
+    """Load a library by ``dlopen``, without raising errors."""
+    # a plain C function releases the GIL, which ctypes.CDLL(library) does not
     dlopen = ctypes.CDLL(None).dlopen
     dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
     dlopen(os.fsencode(library), mode)

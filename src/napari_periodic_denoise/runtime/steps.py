@@ -1,4 +1,4 @@
-"""Drive generators that do their work step by step."""
+"""Drive generators that work step by step."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ U = TypeVar("U")
 
 
 def finish(run: Generator[Any, None, T]) -> T:
-    """Take all the steps of a run, and return its result.
+    """Run a generator to its end, and return its result.
 
     Parameters
     ----------
     run : generator
+
+    Returns
+    -------
+    object
     """
     result: list[T] = []
     for _ in _kept(run, result):
@@ -25,13 +29,23 @@ def finish(run: Generator[Any, None, T]) -> T:
 
 
 def mapped(run: Generator[S, None, T], function: Callable[[S], U]) -> Generator[U, None, T]:
-    """Yield a function of each step of a run, and return the run's result.
+    """Apply a function to each step of a generator, and return its result.
 
     Parameters
     ----------
     run : generator
-        Closed when this is.
+        It is closed when this generator is closed.
     function : callable
+
+    Yields
+    ------
+    object
+        ``function(step)``.
+
+    Returns
+    -------
+    object
+        Result of the generator.
     """
     result: list[T] = []
     with closing(_kept(run, result)) as steps:
@@ -41,5 +55,5 @@ def mapped(run: Generator[S, None, T], function: Callable[[S], U]) -> Generator[
 
 
 def _kept(run: Generator[S, None, T], result: list[T]) -> Generator[S, None, None]:
-    """Yield the steps of a run, and append its result to a list."""
+    """Yield the steps of a generator, and append its result to a list."""
     result.append((yield from run))

@@ -1,1 +1,1 @@
-"""Stacks of planes, in memory and lazy."""
+"""Cleaning of stacks of planes, in memory or lazily."""

@@ -1,4 +1,4 @@
-"""Images of which some channels, such as alpha, are not for the engine."""
+"""Run the engine on images with channels, such as alpha, that must not change."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def leaving_alpha(
     alpha: int,
     **options: Any,  # noqa: ANN401
 ) -> Generator[Progress, None, NoiseEstimate]:
-    """Run the engine on all channels but the last ones, which stay as they are.
+    """Run the engine on all channels except the last ones, which do not change.
 
     Parameters
     ----------
     engine : callable
-        :func:`napari_periodic_denoise.iter_estimate_noise`, which takes seconds to import.
+        :func:`napari_periodic_denoise.iter_estimate_noise`, whose import takes seconds.
     image : array-like, shape (H, W), or with one more axis of channels
     channel_axis : int or None
         See the engine.
     alpha : int
-        How many of the last channels are none of its business.
+        Number of last channels to exclude.
     **options
-        For the engine.
+        Options of the engine.
 
     Yields
     ------
@@ -44,7 +44,7 @@ def leaving_alpha(
     Returns
     -------
     NoiseEstimate
-        With all channels in ``cleaned``, and without the last ones in ``noise``.
+        ``cleaned`` has all channels. ``noise`` has no excluded channels.
     """
     if channel_axis is None or not alpha:
         return (yield from engine(image, channel_axis=channel_axis, **options))

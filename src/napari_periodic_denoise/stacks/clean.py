@@ -1,4 +1,4 @@
-"""Stacks of planes, each cleaned by itself: at once, or lazily when it is asked for."""
+"""Clean the planes of a stack, at once or lazily."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,11 @@ from napari_periodic_denoise.options import (
 from napari_periodic_denoise.runtime.device import resolve_device, run_with_cpu_fallback
 from napari_periodic_denoise.runtime.steps import finish, mapped
 from napari_periodic_denoise.stacks.layout import Layout, is_in_memory
-from napari_periodic_denoise.stacks.planes import iter_clean_levels, without_last
+from napari_periodic_denoise.stacks.planes import (
+    iter_clean_levels,
+    naming_plane,
+    without_last,
+)
 
 _Arrays = tuple[Any, Any, Any]  # noise, cleaned, estimates
 
@@ -39,14 +42,14 @@ class StackEstimate:
     Attributes
     ----------
     noise : array of float32, shape of the stack
-        numpy or dask, as described in `clean_stack`; a list of such for a list of levels.
+        numpy or dask array, see `clean_stack`. A list of levels gives a list of arrays.
     cleaned : array, shape and dtype of the stack
-        The same.
+        Likewise.
     estimates : array of NoiseEstimate, shape of the stacked axes
-        What was found in each plane, of the finest level if there are several. Its arrays are
-        those of ``noise`` and ``cleaned``.
+        Estimate of each plane (of the finest level). Their arrays are views of ``noise`` and
+        ``cleaned``.
     model : SharedModel or None
-        What the planes share, of the finest level if there are several.
+        Model that the planes share (of the finest level). None with ``model="per_plane"``.
     """
 
     noise: Any
@@ -64,43 +67,42 @@ def clean_stack(
     model: str = "per_plane",
     **options: Any,  # noqa: ANN401
 ) -> StackEstimate:
-    """Find the periodic noise of each plane of a stack, and the stack without it.
+    """Estimate the periodic noise of each plane of a stack, and remove it.
 
-    Lazy data give lazy results: nothing is computed before it is asked for, and then only the
-    planes that are asked for; the noise and the cleaned image of a plane, asked for together,
-    are computed once.
+    Lazy data give lazy results. Only requested planes are computed, on request. The noise and
+    the cleaned image of a plane are computed once if they are requested together.
 
     Parameters
     ----------
-    data : array-like, or sequence of such
-        Of at least two axes. A numpy array or a torch tensor gives numpy arrays, everything
-        else (dask and zarr arrays, `numpy.memmap` and other arrays on disk) gives dask arrays
-        in chunks of whole planes, of which there are as many in a chunk as in those of the data:
-        in dask's chunks, zarr's shards or chunks, or one by one. Data in chunks of several
-        planes are computed by chunks: ``data.rechunk`` them to see single planes quickly.
+    data : array-like, or sequence of array-like
+        Array of at least two axes. A numpy array or torch tensor gives numpy arrays. Anything
+        else (dask and zarr arrays, `numpy.memmap` and other arrays on disk) gives dask arrays in
+        chunks of whole planes. A chunk has as many planes as a chunk of the data: a dask chunk, a
+        zarr shard or chunk, or one plane. Chunks of several planes are computed together; use
+        ``data.rechunk`` for quick access to single planes.
 
-        A sequence are the levels of a pyramid, the finest first, and gives lists of levels. The
-        noise of a coarse level is that of the finest one, reduced as the level was (one pixel
-        of each block, or its mean) if the pixels show that it was; otherwise, and where the
-        level has other stacked axes, it is estimated by itself.
+        A sequence contains the levels of a pyramid, the finest first, and gives lists of levels.
+        The noise of a coarse level is the noise of the finest level, reduced like the level (one
+        pixel of each block, or its mean) if the pixels show how. Otherwise, or if the level has
+        other stacked axes, it is estimated from the level.
     plane_axes : tuple of int
-        The two axes of a plane; rows are along the first of them in the data. All axes but
-        these and that of the channels are stacked.
+        Both axes of a plane. The first one in the data is the axis of the rows. All axes except
+        these and the channel axis are stacked.
     channel_axis : int, optional
         Axis of the channels, see `estimate_noise`.
     alpha : int
-        How many of the last channels, as transparency, stay as they are; their noise is left
-        out of ``noise``.
+        Number of last channels, such as transparency, that do not change. ``noise`` does not
+        contain them.
     model : {"per_plane", "shared", "drifting"}
-        ``"per_plane"`` estimates each plane by itself, just as `estimate_noise` does.
-        ``"shared"`` finds the waves once, in up to 32 planes together: weak noise that no plane
-        shows is found, frequencies are the same in all planes, amplitude and phase each
-        plane's own, and each further plane takes a fraction of the time. ``"drifting"`` finds
-        them in the middle of the stack, and follows their frequencies to both ends. Of lazy
-        data too these planes are read at once. See `noise.shared.find_shared`.
+        ``"per_plane"`` estimates each plane like `estimate_noise`. ``"shared"`` finds waves once,
+        in up to 32 planes together. It finds noise that is too weak for one plane. All planes have
+        the same frequencies, with their own amplitudes and phases, and each further plane takes a
+        fraction of the time. ``"drifting"`` finds waves in the middle of the stack, and follows
+        their frequencies to both ends. These planes are read at once, also from lazy data. See
+        `stack_model.find_shared`.
     **options
-        Of `estimate_noise`; with a model of all planes, those of waves alone: ``features`` that
-        need no network, ``noise_model``, ``sensitivity``, ``device`` and ``seed``.
+        Options of `estimate_noise`. A model of all planes supports ``features`` without a
+        network, ``noise_model``, ``sensitivity``, ``device`` and ``seed``.
 
     Returns
     -------
@@ -111,14 +113,13 @@ def clean_stack(
     TypeError
         If the pixels are not real numbers, or an option is unknown.
     ValueError
-        If an option is not one of its choices or does not go with the model, or an axis is not
-        there. Where `estimate_noise`
-        raises an error for a plane, this is raised when the plane is computed.
+        If an option is not one of its choices, the model does not support it, or an axis does
+        not exist. An error of `estimate_noise` for a plane is raised when the plane is computed.
 
     Warns
     -----
     RuntimeWarning
-        If the memory of a GPU does not suffice for a plane, which is computed on the CPU then.
+        If the memory of a GPU is too small for a plane, which is then computed on the CPU.
 
     Examples
     --------
@@ -131,7 +132,7 @@ def clean_stack(
     >>> result = clean_stack(stack)
     >>> result.cleaned.chunks == stack.chunks
     True
-    >>> plane = result.cleaned[7].compute()  # the other 49 are not
+    >>> plane = result.cleaned[7].compute()  # computes this plane only
     >>> len(result.estimates[7].compute().waves)
     1
     """
@@ -155,7 +156,7 @@ def iter_clean_stack(
     model: str = "per_plane",
     **options: Any,  # noqa: ANN401
 ) -> Generator[Progress, None, StackEstimate]:
-    """`clean_stack` step by step, for progress bars and to be stopped within a plane.
+    """Run `clean_stack` step by step, for progress bars and cancellation within a plane.
 
     Parameters
     ----------
@@ -165,8 +166,8 @@ def iter_clean_stack(
     Yields
     ------
     Progress
-        Before each step of the engine; ``done`` and ``total`` count planes. Of lazy data while a
-        model is found.
+        Before each step of the engine. ``done`` and ``total`` count planes. Lazy data give
+        progress only while a model is found.
 
     Returns
     -------
@@ -238,17 +239,21 @@ def iter_plan_stack(
     """
     check_choice("model", model, STACK_MODELS)
     if not levels or len({level.ndim for level in levels}) > 1:
-        raise ValueError("the levels of a pyramid are one or more arrays of as many axes")
+        raise ValueError(
+            "expected the levels of a pyramid as one or more arrays with the same number of axes, "
+            f"got arrays with {sorted({level.ndim for level in levels})} axes"
+        )
     layout = Layout.of(levels[0].ndim, plane_axes, channel_axis)
     options["channel_axis"] = layout.channel_axis
-    _check(levels[0], layout, alpha, model, options)
+    _check(levels[0], layout, model, options)
+    _check_planes(levels[0], layout, model, alpha)
     options["alpha"] = alpha
-    groups: dict[tuple[int, ...], list[int]] = {}  # levels of the same planes, finest first
+    groups: dict[tuple[int, ...], list[int]] = {}  # levels with the same planes, finest first
     for i, level in enumerate(levels):
         groups.setdefault(layout.stacked_shape(level), []).append(i)
     planned = []
     for members in groups.values():
-        found = yield from _found(levels[members[0]], layout, model, options)
+        found = yield from _find_model(levels[members[0]], layout, model, options)
         planned.append((members, {**options, "model": found}))
     return StackPlan(layout, planned)
 
@@ -260,11 +265,12 @@ def of_each(function: Callable[[NoiseEstimate], Any], estimates: Any) -> Any:  #
     ----------
     function : callable
     estimates : array of NoiseEstimate
-        numpy or dask.
+        numpy or dask array.
 
     Returns
     -------
     array of object, same shape and kind
+        numpy or dask array of the results.
     """
     if not isinstance(estimates, np.ndarray):
         from napari_periodic_denoise.stacks.lazy import objects
@@ -278,18 +284,17 @@ def of_each(function: Callable[[NoiseEstimate], Any], estimates: Any) -> Any:  #
 
 
 def _as_array(data: Any) -> Any:  # noqa: ANN401
-    """Return a numpy array if the data are in memory, else the data, if they are an array."""
-    if hasattr(data, "magnitude") or (isinstance(data, np.ndarray) and hasattr(data, "unit")):
-        raise TypeError(
-            f"expected an array without units, got {type(data).__name__}; pass its values "
-            "(.value of astropy, .magnitude of pint)"
-        )
+    """Return a numpy array for a tensor, and other arrays unchanged."""
     if isinstance(data, torch.Tensor):
         return data.detach().cpu().numpy()
+    if hasattr(data, "magnitude") or hasattr(data, "to_value"):  # of pint, of astropy
+        raise TypeError(
+            "expected an array of plain numbers, got a quantity with a unit; pass its magnitude "
+            "(pint) or its value (astropy)"
+        )
     if not all(hasattr(data, name) for name in ("shape", "dtype", "ndim", "__getitem__")):
         raise TypeError(
-            "expected an array, or a sequence of the levels of a pyramid, got "
-            f"{type(data).__name__}"
+            f"expected an array, or a sequence of the levels of a pyramid, got {type(data)}"
         )
     return data
 
@@ -297,16 +302,10 @@ def _as_array(data: Any) -> Any:  # noqa: ANN401
 def _check(
     data: Any,  # noqa: ANN401
     layout: Layout,
-    alpha: int,
     model: str,
     options: dict[str, Any],
 ) -> None:
-    """Raise the engine's errors for options, shape and dtype, before any plane is computed."""
-    channels = 1 if layout.channel_axis is None else layout.plane_shape(data)[layout.channel_axis]
-    if not isinstance(alpha, Integral) or not 0 <= alpha < max(channels, 1):
-        raise ValueError(f"expected alpha as a whole number from 0 to {channels - 1}, got {alpha}")
-    if model != "per_plane" and not math.prod(layout.stacked_shape(data)):
-        raise ValueError(f"model={model!r} needs at least one plane; the stack is empty")
+    """Raise errors of options, shape and dtype before any plane is computed."""
     plane = np.broadcast_to(np.zeros((), data.dtype), layout.plane_shape(data))
     as_image(plane, layout.channel_axis)
     chosen = Options.of(options)
@@ -315,20 +314,33 @@ def _check(
         check_shared(model, chosen)
 
 
-def _found(
+def _check_planes(data: Any, layout: Layout, model: str, alpha: int) -> None:  # noqa: ANN401
+    """Raise a ValueError for a number of channels that is none, and a model of no planes."""
+    axis = layout.channel_axis
+    channels = 1 if axis is None else layout.plane_shape(data)[axis]
+    if not isinstance(alpha, int | np.integer) or not 0 <= alpha < channels:
+        raise ValueError(
+            f"expected a whole number of the {channels} channels, and not all, as alpha, got "
+            f"{alpha!r}"
+        )
+    if model != "per_plane" and not math.prod(layout.stacked_shape(data)):
+        raise ValueError(f"a stack of shape {data.shape} has no planes to find a model in")
+
+
+def _find_model(
     data: Any,  # noqa: ANN401
     layout: Layout,
     model: str,
     options: dict[str, Any],
 ) -> Generator[Progress, None, SharedModel | None]:
-    """Find what the planes of a level share, if they do."""
+    """Find the shared model of a level's planes; None with ``"per_plane"``."""
     if model == "per_plane":
         return None
     shape = layout.stacked_shape(data)
     total = math.prod(shape)
 
     def read(number: int) -> NDArray[Any]:
-        # slices, which all arrays take
+        # slices, which all kinds of arrays support
         index = [slice(i, i + 1) for i in map(int, np.unravel_index(number, shape))]
         plane = np.squeeze(np.asarray(data[layout.at(index)]), layout.stacked)
         return without_last(plane, options["alpha"], layout.channel_axis)
@@ -351,7 +363,7 @@ def _found(
 def _clean_now(
     levels: list[NDArray[Any]], layout: Layout, options: dict[str, Any]
 ) -> Generator[Progress, None, list[_Arrays]]:
-    """Noise, cleaned stack and estimates of each level, computed."""
+    """Compute the noise, the cleaned stack and the estimates of each level."""
     shape = layout.stacked_shape(levels[0])
     made = [
         (
@@ -365,14 +377,11 @@ def _clean_now(
     for done, index in enumerate(np.ndindex(shape)):
         where = layout.at(index)
         run = iter_clean_levels([level[where] for level in levels], done, options)
-        try:
+        with naming_plane(index):
             found = yield from _of_plane(run, done, total)
-        except (TypeError, ValueError) as error:
-            error.add_note(f"This is about plane {index} of the stack.")
-            raise
         for estimate, (noise, cleaned, estimates) in zip(found, made, strict=True):
             noise[where], cleaned[where] = estimate.noise, estimate.cleaned
-            # views, lest each plane is kept twice
+            # views, so each plane is stored once
             estimates[index] = replace(estimate, noise=noise[where], cleaned=cleaned[where])
     yield Progress(Stage.SUBTRACT, total, total, f"cleaned {total} planes")
     return made
@@ -381,7 +390,7 @@ def _clean_now(
 def _of_plane(
     run: Generator[Progress, None, list[NoiseEstimate]], done: int, total: int
 ) -> Generator[Progress, None, list[NoiseEstimate]]:
-    """Turn the steps of a plane into steps of the stack."""
+    """Turn the progress of a plane into progress of the stack."""
 
     def progress(step: Progress) -> Progress:
         message = f"plane {done + 1} of {total}: {step.message}"

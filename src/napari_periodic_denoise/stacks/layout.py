@@ -11,26 +11,50 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which axes of a stack are what."""
+    """Roles of the axes of a stack.
 
-    plane: tuple[int, ...]  # rising, with that of the channels
+    Attributes
+    ----------
+    plane : tuple of int
+        Axes of a plane, including the channel axis, ascending.
+    stacked : tuple of int
+        All other axes, ascending.
+    channel_axis : int or None
+        Channel axis within a plane.
+    """
+
+    plane: tuple[int, ...]
     stacked: tuple[int, ...]
-    channel_axis: int | None  # in a plane
+    channel_axis: int | None
 
     @staticmethod
     def of(ndim: int, plane_axes: tuple[int, int], channel_axis: int | None) -> Layout:
-        """Return the layout that axes of a stack say; raise a ValueError if they are wrong."""
+        """Make a layout from the axes of a stack.
+
+        Parameters
+        ----------
+        ndim : int
+            Number of axes of the stack.
+        plane_axes : tuple of int
+            Both axes of a plane; negative ones count from the end.
+        channel_axis : int or None
+
+        Raises
+        ------
+        ValueError
+            If an axis does not exist, or has two roles.
+        """
         given = [*plane_axes, *([] if channel_axis is None else [channel_axis])]
         if not all(-ndim <= axis < ndim for axis in given):
             raise ValueError(
-                f"plane_axes={plane_axes} and channel_axis={channel_axis} are not all there in a "
-                f"stack of {ndim} axes"
+                f"expected axes of a stack with {ndim} axes, got plane_axes={plane_axes} and "
+                f"channel_axis={channel_axis}"
             )
         plane = tuple(sorted({axis % ndim for axis in given}))
         if len(plane_axes) != 2 or len(plane) < len(given):
             raise ValueError(
-                f"plane_axes={plane_axes} and channel_axis={channel_axis}: two axes of a plane "
-                "are taken, and another one of the channels"
+                "expected two different plane_axes and another channel_axis, got "
+                f"plane_axes={plane_axes} and channel_axis={channel_axis}"
             )
         stacked = tuple(axis for axis in range(ndim) if axis not in plane)
         within = None if channel_axis is None else plane.index(channel_axis % ndim)
@@ -45,14 +69,14 @@ class Layout:
         return tuple(data.shape[axis] for axis in self.plane)
 
     def noise_shape(self, data: Any, alpha: int) -> tuple[int, ...]:  # noqa: ANN401
-        """Shape of the noise, which the last channels have none of."""
+        """Shape of the noise, which does not contain the last ``alpha`` channels."""
         shape = list(data.shape)
         if self.channel_axis is not None:
             shape[self.plane[self.channel_axis]] -= alpha
         return tuple(shape)
 
     def at(self, index: Sequence[int | slice]) -> tuple[int | slice, ...]:
-        """Where in the stack a plane is, or several are."""
+        """Index of a plane, or of several, in the stack."""
         where: list[int | slice] = [slice(None)] * (len(self.plane) + len(self.stacked))
         for axis, i in zip(self.stacked, index, strict=True):
             where[axis] = i

@@ -15,11 +15,12 @@ from dask.tokenize import tokenize
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.result import NoiseEstimate
-from napari_periodic_denoise.stacks.planes import clean_level, clean_plane
+from napari_periodic_denoise.stacks.planes import clean_level, clean_plane, naming_plane
 
 if TYPE_CHECKING:
     from napari_periodic_denoise.stacks.layout import Layout
 
+Which = tuple[int, tuple[int, ...]]  # the number of a plane, and its place in the stack
 Array = Any  # dask's, whose own types are not to be had in full
 
 
@@ -139,21 +140,29 @@ def _tasks(function: Callable[..., _Block], arrays: list[Array], *shared: Array)
     name = f"periodic-noise-{tokenize(function, arrays, shared)}"
     keys = [one.key for one in shared]
     tasks: dict[Any, Any] = {
-        (name, *index): (function, number, *((array.name, *index) for array in arrays), *keys)
+        (name, *index): (
+            function,
+            (number, index),
+            *((array.name, *index) for array in arrays),
+            *keys,
+        )
         for number, index in enumerate(np.ndindex(arrays[0].numblocks))
     }
     graph = HighLevelGraph.from_collections(name, tasks, dependencies=[*arrays, *shared])
     return da.Array(graph, name, arrays[0].chunks, **objects(arrays[0].ndim))
 
 
-def _clean_block(number: int, plane: NDArray[Any], options: dict[str, Any]) -> _Block:
-    return _Block(clean_plane(plane, number, **options))
+def _clean_block(which: Which, plane: NDArray[Any], options: dict[str, Any]) -> _Block:
+    number, index = which
+    with naming_plane(index):
+        return _Block(clean_plane(plane, number, **options))
 
 
 def _level_block(
-    _number: int, coarse: NDArray[Any], fine: NDArray[Any], found: _Block, options: dict[str, Any]
+    which: Which, coarse: NDArray[Any], fine: NDArray[Any], found: _Block, options: dict[str, Any]
 ) -> _Block:
-    return _Block(clean_level(coarse, fine, found.estimate, options))
+    with naming_plane(which[1]):
+        return _Block(clean_level(coarse, fine, found.estimate, options))
 
 
 def _array_of(block: _Block, name: str, stacked: tuple[int, ...]) -> NDArray[Any]:

@@ -1,8 +1,9 @@
-"""One plane of a stack: the engine's run on it, and what follows for its coarser levels."""
+"""Clean one plane of a stack, and its coarser levels."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ from napari_periodic_denoise.stacks.pyramid import find_reduction
 if TYPE_CHECKING:
     from napari_periodic_denoise.stacks.channels import Engine
 
-_IMAGES = 12  # float32 images that a plane takes at most, measured by benchmarks.speed
+_IMAGES = 12  # float32 images of memory per plane at most (benchmarks.speed measures it)
 
 
 def iter_clean_plane(
@@ -45,15 +46,15 @@ def iter_clean_plane(
     device: str = "auto",
     **options: Any,  # noqa: ANN401
 ) -> Generator[Progress, None, NoiseEstimate]:
-    """Estimate the noise of one plane: on the CPU, where a GPU's memory does not suffice.
+    """Estimate the noise of one plane, on the CPU if the memory of a GPU is too small.
 
     Parameters
     ----------
     plane : array-like, shape (H, W), or with one more axis of channels
     number : int
-        Of the plane in its stack.
+        Number of the plane in its stack.
     model : SharedModel, optional
-        What is known of the noise from the whole stack. Without it the plane is taken alone.
+        Noise model of the whole stack. Without it the plane is estimated alone.
     channel_axis, alpha, device, **options
         As for `clean_stack`.
 
@@ -68,7 +69,7 @@ def iter_clean_plane(
     Warns
     -----
     RuntimeWarning
-        If it is computed on the CPU instead.
+        If the plane is computed on the CPU instead.
     """
     begin = partial(
         _begin, plane, number, model=model, channel_axis=channel_axis, alpha=alpha, **options
@@ -86,7 +87,7 @@ def _begin(
     alpha: int = 0,
     **options: Any,  # noqa: ANN401
 ) -> Generator[Progress, None, NoiseEstimate]:
-    """Begin the estimate of a plane, on a device and nowhere else."""
+    """Start the estimate of a plane on a device, without a fallback."""
     estimate: Engine = engine.iter_estimate_noise
     if model is not None:
         estimate = partial(iter_estimate_plane, model, number)
@@ -130,11 +131,11 @@ def clean_plane(
     device: str = "auto",
     **options: Any,  # noqa: ANN401
 ) -> NoiseEstimate:
-    """Estimate the noise of one plane, in a thread of several; see `iter_clean_plane`.
+    """Estimate the noise of one plane in one of several threads, see `iter_clean_plane`.
 
-    On the CPU with one of torch's threads: where planes are computed side by side, those of one
-    would wait for those of another. On a GPU as many planes at a time as its memory is likely to
-    hold; one that runs out of memory is tried again alone, and then on the CPU.
+    On the CPU, torch uses one thread per plane, since the threads of parallel planes would wait
+    for each other. On a GPU, as many planes run at a time as its memory is likely to hold. A
+    plane that runs out of memory is repeated alone, and then on the CPU.
 
     Parameters
     ----------
@@ -166,28 +167,28 @@ def clean_level(
     estimate: NoiseEstimate,
     options: dict[str, Any],
 ) -> NoiseEstimate:
-    """Estimate the noise of a plane's coarse level.
+    """Estimate the noise of a coarse level of a plane.
 
     Parameters
     ----------
     coarse, fine : ndarray
-        The plane's coarse level and its finest.
+        The coarse level and the finest level of the plane.
     estimate : NoiseEstimate
-        Of the finest level.
+        Estimate of the finest level.
     options : dict
-        Of `clean_plane`.
+        Options of `clean_plane`.
 
     Returns
     -------
     NoiseEstimate
-        The finest level's, reduced as the plane was; where the plane does not tell how it was
-        reduced, that of the coarse level by itself, and nothing if it is too small for that.
+        The estimate of the finest level, reduced like the plane. If the reduction is unknown, the
+        coarse level is estimated by itself. A level that is too small has no noise.
     """
     axis, alpha = options["channel_axis"], options["alpha"]
     colours = partial(without_last, count=alpha if axis is not None else 0, axis=axis)
     reduction = find_reduction(colours(fine), colours(coarse))
     if reduction is not None:
-        # what was taken away: less than the noise in pixels at the limits
+        # the removed intensities are less than the noise in saturated pixels
         removed = np.subtract(colours(fine), colours(estimate.cleaned), dtype=np.float64)
         cleaned = coarse.copy()
         colours(cleaned)[...] = subtract(colours(coarse), reduction(removed).astype(np.float32))
@@ -201,14 +202,37 @@ def clean_level(
     return clean_plane(coarse, **{**options, "model": None})
 
 
+@contextmanager
+def naming_plane(index: tuple[int, ...]) -> Iterator[None]:
+    """Name the plane in the errors of a block.
+
+    Parameters
+    ----------
+    index : tuple of int
+        Its place along the stacked axes; nothing is said where there are none.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if not index:
+            raise
+        place = ", ".join(map(str, index))
+        raise type(error)(f"plane {place}: {error}") from error
+
+
 def without_last(array: NDArray[Any], count: int, axis: int | None) -> NDArray[Any]:
-    """View of an array without the last entries along an axis.
+    """Return a view of an array without the last entries along an axis.
 
     Parameters
     ----------
     array : ndarray
     count : int
+        Number of entries to omit.
     axis : int or None
-        None leaves the array as it is.
+        None returns the whole array.
+
+    Returns
+    -------
+    ndarray
     """
     return array if axis is None else np.split(array, [array.shape[axis] - count], axis)[0]

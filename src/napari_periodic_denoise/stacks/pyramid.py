@@ -1,4 +1,4 @@
-"""How the coarse level of an image pyramid was made of the finest one, as far as pixels tell."""
+"""Find how a coarse level of an image pyramid was computed from the finest level."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ from numpy.typing import NDArray
 
 Reduction = Callable[[NDArray[Any]], NDArray[Any]]
 
-_ROUNDING = 1e-5  # of the largest value; float32 means of many pixels differ by less
+_ROUNDING = 1e-5  # of the largest value; larger than the rounding of float32 means (10⁻⁷ · 64)
 
 
 def find_reduction(fine: NDArray[Any], coarse: NDArray[Any]) -> Reduction | None:
-    """Find how one plane was reduced to another, by trying what most programs do.
+    """Find how one plane was reduced to another, among the common methods.
 
-    Tried are one pixel of each block of whole size, whichever of them, and the block's mean. Both
-    are linear, so what they make of a noise is just what is left of it in the coarse plane,
-    aliases included.
+    The methods are any one pixel of each block, and the mean of each block. Both are linear, so
+    the reduced noise is exactly the noise of the coarse plane, including aliases.
 
     Parameters
     ----------
     fine, coarse : ndarray
-        Of as many axes.
+        Planes with the same number of axes.
 
     Returns
     -------
     callable or None
-        Makes an array of the coarse shape of one of the fine shape; None where neither does.
+        Reduces an array of the fine shape to the coarse shape. None if no method fits.
     """
     if fine.dtype.kind == "f":
         tolerance = _ROUNDING * float(np.abs(coarse).max(initial=0))
-    else:  # a pyramid is made level by level, each of which may cut off a fraction
+    else:  # pyramids are computed level by level, and each level may truncate a fraction
         tolerance = 1 + math.log2(max(fine.size / max(coarse.size, 1), 1)) / 2
     for is_exact, reduction in _reductions(fine.shape, coarse.shape):
         made = reduction(fine)
@@ -49,7 +48,7 @@ def find_reduction(fine: NDArray[Any], coarse: NDArray[Any]) -> Reduction | None
 def _reductions(
     fine: tuple[int, ...], coarse: tuple[int, ...]
 ) -> Iterator[tuple[bool, Reduction]]:
-    """Ways to get from one shape to the other, and whether they only pick pixels."""
+    """Yield reductions from one shape to another, and whether they only pick pixels."""
     if len(fine) != len(coarse):
         return
     factors = [round(n / m) for n, m in zip(fine, coarse, strict=True)]
@@ -65,10 +64,12 @@ def _reductions(
 
 
 def _pick(where: tuple[slice, ...], coarse: tuple[int, ...]) -> Reduction:
+    """Reduction by one pixel of each block."""
     return lambda array: array[where][tuple(map(slice, coarse))]
 
 
 def _mean(factors: list[int], coarse: tuple[int, ...]) -> Reduction:
+    """Reduction by the mean of each block."""
     blocks = [length for pair in zip(coarse, factors, strict=True) for length in pair]
     whole = tuple(slice(f * m) for f, m in zip(factors, coarse, strict=True))
     within = tuple(range(1, len(blocks), 2))

@@ -8,6 +8,7 @@ import torch
 from napari_periodic_denoise.noise.fitting.gain import GainFit, fit_gain
 from napari_periodic_denoise.noise.fitting.gauss_newton import Fit
 from napari_periodic_denoise.noise.fitting.sample import sample_gradient
+from napari_periodic_denoise.noise.fitting.schedule import Schedule
 from napari_periodic_denoise.noise.waves.synthesis import divide_by_gain, render_noise, synthesize
 from napari_periodic_denoise.noise.waves.wave import Wave
 
@@ -50,8 +51,8 @@ def test_amplitude_phase_and_dark_level_are_recovered(sigma):
     off = Fit(FREQUENCY + 0.1 / np.array(SHAPE), np.eye(1), np.array([0.1j]))
     fit = GainFit(off, 0.0, math.inf)
     clean = image
-    for softening, steps in ((3.0, 8), (0.5, 4), (0.5, 4)):
-        *_, fit = fit_gain(image, clean, sample, fit, softening, steps)
+    for schedule in (Schedule(3.0, 8), Schedule(0.5, 4), Schedule(0.5, 4)):
+        *_, fit = fit_gain(image, clean, sample, fit, schedule)
         wave = Wave(
             tuple(fit.waves.frequencies[0]),
             float(abs(fit.waves.coefficients[0])),

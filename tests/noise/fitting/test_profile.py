@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_periodic_denoise.noise.fitting.gauss_newton import fit_waves, unfitted
+from napari_periodic_denoise.noise.fitting.gauss_newton import fit_waves, zero_fit
 from napari_periodic_denoise.noise.fitting.profile import fit_profile
 from napari_periodic_denoise.noise.fitting.sample import GradientSample, sample_gradient
 from napari_periodic_denoise.noise.waves.synthesis import synthesize
@@ -30,7 +30,7 @@ def sample(image: np.ndarray) -> GradientSample:
 
 def fitted(image: np.ndarray, frequency: np.ndarray, waves: int = 0):
     taken = sample(image)
-    rival = fit_waves(taken, unfitted(np.outer(range(1, waves + 1), frequency)))
+    rival = fit_waves(taken, zero_fit(np.outer(range(1, waves + 1), frequency)))
     steps = fit_profile(taken, frequency, rival)
     while True:
         try:

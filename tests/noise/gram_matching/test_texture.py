@@ -114,5 +114,5 @@ def test_it_can_be_stopped(network):
 def test_options_are_checked(network):
     with pytest.raises(ValueError, match=r"optimizer='sgd' is not one of the choices: 'adam'"):
         next(synthesize_texture(stripes(), network, optimizer="sgd"))
-    with pytest.raises(ValueError, match="steps must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="expected steps of at least 1, got 0"):
         next(synthesize_texture(stripes(), network, steps=0))

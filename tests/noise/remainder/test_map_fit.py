@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from benchmarks.families import bundled, rejection
 from napari_periodic_denoise.noise.input import normalize
-from napari_periodic_denoise.noise.remainder.map_fit import _cover, _fast_length, find_remainder
+from napari_periodic_denoise.noise.progress import Step
+from napari_periodic_denoise.noise.remainder.map_fit import _cover, find_remainder
+from napari_periodic_denoise.runtime.steps import finish, mapped
 
 SENSITIVITY = 1e-3
 KINDS = ("quasi-periodic", "stripes")
@@ -16,13 +18,12 @@ KINDS = ("quasi-periodic", "stripes")
 def remainder(image, kind):
     normalized = normalize(image)
     run = find_remainder(normalized.pixels, normalized.quantum, SENSITIVITY, kind=kind)
-    while True:
-        try:
-            stage, message, *_ = next(run)
-            assert stage in {"detect", "fit"}
-            assert message
-        except StopIteration as end:
-            return end.value.numpy() * normalized.unit
+
+    def check(step: Step) -> None:
+        assert step.stage in {"detect", "fit"}
+        assert step.message
+
+    return finish(mapped(run, check)).numpy() * normalized.unit
 
 
 def filtered(rng, shape, density, level=8.0):
@@ -143,10 +144,3 @@ def test_tiles_cover_everything_with_weights_that_add_up(length):
         assert len(weight) == where.stop - where.start == size
         total[where] += weight
     torch.testing.assert_close(total, torch.ones(length))
-
-
-@given(st.integers(1, 5000))
-def test_fast_lengths_are_even_and_near(least):
-    length = _fast_length(least)
-    assert least <= length <= 1.35 * least + 2
-    assert length % 2 == 0

@@ -3,7 +3,7 @@ import pytest
 
 from benchmarks.families import FAMILIES, bundled, corrupt, rejection
 from napari_periodic_denoise import estimate_noise
-from napari_periodic_denoise.noise.waves.lattices import places
+from napari_periodic_denoise.noise.waves.lattices import lattice_indices
 
 
 @pytest.mark.parametrize("name", ["camera", "cell", "immunohistochemistry"])
@@ -76,7 +76,7 @@ def test_a_clipped_grid_is_a_lattice_of_few_bases():
     assert rejection(estimate.noise, 255 * 0.6 * noise) > 26
     frequencies = np.array([wave.frequency for wave in estimate.waves])
     assert len(frequencies) > 10
-    assert places(frequencies, frequencies[:2], 8, clean.shape).any(1).all()
+    assert lattice_indices(frequencies, frequencies[:2], 8, clean.shape).any(1).all()
 
 
 @pytest.mark.parametrize("family", ["mixture: hum and lattice", "mixture: stripes and wave"])
@@ -90,7 +90,7 @@ def test_mixtures_are_taken_apart(family):
     assert len(kinds) == 2
 
 
-def test_the_noise_model_can_be_told():
+def test_the_noise_model_can_be_forced():
     rng = np.random.default_rng(0)
     clean = bundled("camera")
     noise = FAMILIES["multiplicative wave"](rng, clean)
@@ -98,11 +98,11 @@ def test_the_noise_model_can_be_told():
     added = estimate_noise(image, noise_model="additive")
     assert all(wave.dark is None for wave in added.waves)
     flat = corrupt(np.full((256, 256), 0.5), 0.1 * np.cos(0.4 * np.arange(256)), rng, 0.01)
-    told = estimate_noise(flat, noise_model="multiplicative")
-    assert [wave.dark is not None for wave in told.waves] == [True]
+    forced = estimate_noise(flat, noise_model="multiplicative")
+    assert [wave.dark is not None for wave in forced.waves] == [True]
     # of one intensity, only the product with the light above the dark level is known
-    light = 255 * 0.5 - told.waves[0].dark
-    assert told.waves[0].amplitude * light == pytest.approx(255 * 0.06, rel=0.05)
+    light = 255 * 0.5 - forced.waves[0].dark
+    assert forced.waves[0].amplitude * light == pytest.approx(255 * 0.06, rel=0.05)
     assert all(wave.dark is None for wave in estimate_noise(flat).waves)
 
 

@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_periodic_denoise.noise.statistics.gram import (
-    MOST_WINDOWS,
+    MAX_WINDOWS,
+    fast_length_above,
+    fast_length_below,
     gram_matrix,
     hann,
     spectral_gram,
@@ -78,7 +80,7 @@ def test_off_diagonals_tell_which_channels_share_a_wave():
 def test_windows_lie_inside_and_reach_both_ends(length, window):
     window = min(window, length)
     starts = window_starts(length, window)
-    assert 1 <= len(starts) <= MOST_WINDOWS
+    assert 1 <= len(starts) <= MAX_WINDOWS
     assert min(starts) >= 0
     assert max(starts) + window <= length
     if len(starts) > 1:
@@ -89,3 +91,19 @@ def test_windows_lie_inside_and_reach_both_ends(length, window):
 @given(st.integers(1, 300))
 def test_hann_has_unit_power(length):
     assert float(hann(length).square().mean()) == pytest.approx(1, rel=1e-5)
+
+
+def has_small_factors(length: int) -> bool:
+    for prime in (2, 3, 5):
+        while length % prime == 0:
+            length //= prime
+    return length == 1
+
+
+@given(st.integers(1, 5000))
+def test_fast_lengths_have_small_factors_and_are_near(length):
+    shorter, longer = fast_length_below(length), fast_length_above(length)
+    assert 0.83 * length < shorter <= length <= longer <= 1.35 * length + 2
+    assert longer % 2 == 0
+    assert has_small_factors(shorter)
+    assert has_small_factors(longer)

@@ -12,7 +12,7 @@ from napari_periodic_denoise.noise.statistics.networks import (
     feature_tiles,
     from_network,
     gram_matrices,
-    layer_places,
+    layer_indices,
     load_network,
     to_network,
 )
@@ -43,13 +43,13 @@ def random_vgg16():
 
 
 def test_layers_are_named_by_block():
-    assert layer_places("vgg19") == {
+    assert layer_indices("vgg19") == {
         **{"conv1_1": 0, "conv1_2": 2, "conv2_1": 5, "conv2_2": 7},
         **{"conv3_1": 10, "conv3_2": 12, "conv3_3": 14, "conv3_4": 16},
         **{"conv4_1": 19, "conv4_2": 21, "conv4_3": 23, "conv4_4": 25},
         **{"conv5_1": 28, "conv5_2": 30, "conv5_3": 32, "conv5_4": 34},
     }
-    assert layer_places("vgg16")["conv5_1"] == 24
+    assert layer_indices("vgg16")["conv5_1"] == 24
 
 
 def test_the_five_layers_of_the_recipe_are_the_default(random_vgg16):
@@ -58,9 +58,9 @@ def test_the_five_layers_of_the_recipe_are_the_default(random_vgg16):
 
 
 def test_an_unknown_layer_lists_those_there_are():
-    with pytest.raises(ValueError, match=r"'relu1_1'.*conv1_1, conv1_2, conv2_1.*conv5_3"):
+    with pytest.raises(ValueError, match=r"conv1_1, conv1_2, conv2_1.*conv5_3\), got 'relu1_1'"):
         load_network("vgg16", ["conv1_1", "relu1_1"], weights="random")
-    with pytest.raises(ValueError, match=r"no layer.*conv1_1"):
+    with pytest.raises(ValueError, match=r"conv1_1.*got no layer"):
         load_network("vgg16", [], weights="random")
 
 
@@ -165,7 +165,7 @@ def test_the_input_is_not_written_to(random_vgg16):
 
 
 def test_every_layer_can_be_asked_for():
-    names = [name for name in layer_places("vgg16") if name < "conv3"]
+    names = [name for name in layer_indices("vgg16") if name < "conv3"]
     together = feature_maps(load_network("vgg16", names, weights="random"), seen(camera()))
     for name in names:
         alone = load_network("vgg16", [name], weights="random")
@@ -173,7 +173,7 @@ def test_every_layer_can_be_asked_for():
 
 
 def test_too_small_an_image_is_a_value_error(random_vgg16):
-    with pytest.raises(ValueError, match=r"conv5_1 of vgg16 needs.*16×16 pixels, not \(15, 40\)"):
+    with pytest.raises(ValueError, match=r"15×40 pixels; conv5_1 of vgg16 needs at least 16×16"):
         feature_maps(random_vgg16, torch.zeros(3, 15, 40))
     assert feature_maps(random_vgg16, torch.zeros(3, 16, 16))["conv5_1"].shape == (512, 1, 1)
 

@@ -5,11 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_periodic_denoise.noise.statistics.features import edges
-from napari_periodic_denoise.noise.statistics.local_energy import present_in_most
 from napari_periodic_denoise.noise.statistics.peaks import (
-    Candidate,
     _chance,
-    _fast_length,
     _power_of,
     find_candidates,
 )
@@ -63,39 +60,17 @@ def test_a_large_image_is_looked_at_in_windows():
     assert first.frequency == pytest.approx((0.11, 0.07), abs=2e-4)
 
 
-def test_what_only_a_corner_shows_is_not_noise():
-    pattern = wave(256, 256, 0.11, 0.07)
-    corner = torch.zeros(256, 256)
-    corner[:100, :100] = 1
-    candidates = [Candidate((0.11, 0.07), 0.0)]
-    everywhere = edges(white(256, 256) + pattern)
-    somewhere = edges(white(256, 256) + 3 * pattern * corner)
-    assert present_in_most(everywhere, candidates) == candidates
-    assert present_in_most(somewhere, candidates) == []
-    assert present_in_most(everywhere, []) == []
-
-
-@given(st.integers(1, 5000))
-def test_fast_lengths_have_small_factors_and_lose_little(length):
-    fast = _fast_length(length)
-    assert 0.83 * length < fast <= length
-    for prime in (2, 3, 5):
-        while fast % prime == 0:
-            fast //= prime
-    assert fast == 1
-
-
 def test_channels_together_show_what_none_shows_alone():
     pattern = 0.09 * wave(128, 128, 0.11, 0.13)
     channels = [edges(white(128, 128, seed) + pattern) for seed in range(8)]
     assert not any(find_candidates(channel, sensitivity=1e-3) for channel in channels)
-    (found,) = find_candidates(torch.cat(channels), sensitivity=1e-3, looks=8)
+    (found,) = find_candidates(torch.cat(channels), sensitivity=1e-3, channels=8)
     assert found.frequency == pytest.approx((0.11, 0.13), abs=0.004)
 
 
-@pytest.mark.parametrize("looks", [1, 3, 8])
-def test_chance_of_a_mean_of_channels(looks):
+@pytest.mark.parametrize("channels", [1, 3, 8])
+def test_chance_of_a_mean_of_channels(channels):
     generator = torch.Generator().manual_seed(0)
-    power = torch.empty(200_000, looks).exponential_(generator=generator).mean(1)
-    assert float((power > 2).float().mean()) == pytest.approx(_chance(2.0, looks), rel=0.1)
-    assert _chance(_power_of(1e-9, looks), looks) == pytest.approx(1e-9, rel=1e-3)
+    power = torch.empty(200_000, channels).exponential_(generator=generator).mean(1)
+    assert float((power > 2).float().mean()) == pytest.approx(_chance(2.0, channels), rel=0.1)
+    assert _chance(_power_of(1e-9, channels), channels) == pytest.approx(1e-9, rel=1e-3)

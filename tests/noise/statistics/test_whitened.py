@@ -70,5 +70,5 @@ def test_colours_are_seen_together():
 
 
 def test_features_of_a_network_are_refused():
-    with pytest.raises(ValueError, match="edges, cosines"):
+    with pytest.raises(ValueError, match="'edges', 'cosines'"):
         whitened_spectrum(np.zeros((64, 64)), features="vgg16")

@@ -9,8 +9,8 @@ from napari_periodic_denoise.noise.waves.lattices import (
     fundamental,
     in_lattices,
     index_lattice,
+    lattice_indices,
     missing_sites,
-    places,
 )
 
 SHAPE = (200, 260)
@@ -51,12 +51,12 @@ def test_unrelated_waves_stay_free(seed):
         np.testing.assert_array_equal(np.sort(ties, 0), np.sort(np.eye(4), 0))
 
 
-def test_places_prefer_the_lowest_combination():
-    ties = places(np.array([ONE, -ONE, 3 * ONE, [0.4, 0.4]]), ONE[None], 5, SHAPE)
+def test_indices_prefer_the_lowest_combination():
+    ties = lattice_indices(np.array([ONE, -ONE, 3 * ONE, [0.4, 0.4]]), ONE[None], 5, SHAPE)
     np.testing.assert_array_equal(ties[:, 0], [1, -1, 3, 0])
 
 
-def test_vacant_places_are_next_to_those_taken():
+def test_missing_sites_are_next_to_occupied_ones():
     bases, ties = np.array([ONE, OTHER]), np.array([[1, 0], [0, 1], [1, 1]])
     missing = missing_sites(bases, ties, SHAPE)
     assert [1.0, -1.0] in missing.tolist()
@@ -84,12 +84,6 @@ def test_the_fundamental_may_be_missing(multiples):
 
 def test_two_waves_have_no_fundamental():
     assert fundamental(np.array([ONE, 2 * ONE]), np.ones(2), SHAPE) is None
-
-
-def test_opposite_and_aliased_frequencies_are_one():
-    frequencies = np.array([ONE, -ONE, ONE + 1, OTHER])
-    np.testing.assert_allclose(distances(frequencies, SHAPE)[0, :3], 0, atol=1e-9)
-    assert distances(frequencies, SHAPE)[0, 3] > 5
 
 
 def test_lattices_are_told_from_harmonics():

@@ -1,4 +1,3 @@
-import json
 import math
 
 import numpy as np
@@ -42,35 +41,6 @@ def test_phases_stay_exact_over_many_pixels():
 
 def test_origin_is_where_the_phase_is_zero():
     assert phasors(np.array([0.37]), 11, origin=5.0)[0, 5] == pytest.approx(1)
-
-
-def test_period_and_angle():
-    wave = Wave((0.03, 0.04), 1.0, 0.0, 0.0, 0.0)
-    assert wave.period == pytest.approx(20)
-    assert wave.angle == pytest.approx(36.87, abs=0.01)
-    assert Wave((0.0, 0.1), 1.0, 0.0, 0.0, 0.0).angle == 0
-    assert Wave((0.1, 0.0), 1.0, 0.0, 0.0, 0.0).angle == 90
-
-
-def test_to_dict_is_json():
-    wave = Wave((0.1, -0.2), 3.0, 0.5, 1e-9, 100.0)
-    assert json.loads(json.dumps(wave.to_dict())) == {
-        "frequency": [0.1, -0.2],
-        "amplitude": 3.0,
-        "phase": 0.5,
-        "false_alarms": 1e-9,
-        "evidence": 100.0,
-        "envelope": None,
-        "profile": None,
-        "dark": None,
-        "channel": 0,
-        "share": 0.0,
-    }
-
-
-def test_an_envelope_is_json_too():
-    wave = Wave((0.1, -0.2), 3.0, 0.5, 1e-9, 100.0, envelope=((1 + 2j, 0j),))
-    assert json.loads(json.dumps(wave.to_dict()))["envelope"] == [[[1.0, 2.0], [0.0, 0.0]]]
 
 
 @given(

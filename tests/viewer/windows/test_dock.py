@@ -146,7 +146,7 @@ def test_what_is_no_wave_is_removed_where_asked_for(viewer, qtbot, weave):
     np.testing.assert_array_equal(pixels, before)
     assert len(viewer.layers) == 3
     assert 10 * np.log10(truth.var() / (noise.data - truth).var()) > 20
-    assert dock.status.value.startswith("no waves, but quasi-periodic noise")
+    assert dock.status.value.startswith("quasi-periodic noise, no single waves; ")
     assert dock.found.words.value.startswith("Quasi-periodic noise removed (")
     assert dock.found.table.isHidden()
     # the cleaned image, on top, is what the canvas shows

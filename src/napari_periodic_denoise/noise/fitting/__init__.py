@@ -1,1 +1,1 @@
-"""Robust fits to the image gradient."""
+"""Robust fits of waves to the image gradient."""

@@ -1,4 +1,4 @@
-"""Waves whose amplitude and phase change slowly over the image: drift, fading, hum."""
+"""Fit waves whose amplitude and phase change slowly over the image: drift, fading, hum."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.fitting.evidence import NATS_PER_UNKNOWN, description_length
 from napari_periodic_denoise.noise.fitting.sample import GradientSample
+from napari_periodic_denoise.noise.fitting.schedule import Schedule, next_softening
 from napari_periodic_denoise.noise.waves.frequency import lowest_alias
 from napari_periodic_denoise.noise.waves.synthesis import modulated_phasors
 from napari_periodic_denoise.noise.waves.wave import Order
 
-# Orders are tried along each of these paths for as long as the description gets shorter:
-# change of any direction, change from line to line of either scan direction.
+# Orders are tried along each path while the description gets shorter: change in any direction,
+# then change from line to line for either scan direction. Each order is about 1.5 times the one
+# before (benchmarks.rejection: slow amplitude modulation, scan hum, phase jitter).
 _PATHS: tuple[tuple[Order, ...], ...] = (
     ((2, 2), (3, 3), (4, 4), (5, 5), (7, 7), (9, 9), (12, 12), (16, 16)),
     ((8, 0), (12, 0), (20, 0), (32, 0), (50, 0), (80, 0)),
     ((0, 8), (0, 12), (0, 20), (0, 32), (0, 50), (0, 80)),
 )
-_LEAST_PIXELS = 6  # per half cycle of the envelope
-_START, _SHRINK, _BULK = 2.0, 0.5, 0.5
-_STEPS = 9
-_CONJUGATE_STEPS = 6
+_MIN_PIXELS = 6  # per half cycle of the envelope; three times the Nyquist limit
+_SCHEDULE = Schedule(2.0, 9)  # ends at 0.4% of the mean magnitude (benchmarks.rejection)
+_CONJUGATE_STEPS = 6  # per reweighting; the next one goes on (benchmarks.rejection, .speed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,9 @@ class EnvelopeFit:
     Attributes
     ----------
     coefficients : ndarray of complex128, shape (J + 1, K + 1)
-        Of the cosine basis, phases from the image's centre.
+        Coefficients of the cosine basis. Their phases are at the image's centre.
     description : float
-        Length of the gradient's description with it, in nats.
+        Description length of the gradient with the wave, in nats.
     """
 
     coefficients: NDArray[np.complex128]
@@ -52,35 +53,35 @@ def choose_envelope(
     description: float,
     clumped: float = 1.0,
 ) -> Generator[Order, None, EnvelopeFit | None]:
-    """Fit a carrier with a smooth envelope, of the order that describes the gradient shortest.
+    """Fit a carrier with a smooth envelope of the order with the shortest description.
 
     Parameters
     ----------
     sample : GradientSample
-        Of the image without all other waves.
+        Sample of the image without all other waves.
     frequency : ndarray, shape (2,)
-        The carrier's, in cycles/pixel.
+        Frequency of the carrier in cycles/pixel.
     coefficient : complex
-        Its complex amplitude as a wave that does not change, at the image's centre.
+        Complex amplitude of the carrier as a constant wave, at the image's centre.
     description : float
-        Length of the description to beat.
+        Description length to beat, in nats.
     clumped : float
-        Spectrum of the specimen's clipped differences around the carrier, in units of that of
-        independent ones. By so many nats an unknown can pay by chance (Takeuchi 1976).
+        Power of the specimen's clipped differences around the carrier, in units of the power of
+        independent differences. One unknown saves as many half nats by chance (Takeuchi 1976).
 
     Yields
     ------
     tuple of int
-        The order that is tried next.
+        Next order ``(J, K)``.
 
     Returns
     -------
     EnvelopeFit or None
-        None where no envelope beats the description that there is.
+        None if no envelope has a shorter description.
     """
     best: EnvelopeFit | None = None
     for path in _PATHS:
-        # a path may start above the description to beat and end far below it
+        # the first orders of a path may be longer than the description to beat
         last: EnvelopeFit | None = None
         for order in path:
             if not _fits(order, frequency, sample.shape):
@@ -106,17 +107,18 @@ def fit_envelope(
     """Fit the envelope of a carrier by iteratively reweighted least squares.
 
     Minimises ``Σ |∂(I − N)|``, N = ``Re Σ_jk c_jk cos(πj(y+½)/H) cos(πk(x+½)/W) e^{2πi f·x}``,
-    which is linear in c. Rows and columns of the sample separate, so that conjugate gradients
-    take a few small matrix products a step, whatever the order.
+    which is linear in c. Rows and columns of the sample separate. Conjugate gradients therefore
+    need a few small matrix products per step, for any order.
 
     Parameters
     ----------
     sample : GradientSample
     frequency : ndarray, shape (2,)
+        Frequency of the carrier in cycles/pixel.
     order : tuple of int
         ``(J, K)``, the largest j and k.
     start : array-like of complex, shape (J' + 1, K' + 1)
-        Coefficients of a fit of any order.
+        Coefficients of an earlier fit of any order.
     clumped : float
         See `choose_envelope`.
 
@@ -132,19 +134,18 @@ def fit_envelope(
     coefficients = coefficients.to(sample.gradient.device)
     energy = factors.energy()
     residual = sample.gradient - factors.gradient(coefficients)
-    softening = _START * float(residual.abs().mean())
-    for _ in range(_STEPS):
+    softening = _SCHEDULE.softening * float(residual.abs().mean())
+    for _ in range(_SCHEDULE.steps):
         weight = residual.square().add_(softening**2).rsqrt_().mul_(sample.counted)
         scale = 1 / (energy * weight.mean())
         coefficients = coefficients + _solve(factors, weight, residual, scale)
         residual = sample.gradient - factors.gradient(coefficients)
-        # rows are in random order, so that the first ones tell of all
-        bulk = _BULK * float(residual[:, :64].abs().median())
-        softening = max(_SHRINK * softening, bulk, sample.quantum)
+        # rows are in random order, so the first 64 represent all
+        softening = next_softening(softening, residual[:, :64], sample.quantum)
     both = coefficients.cpu().double().numpy()
     fitted = both[0] + 1j * both[1]
-    # Independent differences save half a nat with any unknown, those of a smooth specimen more.
-    # Of these as many are drawn as of all pixels.
+    # An unknown saves half a nat by chance if differences are independent, and more if the
+    # specimen is smooth. A sample has its share of the pixels' correlation.
     density = len(sample) / math.prod(sample.shape)
     worth = 1 + density * (clumped - 1)
     unknowns = 2 * fitted.size * max(1.0, worth / (NATS_PER_UNKNOWN * math.log(len(sample))))
@@ -153,9 +154,9 @@ def fit_envelope(
 
 @dataclass(frozen=True, slots=True)
 class _Factors:
-    """Row and column factors of a modulated wave, and of their differences.
+    """Row and column factors of a modulated wave, and their differences.
 
-    Real and imaginary parts one below the other, so that all products are real.
+    Real and imaginary parts are stacked, so all products are real.
     """
 
     rows: torch.Tensor
@@ -164,7 +165,7 @@ class _Factors:
     columns_difference: torch.Tensor
 
     def gradient(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """Gradient of the wave at the sample, shape (2, m, n), from shape (2, J, K)."""
+        """Gradient of the wave at the sample, (2, m, n), from coefficients (2, J, K)."""
         re, im = coefficients
         square = torch.cat([torch.cat([re, -im], 1), torch.cat([im, re], 1)])
         along_y = self.rows_difference.T @ (square @ self.columns)
@@ -191,7 +192,7 @@ class _Factors:
 def _solve(
     factors: _Factors, weight: torch.Tensor, residual: torch.Tensor, scale: torch.Tensor
 ) -> torch.Tensor:
-    """Weighted least squares by conjugate gradients, ``scale`` the preconditioner."""
+    """Solve weighted least squares by conjugate gradients; ``scale`` preconditions."""
     tiny = torch.finfo(torch.float32).tiny
     left = factors.transpose(weight * residual)
     solution = torch.zeros_like(left)
@@ -223,6 +224,6 @@ def _factors(sample: GradientSample, frequency: NDArray[np.float64], order: Orde
 
 
 def _fits(order: Order, frequency: NDArray[np.float64], shape: tuple[int, int]) -> bool:
-    """Whether an envelope changes more slowly than its carrier, and than the pixels."""
+    """Whether an envelope changes more slowly than its carrier and the pixel grid allow."""
     slower = max(order) <= float(np.hypot(*(lowest_alias(frequency) * shape)))
-    return slower and all(j * _LEAST_PIXELS <= n for j, n in zip(order, shape, strict=True))
+    return slower and all(j * _MIN_PIXELS <= n for j, n in zip(order, shape, strict=True))

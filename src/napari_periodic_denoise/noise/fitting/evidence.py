@@ -1,4 +1,4 @@
-"""Evidence for fitted waves: description length, and the agreement of all parts of the image."""
+"""Evidence for fitted waves: description length, and agreement between parts of the image."""
 
 from __future__ import annotations
 
@@ -16,24 +16,37 @@ from napari_periodic_denoise.noise.fitting.gauss_newton import (
 )
 from napari_periodic_denoise.noise.fitting.sample import GradientSample
 
+# Nats per ln(pixels). The Bayesian information criterion charges 4 unknowns 2 ln n; the double
+# leaves clean images unchanged (benchmarks.rejection, clean images).
 EVIDENCE_PER_LOG_PIXEL = 4.0
+# t of 64 parts. Independent parts exceed it in fewer than one of 10⁷ cases, but the parts of a
+# specimen are not independent (benchmarks.rejection, clean images).
 CONSENSUS = 6.0
-NATS_PER_UNKNOWN = 0.5  # times ln(number of pixels): the Bayesian information criterion
-_CHANCE = 2.0  # nats that an amplitude and a phase save without a wave: twice the mean
-_BLOCKS = 8  # per axis, over which a wave's evidence must agree
+NATS_PER_UNKNOWN = 0.5  # times ln(pixels): the Bayesian information criterion (Schwarz 1978)
+# Nats that an amplitude and a phase save by chance: twice the mean of one (Wilks 1938).
+_CHANCE = 2.0
+_BLOCKS = 8  # parts per axis; 64 parts give a t close to normal (benchmarks.rejection)
 
 
 def description_length(sample: GradientSample, residual: torch.Tensor, unknowns: float) -> float:
-    """Nats that a gradient's residual takes under a Laplace law, and the fit's unknowns.
+    """Description length of a residual under a Laplace law, including the fit's unknowns.
+
+    The length of n counted differences r and u unknowns is ``n ln(Σ|r|/n) + ½ u ln(n/2)``, up
+    to a constant (Rissanen 1978; Schwarz 1978).
 
     Parameters
     ----------
     sample : GradientSample
-        Tells which differences are counted, and the quantum that magnitudes are softened by.
+        Its mask says which differences are counted. Its quantum softens their magnitudes.
     residual : Tensor of float32, shape (2, m, n)
-        What a fit leaves of the sample's gradient.
+        Gradient of the sample without the fit.
     unknowns : float
-        Number of real unknowns of the fit, or what they count for.
+        Number of real unknowns of the fit, or their equivalent.
+
+    Returns
+    -------
+    float
+        Nats.
     """
     count = max(float(sample.counted.sum()), 2.0)
     magnitudes = residual.square().add_(sample.quantum**2).sqrt_().mul_(sample.counted)
@@ -44,44 +57,44 @@ def description_length(sample: GradientSample, residual: torch.Tensor, unknowns:
 def evidence(
     samples: Sequence[GradientSample], fits: Sequence[Fit]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """By how much each wave shortens the description of images, and whether all parts agree.
+    """Measure how much each wave shortens the description, and whether all parts agree.
 
-    Under a Laplace law of the clean image's gradient, the description of a residual r takes
-    ``Σ |r| / b`` nats, b the mean magnitude: so count what is saved with the wave in against
-    the wave left out, the others unchanged. Magnitudes are softened by the quantum, below
-    which a residual tells nothing. A specimen that happens to repeat saves much in few places;
-    noise saves a little everywhere.
+    Under a Laplace law of the clean image's gradient, a residual r takes ``Σ |r| / b`` nats,
+    where b is the mean magnitude. The evidence for a wave is the difference between the sum
+    without it and the sum with it, all others unchanged. The quantum softens magnitudes, since
+    smaller residuals are rounding. A repeating specimen saves much in few parts; noise saves a
+    little in all.
 
     Parameters
     ----------
     samples : sequence of GradientSample
-        Of P images of one shape.
+        Samples of P images of one shape.
     fits : sequence of Fit
         The same K waves in each image.
 
     Returns
     -------
     nats : ndarray of float64, shape (K,)
-        All images together, those that are alike counted as one, less what chance gives each
-        further one's amplitude and phase.
-        Above ``EVIDENCE_PER_LOG_PIXEL · ln(len(sample))`` a wave is worth keeping.
+        Evidence from all images. Similar images count as one, and each further image is charged
+        the chance saving of its amplitude and phase. A wave is worth keeping above
+        ``EVIDENCE_PER_LOG_PIXEL · ln(len(sample))``.
     consensus : ndarray of float64, shape (K,)
-        Mean saving of 8×8 parts of the image, in units of its standard error. Each part is that
-        of all images; parts of which nothing is counted are left out.
+        t: mean saving of 8×8 parts of the images, in units of its standard error. Parts without
+        counted differences are excluded.
     """
     saved, counted = np.zeros((len(fits[0]), _BLOCKS**2)), np.zeros(_BLOCKS**2)
     for sample, fit in zip(samples, fits, strict=True):
         saved += _saved_in_parts(sample, fit)
         counted += _counted_in_parts(sample)
     if len(samples) > 1:
-        rest = [subtract_waves(sample, fit) for sample, fit in zip(samples, fits, strict=True)]
-        different = independent_images(rest)
+        residuals = [subtract_waves(s, fit) for s, fit in zip(samples, fits, strict=True)]
+        different = independent_images(residuals)
         saved *= different / len(samples)
         saved -= _CHANCE * (different - 1) / _BLOCKS**2
-    # a part that is protected or saturated has no say
+    # protected and saturated parts have no differences to count
     saved = saved[:, counted > 0]
     parts = saved.shape[1]
-    if parts < 2:  # nothing to agree
+    if parts < 2:  # one part has no standard error
         return saved.sum(1), np.zeros(len(saved))
     error = saved.std(1, ddof=1) / math.sqrt(parts)
     consensus = saved.mean(1) / np.maximum(error, np.finfo(np.float64).tiny)
@@ -89,12 +102,15 @@ def evidence(
 
 
 def independent_images(samples: Sequence[GradientSample]) -> float:
-    """How many images of independent pixels tell as much: one, if the specimen does not change.
+    """Effective number of independent images.
+
+    With S the sum of the images' clipped differences s, it is ``P · Σ Σ s² / Σ S²``. It is 1 if
+    the specimen is the same in all images.
 
     Parameters
     ----------
     samples : sequence of GradientSample
-        Of the same pixels of P images.
+        The same pixels of P images.
 
     Returns
     -------
@@ -112,7 +128,7 @@ def independent_images(samples: Sequence[GradientSample]) -> float:
 
 
 def _saved_in_parts(sample: GradientSample, fit: Fit) -> np.ndarray:
-    """Nats that each wave saves in each of 8×8 parts of the image, shape (K, 64)."""
+    """Evidence for each wave in each of 8×8 parts of the image in nats, shape (K, 64)."""
     count = len(fit)
     coefficients = real_and_imaginary(fit.coefficients, sample.gradient.device)
     saved = torch.zeros(count, _BLOCKS, _BLOCKS, device=sample.gradient.device)
@@ -132,7 +148,7 @@ def _saved_in_parts(sample: GradientSample, fit: Fit) -> np.ndarray:
 
 
 def _counted_in_parts(sample: GradientSample) -> np.ndarray:
-    """Differences that are counted in each of 8×8 parts of the image, shape (64,)."""
+    """Number of counted differences in each of 8×8 parts of the image, shape (64,)."""
     parts = (
         _membership((lines - (length - 1) / 2) / length)
         for lines, length in zip((sample.rows, sample.columns), sample.shape, strict=True)
@@ -143,6 +159,6 @@ def _counted_in_parts(sample: GradientSample) -> np.ndarray:
 
 
 def _membership(position: torch.Tensor) -> torch.Tensor:
-    """Which of the equal parts of the image a position from −½ to ½ is in; shape (m, 8)."""
+    """Indicator of the part that holds each position from −½ to ½, shape (m, 8)."""
     part = (_BLOCKS * (position + 0.5)).long().clamp_(0, _BLOCKS - 1)
     return torch.nn.functional.one_hot(part, _BLOCKS).to(torch.float32)

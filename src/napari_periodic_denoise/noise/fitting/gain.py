@@ -1,4 +1,4 @@
-"""Waves that multiply the image: illumination, grids, a flickering light sheet."""
+"""Fit waves that multiply the image: illumination, grids, a flickering light sheet."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ import torch
 from napari_periodic_denoise.noise.fitting.evidence import description_length
 from napari_periodic_denoise.noise.fitting.gauss_newton import Fit
 from napari_periodic_denoise.noise.fitting.sample import GradientSample
-from napari_periodic_denoise.noise.waves.synthesis import LEAST_GAIN, phasors
+from napari_periodic_denoise.noise.fitting.schedule import (
+    Schedule,
+    next_softening,
+    shifted_bases,
+    solve_damped,
+)
+from napari_periodic_denoise.noise.waves.synthesis import MIN_GAIN, phasors
 
-_SHRINK, _BULK = 0.5, 0.5
-_RIDGE = 1e-4
-_LOCAL = 9  # pixels a side, over which a mean is free of a single pixel's noise
-_LARGEST_STEP = 0.3  # cycles across the image, per iteration
+# Pixels a side of the local mean. 81 pixels bring independent noise down to a ninth, and with it
+# the bias of errors in variables to an 81st (benchmarks.rejection, multiplicative wave).
+_LOCAL = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +33,9 @@ class GainFit:
     waves : Fit
         Amplitudes as shares of the intensity above ``dark``.
     dark : float
-        Intensity that is not multiplied, as a camera's offset.
+        Intensity that is not multiplied, such as a camera's offset.
     description : float
-        Length of the description of the clean image's gradient, in nats.
+        Description length of the clean image's gradient, in nats.
     """
 
     waves: Fit
@@ -43,30 +48,28 @@ def fit_gain(
     clean: torch.Tensor,
     sample: GradientSample,
     start: GainFit,
-    softening: float,
-    steps: int,
+    schedule: Schedule,
 ) -> Iterator[GainFit]:
     """Minimise ``Σ |∂C|`` over waves that multiply, ``I = b + (C − b)(1 + M)``.
 
-    Gauss–Newton on amplitude, phase and frequency of all waves in M and on the dark level b,
-    reweighted as in `fit.polish_waves`. M has mean zero, so that the base level stays.
+    The method is Gauss–Newton on amplitude, phase and frequency of all waves in M and on the
+    dark level b, reweighted as in `gauss_newton.polish_waves`. M has mean zero, so the base
+    level does not change.
 
-    The derivative of C contains C itself; were it taken from the pixels, their noise would be
-    correlated with the residual and bias all amplitudes towards zero, as errors in variables
-    do. It is taken from the local mean of a clean image instead, which serves as instrument.
+    The derivative of C contains C itself. If C came from the pixels, their noise would
+    correlate with the residual and bias all amplitudes towards zero (errors in variables). The
+    local mean of a clean image replaces it, as an instrumental variable.
 
     Parameters
     ----------
     pixels : Tensor of float32, shape (H, W)
     clean : Tensor of float32, shape (H, W)
-        The image without noise, as well as it is known.
+        Current estimate of the image without noise.
     sample : GradientSample
-        Of the pixels.
+        Sample of the pixels.
     start : GainFit
         Its description is not used.
-    softening : float
-        Of the first step, in mean magnitudes of the gradient.
-    steps : int
+    schedule : Schedule
 
     Yields
     ------
@@ -79,10 +82,9 @@ def fit_gain(
     here, (below, beside) = sample.levels(smooth), sample.of(smooth).gradient
     guide = torch.stack([here, here + below, here + beside])
     fit = start
-    softening *= float(sample.gradient.abs().mean())
-    for _ in range(steps):
-        fit, bulk = _step(light, guide, sample, fit, softening)
-        softening = max(_SHRINK * softening, bulk)
+    softening = schedule.softening * float(sample.gradient.abs().mean())
+    for _ in range(schedule.steps):
+        fit, softening = _step(light, guide, sample, fit, softening)
         yield fit
 
 
@@ -93,12 +95,13 @@ def _step(
     fit: GainFit,
     softening: float,
 ) -> tuple[GainFit, float]:
+    """Take one step; return the fit and the softening of the next step."""
     waves, device = fit.waves, light.device
     count = len(waves)
     columns = _waves_at(sample, waves.frequencies)
     both = np.concatenate([waves.coefficients.real, waves.coefficients.imag])
     coefficients = torch.from_numpy(both.astype(np.float32)).to(device)
-    gain = (coefficients @ columns.flatten(1)).view_as(light).add_(1).clamp_(min=LEAST_GAIN)
+    gain = (coefficients @ columns.flatten(1)).view_as(light).add_(1).clamp_(min=MIN_GAIN)
     residual = _differences((light - fit.dark) / gain)
     weight = (residual.square() + softening**2).rsqrt_() * sample.counted
     # d/df of Re(c·E) is −2π x·Im(c·E)
@@ -115,35 +118,32 @@ def _step(
     normal = (weighted @ jacobian.T).cpu().double()
     moment = (weighted @ residual.flatten()).cpu().double()
     scale = normal.diagonal().clamp_min(torch.finfo(torch.float32).tiny).rsqrt()
-    system = normal * scale * scale[:, None]
-    system.diagonal().add_(_RIDGE)
-    step = (torch.linalg.solve(system, moment * scale) * scale).numpy()
-    largest = _LARGEST_STEP / np.abs(waves.ties).max(0)[:, None]
-    shift = np.clip(step[2 * count : -1].reshape(2, -1).T, -largest, largest)
+    step = solve_damped(normal, moment, scale)
     moved = replace(
         waves,
         coefficients=waves.coefficients + step[:count] + 1j * step[count : 2 * count],
-        bases=waves.bases + shift / np.array(sample.shape),
+        bases=shifted_bases(waves.bases, waves.ties, step[2 * count : -1], sample.shape),
     )
-    bulk = max(_BULK * float(residual.abs().median()), sample.quantum)
-    # where the light is weak, dividing by the gain has raised what noise there is
+    # division by the gain has amplified the random noise where the light is weak
     description = description_length(sample, residual * gain[0], 4 * count + 1)
-    return GainFit(moved, fit.dark + float(step[-1]), description), bulk
+    following = next_softening(softening, residual, sample.quantum)
+    return GainFit(moved, fit.dark + float(step[-1]), description), following
 
 
 def _local_mean(image: torch.Tensor) -> torch.Tensor:
+    """Mean over a square neighbourhood, with mirrored borders."""
     sides = (_LOCAL // 2,) * 4
     padded = torch.nn.functional.pad(image[None, None], sides, mode="reflect")
     return torch.nn.functional.avg_pool2d(padded, _LOCAL, stride=1)[0, 0]
 
 
 def _differences(values: torch.Tensor) -> torch.Tensor:
-    """From values here, below and beside, shape (..., 3, m, n), both first differences."""
+    """Return both first differences of values here, below and beside, (..., 3, m, n)."""
     return values[..., 1:, :, :] - values[..., :1, :, :]
 
 
 def _waves_at(sample: GradientSample, frequencies: np.ndarray) -> torch.Tensor:
-    """Cosine and minus sine at each pixel, the one below and the one beside; (2K, 3, m, n)."""
+    """Cosine and −sine at each pixel, the one below and the one beside; (2K, 3, m, n)."""
     tables = []
     for axis, lines in enumerate((sample.rows, sample.columns)):
         length = sample.shape[axis]

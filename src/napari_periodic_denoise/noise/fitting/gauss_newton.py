@@ -1,4 +1,4 @@
-"""Phase-aligned robust fit: where the waves are, and whether the image is better off without."""
+"""Phase-aligned robust fit: amplitude, phase and frequency of waves by Gauss–Newton."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import numpy as np
 import torch
 
 from napari_periodic_denoise.noise.fitting.sample import GradientSample
+from napari_periodic_denoise.noise.fitting.schedule import (
+    LINEAR,
+    Schedule,
+    next_softening,
+    shifted_bases,
+    solve_damped,
+)
 from napari_periodic_denoise.noise.waves.synthesis import phasors
 
-# The softening d starts above most differences, whatever their law, and shrinks step by step to
-# the bulk of the residuals: set there at once, it would hold on to the residuals there are.
-_START = 3.0  # mean magnitudes of the gradient
-_SHRINK = 0.5
-_BULK = 0.5  # median magnitudes of the residual
-_STEPS = 8
-_BAND = 1 << 14  # pixels of four waves worked on at once, few enough for the processor's cache
-_NEGLIGIBLE = 1e-6
-_RIDGE = 1e-4  # damps steps along which two waves look alike; the optimum stays where it is
-_LARGEST_STEP = 0.3  # cycles across the image, per iteration
+_BAND = 1 << 14  # pixels of four waves per band; they fit the processor's cache (benchmarks.speed)
+_NEGLIGIBLE = 1e-6  # share of a column's expected energy that float32 rounding can leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +31,11 @@ class Fit:
     bases : ndarray of float64, shape (G, 2)
         Base frequencies in cycles/pixel.
     ties : ndarray of float64, shape (K, G)
-        Whole numbers: of which bases each wave's frequency is the sum. The identity where
-        waves are free; harmonics and lattices share bases.
+        Whole numbers. Wave k has the frequency ``Σ_g ties[k, g] · bases[g]``. Free waves have
+        the identity; harmonics and lattices share bases.
     coefficients : ndarray of complex128, shape (K,)
-        Complex amplitudes at the image's centre ``((H − 1)/2, (W − 1)/2)``, where errors of
-        frequency and phase are independent.
+        Complex amplitudes at the image's centre ``((H − 1)/2, (W − 1)/2)``. Errors of
+        frequency and phase are independent there.
     """
 
     bases: np.ndarray
@@ -53,13 +52,13 @@ class Fit:
         return frequencies
 
     def take(self, keep: np.ndarray) -> Fit:
-        """Take some of the waves, by index or by mask."""
+        """Return some of the waves, by index or by mask."""
         ties = self.ties[keep]
         used = ties.any(0)
         return Fit(self.bases[used], ties[:, used], self.coefficients[keep])
 
     def join(self, other: Fit) -> Fit:
-        """Join the waves of both."""
+        """Return the waves of both fits; they share no base."""
         (k, g), (m, h) = self.ties.shape, other.ties.shape
         return Fit(
             np.concatenate([self.bases, other.bases]),
@@ -68,8 +67,20 @@ class Fit:
         )
 
 
-def unfitted(bases: np.ndarray, ties: np.ndarray | None = None) -> Fit:
-    """Waves of amplitude zero: one for each base, shape (G, 2), or as ``ties`` tell."""
+def zero_fit(bases: np.ndarray, ties: np.ndarray | None = None) -> Fit:
+    """Return waves of amplitude zero, the start of a fit.
+
+    Parameters
+    ----------
+    bases : ndarray of float64, shape (G, 2)
+        Base frequencies in cycles/pixel.
+    ties : ndarray of whole numbers, shape (K, G), optional
+        See `Fit`. By default one wave for each base.
+
+    Returns
+    -------
+    Fit
+    """
     bases = np.asarray(bases, dtype=np.float64).reshape(-1, 2)
     ties = np.eye(len(bases)) if ties is None else np.asarray(ties, dtype=np.float64)
     return Fit(bases, ties, np.zeros(len(ties), dtype=np.complex128))
@@ -78,71 +89,66 @@ def unfitted(bases: np.ndarray, ties: np.ndarray | None = None) -> Fit:
 def fit_waves(sample: GradientSample, start: Fit) -> Fit:
     """Minimise ``Σ |∂(I − N)|`` over amplitude and phase of all waves jointly.
 
-    Frequencies stay as they are. Iteratively reweighted least squares, weights
-    ``1/√(r² + d²)``; d shrinks from above most residuals to the bulk of them.
+    The frequencies are fixed. The method is iteratively reweighted least squares with weights
+    ``1/√(r² + d²)``. The softening d shrinks from above most residuals to half their median.
 
     Parameters
     ----------
     sample : GradientSample
+        Gradient of the image I.
     start : Fit
-        K waves; only the frequencies are used.
+        K waves. Only their frequencies are used.
 
     Returns
     -------
     Fit
     """
-    fits = [unfitted(start.bases, start.ties)]
-    softenings = [_START * float(sample.gradient.abs().mean())]
-    for _ in range(_STEPS):
-        fits, softenings = _step([sample], fits, softenings, move=False)
-    return fits[0]
+    *_, fit = polish_waves(sample, zero_fit(start.bases, start.ties), LINEAR, move=False)
+    return fit
 
 
 def polish_waves(
-    sample: GradientSample, start: Fit, softening: float, steps: int, *, move: bool = True
+    sample: GradientSample, start: Fit, schedule: Schedule, *, move: bool = True
 ) -> Iterator[Fit]:
-    """Minimise the same objective over amplitudes, phases and frequencies together.
+    """Minimise ``Σ |∂(I − N)|`` over amplitudes, phases and frequencies jointly.
 
-    Reweighted Gauss–Newton.
+    The method is reweighted Gauss–Newton.
 
     Parameters
     ----------
     sample : GradientSample
+        Gradient of the image I.
     start : Fit
         K waves.
-    softening : float
-        d of the first step, in mean magnitudes of the gradient: the larger, the further the
-        start may be off.
-    steps : int
+    schedule : Schedule
     move : bool
-        Whether frequencies are fitted too, or stay as they are.
+        Whether frequencies are fitted too. Otherwise they are fixed.
 
     Yields
     ------
     Fit
         After each step.
     """
-    for (fit,) in polish_together([sample], [start], softening, steps, move=move):
+    for (fit,) in polish_together([sample], [start], schedule, move=move):
         yield fit
 
 
 def polish_together(
     samples: Sequence[GradientSample],
     starts: Sequence[Fit],
-    softening: float,
-    steps: int,
+    schedule: Schedule,
     *,
     move: bool = True,
 ) -> Iterator[list[Fit]]:
-    """`polish_waves` for several images that share frequencies, but not amplitudes and phases.
+    """Run `polish_waves` on images that share frequencies, but not amplitudes and phases.
 
     Parameters
     ----------
     samples : sequence of GradientSample
-        Of P images of one shape.
+        Samples of P images of one shape.
     starts : sequence of Fit
-        Of each image; all with the same bases and ties.
-    softening, steps, move
+        Waves of each image, all with the same bases and ties.
+    schedule, move
         As for `polish_waves`.
 
     Yields
@@ -151,14 +157,25 @@ def polish_together(
         After each step.
     """
     fits = list(starts)
-    softenings = [softening * float(sample.gradient.abs().mean()) for sample in samples]
-    for _ in range(steps):
+    softenings = [schedule.softening * float(s.gradient.abs().mean()) for s in samples]
+    for _ in range(schedule.steps):
         fits, softenings = _step(samples, fits, softenings, move=move)
         yield fits
 
 
 def subtract_waves(sample: GradientSample, fit: Fit) -> GradientSample:
-    """Return the sample of the image without the waves."""
+    """Subtract waves from a sample.
+
+    Parameters
+    ----------
+    sample : GradientSample
+    fit : Fit
+
+    Returns
+    -------
+    GradientSample
+        Sample of the image without the waves.
+    """
     coefficients = real_and_imaginary(fit.coefficients, sample.gradient.device)
     rest = [
         gradient - (coefficients @ columns.flatten(1)).view_as(gradient)
@@ -174,23 +191,21 @@ def _step(
     *,
     move: bool,
 ) -> tuple[list[Fit], list[float]]:
-    """One reweighted least squares step; ``move``: of the shared frequencies as well.
+    """Take one reweighted least-squares step.
 
-    Returns the next fits, and the softenings for the step after.
+    The function returns the next fits, and the softenings of the next step.
     """
     systems, moments, next_softenings = [], [], []
     for sample, fit, softening in zip(samples, fits, softenings, strict=True):
-        system, moment, bulk = _equations(sample, fit, softening, move=move)
-        # magnitudes count in units of what is left of them in their own image
+        system, moment, following = _equations(sample, fit, softening, move=move)
+        # each image counts in units of its own residual
         systems.append(system * softening)
         moments.append(moment * softening)
-        next_softenings.append(max(_SHRINK * softening, bulk))
+        next_softenings.append(following)
     steps, shift = _solve(systems, moments, fits)
     bases = fits[0].bases
     if move:
-        largest = _LARGEST_STEP / np.abs(fits[0].ties).max(0)[:, None]
-        moved = np.clip(shift.reshape(2, -1).T, -largest, largest)
-        bases = bases + moved / np.array(samples[0].shape)
+        bases = shifted_bases(bases, fits[0].ties, shift, samples[0].shape)
     stepped = [
         replace(fit, bases=bases, coefficients=fit.coefficients + step[0] + 1j * step[1])
         for fit, step in zip(fits, steps, strict=True)
@@ -201,11 +216,11 @@ def _step(
 def _equations(
     sample: GradientSample, fit: Fit, softening: float, *, move: bool
 ) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """Normal equations of a step for one image: matrix, right side.
+    """Build the normal equations of a step for one image.
 
-    The unknowns are the real and the imaginary parts of the coefficients, then, with ``move``,
-    the bases' shifts along y and along x. Returned too is the least softening that the residual
-    is worth.
+    The function returns the matrix, the right side, and the softening of the next step. The
+    unknowns are the real and the imaginary parts of the coefficients, then, with ``move``, the
+    shifts of the bases along y and along x.
     """
     count = len(fit)
     unknowns = 2 * (count + len(fit.bases)) if move else 2 * count
@@ -214,14 +229,14 @@ def _equations(
     moment = torch.zeros(unknowns, dtype=torch.float64)
     coefficients = real_and_imaginary(fit.coefficients, sample.gradient.device)
     real, imaginary = coefficients.view(2, count, 1, 1, 1)
-    bulk = 0.0
+    following = 0.0
     for columns, gradient, counted, (y, x) in bands(sample, fit.frequencies):
         residual = gradient - (coefficients @ columns.flatten(1)).view_as(gradient)
-        # the sample is in random order, so that any band of it tells
-        bulk = bulk or max(_BULK * float(residual.abs().median()), sample.quantum)
+        # the sample is in random order, so its first band represents all of it
+        following = following or next_softening(softening, residual, sample.quantum)
         weight = residual.square().add_(softening**2).rsqrt_().mul_(counted)
         if move:
-            # d/df of Re(c·∂E) is nearly −2π x·Im(c·∂E): x changes little between two pixels
+            # d/df of Re(c·∂E) is nearly −2π x·Im(c·∂E), since x changes little between two pixels
             turned = (columns[count:] * real).sub_(columns[:count] * imaginary).mul_(2 * np.pi)
             turned = (ties @ turned.flatten(1)).view(-1, *gradient.shape)
             columns = torch.cat([columns, turned * y[:, None], turned * x])
@@ -229,47 +244,45 @@ def _equations(
         weighted = (columns * weight).flatten(1)
         normal += (weighted @ flat.T).cpu().double()
         moment += (weighted @ residual.flatten()).cpu().double()
-    return normal, moment, bulk
+    return normal, moment, following
 
 
 def _solve(
     systems: Sequence[torch.Tensor], moments: Sequence[torch.Tensor], fits: Sequence[Fit]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Solve the normal equations of images that share the bases' shifts.
+    """Solve the normal equations of images that share the shifts of the bases.
 
-    Damped along directions that the pixels can't tell apart: a wave at the Nyquist frequency
-    has only one phase, and no sideways shift. Its other columns are zero but for rounding, and
-    must stay so when columns are scaled to equal size.
+    Directions that the pixels cannot distinguish are damped. A wave at the Nyquist frequency
+    has only one phase and no sideways shift. Its other columns are zero except for rounding,
+    and must stay so when columns are scaled to equal size.
 
-    Returns the steps of real and imaginary parts, shape (P, 2, K), and the shifts.
+    The function returns the steps of the real and imaginary parts, shape (P, 2, K), and the
+    shifts.
     """
     count = len(fits[0])
-    own, before = 2 * count, 2 * count * len(fits)
-    size = before + len(moments[0]) - own
+    private, shared = 2 * count, 2 * count * len(fits)  # unknowns of an image; first shared one
+    size = shared + len(moments[0]) - private
     joint = torch.zeros(size, size, dtype=torch.float64)
     right = torch.zeros(size, dtype=torch.float64)
     for i, (system, moment) in enumerate(zip(systems, moments, strict=True)):
-        at = torch.cat([torch.arange(own * i, own * (i + 1)), torch.arange(before, size)])
+        at = torch.cat([torch.arange(private * i, private * (i + 1)), torch.arange(shared, size)])
         joint[at[:, None], at] += system
         right[at] += moment
     diagonal = joint.diagonal().numpy()
     expected, sideways = [], 0.0
     for system, fit in zip(systems, fits, strict=True):
-        energy = system.diagonal().numpy()[:own].reshape(2, count).max(0)
+        energy = system.diagonal().numpy()[:private].reshape(2, count).max(0)
         expected += [energy, energy]
         sideways += (fit.ties**2).T @ ((np.pi * np.abs(fit.coefficients)) ** 2 * energy)
     expected += [sideways, sideways]
     floor = _NEGLIGIBLE * np.concatenate(expected)[: len(diagonal)] + np.finfo(np.float64).tiny
     scale = torch.from_numpy((diagonal + floor) ** -0.5)
-    system = joint * scale * scale[:, None]
-    system.diagonal().add_(_RIDGE)
-    solution: np.ndarray = (torch.linalg.solve(system, right * scale) * scale).numpy()
-    steps, shift = np.split(solution, [own * len(fits)])
+    steps, shift = np.split(solve_damped(joint, right, scale), [private * len(fits)])
     return steps.reshape(len(fits), 2, count), shift
 
 
 def real_and_imaginary(coefficients: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Real parts, then imaginary parts, of complex coefficients; float32, shape (2K,)."""
+    """Stack real and imaginary parts of coefficients, shape (K,), as float32, shape (2K,)."""
     both = np.concatenate([coefficients.real, coefficients.imag])
     return torch.from_numpy(both.astype(np.float32)).to(device)
 
@@ -277,11 +290,22 @@ def real_and_imaginary(coefficients: np.ndarray, device: torch.device) -> torch.
 def bands(
     sample: GradientSample, frequencies: np.ndarray
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]]:
-    """Gradients of cos and −sin of each wave, band by band of the sample's rows.
+    """Compute the gradients of cos and −sin of each wave, in bands of the sample's rows.
 
-    Yields the columns, shape (2K, 2, m, n), so that ``[Re c, Im c] @ columns`` is the gradient
-    of the waves; the image's gradient and whether it is counted, shape (2, m, n); and the
-    distances of rows and columns from the centre, as shares of the image, shapes (m,) and (n,).
+    Parameters
+    ----------
+    sample : GradientSample
+    frequencies : ndarray of float64, shape (K, 2)
+        Cycles/pixel.
+
+    Yields
+    ------
+    columns : Tensor of float32, shape (2K, 2, m, n)
+        ``[Re c, Im c] @ columns`` is the gradient of the waves.
+    gradient, counted : Tensor of float32, shape (2, m, n)
+        See `GradientSample`.
+    position : tuple of Tensor, shapes (m,) and (n,)
+        Distances of rows and columns from the centre, as shares of the image.
     """
     h, w = sample.shape
     device = sample.gradient.device
@@ -305,7 +329,7 @@ def bands(
 
 
 def _table(frequencies: np.ndarray, length: int, device: torch.device) -> torch.Tensor:
-    """Phase vectors and their first differences, real and imaginary; shape (4, K, length − 1)."""
+    """Phase vectors and their first differences, real and imaginary, (4, K, length − 1)."""
     values = phasors(frequencies, length, origin=(length - 1) / 2)
     here, difference = values[:, :-1], np.diff(values)
     parts = np.stack([here.real, here.imag, difference.real, difference.imag])

@@ -1,4 +1,4 @@
-"""Samples of an image's gradient that waves are fitted to."""
+"""Random samples of an image's gradient, to which waves are fitted."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass, replace
 
 import torch
 
-_LEAST_LINES = 128
+# Rows or columns. Narrower samples confuse waves of similar frequency (benchmarks.rejection).
+_MIN_LINES = 128
 
 
 @dataclass(frozen=True, slots=True)
 class GradientSample:
-    """First differences of an image where some of its rows and columns cross.
+    """First differences of an image at the crossings of some of its rows and columns.
 
     Attributes
     ----------
     rows : Tensor of int64, shape (m,)
         In random order.
     columns : Tensor of int64, shape (n,)
-        In random order. Crossing lines rather than scattered pixels keep waves separable.
+        In random order. Waves are separable on crossing lines, not on scattered pixels.
     gradient : Tensor of float32, shape (2, m, n)
         Differences along y and along x.
     counted : Tensor of float32, shape (2, m, n)
-        One, or zero for differences that tell nothing, as of pixels at the image's limits.
+        One, or zero for differences without information, such as those of saturated pixels.
     shape : tuple of int
         ``(H, W)`` of the image.
     quantum : float
-        Step between two grey levels; residuals below it are rounding, and an exact fit would
-        divide by them.
+        Step between two grey levels. Smaller residuals are rounding.
     """
 
     rows: torch.Tensor
@@ -42,7 +42,7 @@ class GradientSample:
         return len(self.rows) * len(self.columns)
 
     def first(self, count: int) -> GradientSample:
-        """About ``count`` pixels of the sample: a random sample too."""
+        """Return about ``count`` pixels of the sample, also at random."""
         m, n = _thinned(len(self.rows), len(self.columns), count)
         return replace(
             self,
@@ -53,13 +53,13 @@ class GradientSample:
         )
 
     def central(self, size: int) -> GradientSample:
-        """Keep the pixels in the middle ``size`` rows and columns."""
+        """Return the pixels in the central ``size`` rows and columns."""
         spans = ((math.ceil((n - 1 - size) / 2), (n - 1 + size) // 2 + 1) for n in self.shape)
         (y0, y1), (x0, x1) = spans
         return self.within((y0, x0, y1, x1))
 
     def within(self, rectangle: tuple[int, int, int, int]) -> GradientSample:
-        """Keep the pixels in a rectangle, row ``y1`` and column ``x1`` excluded."""
+        """Return the pixels in ``(y0, x0, y1, x1)``, row ``y1`` and column ``x1`` excluded."""
         y0, x0, y1, x1 = rectangle
         near = [
             ((start <= at) & (at < end)).nonzero()[:, 0]
@@ -74,7 +74,7 @@ class GradientSample:
         )
 
     def cpu(self) -> GradientSample:
-        """The same in the computer's own memory, for what a GPU lacks, as MPS lacks float64."""
+        """Return the sample in main memory. MPS, for example, has no float64."""
         return replace(
             self,
             rows=self.rows.cpu(),
@@ -84,11 +84,11 @@ class GradientSample:
         )
 
     def levels(self, image: torch.Tensor) -> torch.Tensor:
-        """Intensities of an image of the same shape at the same pixels, shape (m, n)."""
+        """Return the intensities of an image, shape (H, W), at the sample, shape (m, n)."""
         return image[self.rows][:, self.columns]
 
     def of(self, image: torch.Tensor) -> GradientSample:
-        """Take the same pixels of another image of the same shape."""
+        """Sample another image of the same shape at the same pixels."""
         return replace(self, gradient=_gradient_at(image, self.rows, self.columns))
 
 
@@ -99,16 +99,16 @@ def sample_gradient(
     quantum: float,
     ignored: torch.Tensor | None = None,
 ) -> GradientSample:
-    """Draw rows and columns at random and take the image's gradient where they cross.
+    """Sample the gradient at the crossings of random rows and columns.
 
     Parameters
     ----------
     image : Tensor of float32, shape (H, W)
     count : int
-        Number of pixels, about; all of the image where it has fewer.
+        Approximate number of pixels. A smaller image is sampled completely.
     seed : int
     quantum : float
-        Step between two grey levels, or of rounding; positive.
+        Step between two grey levels, or of rounding. Positive.
     ignored : Tensor of bool, shape (H, W), optional
         Pixels whose differences are not counted.
 
@@ -134,23 +134,23 @@ def sample_gradient(
 def sample_area(
     image: torch.Tensor, area: torch.Tensor, count: int, seed: int, quantum: float
 ) -> GradientSample:
-    """Draw rows and columns at random among those that cross an area.
+    """Sample the gradient at the crossings of random rows and columns of an area.
 
     Parameters
     ----------
     image : Tensor of float32, shape (H, W)
     area : Tensor of bool, shape (H, W)
-        Differences are counted where both pixels are in it.
+        Differences between two pixels of the area are counted.
     count : int
-        Number of crossings, about, within the area or not.
+        Approximate number of crossings, inside and outside of the area.
     seed : int
     quantum : float
-        Step between two grey levels, or of rounding; positive.
+        Step between two grey levels, or of rounding. Positive.
 
     Returns
     -------
     GradientSample
-        Without a row if no two pixels of the area are neighbours.
+        Empty if no two pixels of the area are neighbours.
     """
     inside = area[:-1, :-1] & (area[1:, :-1] | area[:-1, 1:])
     lines = [inside.any(1 - axis).nonzero()[:, 0] for axis in (0, 1)]
@@ -168,18 +168,19 @@ def sample_area(
 
 
 def _thinned(rows: int, columns: int, count: int) -> tuple[int, int]:
-    """Numbers of lines, evenly fewer along both axes, that cross in about ``count`` pixels.
+    """Numbers of rows and columns that cross in about ``count`` pixels.
 
-    Of a long and narrow image the short side is kept, as far as `_LEAST_LINES`.
+    Both axes are thinned evenly. Along the short side at least `_MIN_LINES` are kept.
     """
     share = min(1.0, math.sqrt(count / (rows * columns)))
     shorter = min(rows, columns)
-    kept = min(shorter, max(math.ceil(share * shorter), _LEAST_LINES))
+    kept = min(shorter, max(math.ceil(share * shorter), _MIN_LINES))
     other = min(max(rows, columns), math.ceil(count / kept))
     return (kept, other) if rows <= columns else (other, kept)
 
 
 def _gradient_at(image: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """Both first differences where rows and columns cross, shape (2, m, n)."""
     lines = image[rows]
     here = lines[:, columns]
     return torch.stack([image[rows + 1][:, columns] - here, lines[:, columns + 1] - here])

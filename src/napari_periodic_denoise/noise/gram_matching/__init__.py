@@ -1,1 +1,1 @@
-"""Gram matching: texture synthesis and refinement."""
+"""Gram matching: texture synthesis, and refinement of waves."""

@@ -1,4 +1,4 @@
-"""Waves of the aligned fit, refined until their Gram matrices are those of noise alone."""
+"""Refine the waves of the aligned fit by the Gram matrices of noise alone."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from napari_periodic_denoise.noise.waves.synthesis import render_noise, synthesi
 from napari_periodic_denoise.noise.waves.wave import Wave, wave_at_centre
 from napari_periodic_denoise.options import DEFAULT_STEPS, LAYER_WEIGHTS
 
-_GRAM_SIZE = 256
-_BULK = 0.5  # median magnitudes of the residual, below which the L1 norm is rounded off
-_LEAST_BULK = 1e-3  # mean magnitudes of the gradient
-_MEMORY = 20  # steps that L-BFGS remembers
-_TRIES = 8  # along one direction
-_SETTLED = 1e-6  # of the loss: what a step must take off it
+# benchmarks.gram_aligned checks these numbers.
+_GRAM_SIZE = 256  # pixels a side of the area whose Gram matrices are matched
+_BULK = 0.5  # softening of the L1 norm, in median magnitudes of the residual
+_MIN_BULK = 1e-3  # smallest softening, in mean magnitudes of the gradient
+_MEMORY = 20  # steps in the history of L-BFGS
+_EVALUATIONS = 8  # of the loss in a line search
+_CONVERGED = 1e-6  # relative decrease of the loss, below which the refinement ends
 
 
 @dataclass(frozen=True, slots=True)
 class RefineStep:
-    """Where a running refinement is.
+    """Progress of a running refinement.
 
     Attributes
     ----------
     step, steps : int
-        Steps done, and at most.
+        Steps done, and largest number of steps.
     gradient_loss : float
-        Mean magnitude of the image's first differences without the waves, in units of that
-        without the waves at the start.
+        Mean magnitude of the residual's first differences, relative to the start.
     gram_loss : float
         See `texture.gram_loss`.
     """
@@ -51,24 +51,24 @@ class RefineStep:
     gram_loss: float
 
 
-def noise_grams(network: Network, noise: torch.Tensor, shown: Range) -> dict[str, torch.Tensor]:
-    """Gram matrices of noise alone, as far from black as from white.
+def noise_grams(network: Network, noise: torch.Tensor, span: Range) -> dict[str, torch.Tensor]:
+    """Gram matrices of noise alone, at the middle of the intensity range.
 
     Parameters
     ----------
     network : Network
     noise : Tensor of float32, shape (H, W)
-        Synthesised, or an area of the image where nothing else is seen; its mean is left out.
-    shown : Range
-        Of the image, see `networks.robust_range`.
+        Synthesised noise, or an area of the image with noise alone. Its mean is subtracted.
+    span : Range
+        Intensity range of the image, see `robust.robust_range`.
 
     Returns
     -------
     dict of str to Tensor of float32, shape (C, C)
         By layer.
     """
-    middle = (shown.low + shown.high) / 2
-    return gram_matrices(network, to_network(noise - noise.mean() + middle, shown))
+    middle = (span.low + span.high) / 2
+    return gram_matrices(network, to_network(noise - noise.mean() + middle, span))
 
 
 def refine_channel(
@@ -81,21 +81,21 @@ def refine_channel(
     layer_weights: Mapping[str, float] = LAYER_WEIGHTS,
     steps: int = DEFAULT_STEPS["gram_aligned"],
 ) -> Generator[RefineStep, None, list[Wave]]:
-    """Refine those of an image's waves that can be, see `refine_waves`.
+    """Refine the waves of an image that are added and have no profile, see `refine_waves`.
 
     Parameters
     ----------
     pixels : Tensor of float32, shape (H, W)
     waves : sequence of Wave
-        All that the image has. Those that multiply or have a profile stay as they are, and
-        are taken out of the image first.
+        All waves of the image. Waves that multiply or have a profile do not change. They are
+        subtracted first.
     network : Network
-        On the image's device.
+        Network on the image's device.
     quantum : float
         Step between two grey levels.
     exemplar : tuple of int, optional
-        Rectangle ``(y0, x0, y1, x1)`` where only noise is seen, which the target is taken of.
-        Without, it is taken of the waves themselves.
+        Rectangle ``(y0, x0, y1, x1)`` with noise alone. Its Gram matrices are the target.
+        Without it, the target comes from the waves themselves.
     layer_weights, steps
         As for `refine_waves`.
 
@@ -107,44 +107,45 @@ def refine_channel(
     Returns
     -------
     list of Wave
-        In the order of the start; as they were, if refined they describe the image longer by
-        more than a wave has to save.
+        In the given order. The given waves are returned if the refined ones lengthen the
+        description by more than the evidence of one wave.
     """
     free = [i for i, w in enumerate(waves) if w.profile is None and w.dark is None]
     if not free:
         return list(waves)
     shape = (pixels.shape[0], pixels.shape[1])
     pixels = pixels - render_noise(pixels, [w for i, w in enumerate(waves) if i not in free])
-    shown = robust_range(pixels)
+    span = robust_range(pixels)
     start = [waves[i] for i in free]
     area = exemplar or _middle(shape)
-    seen = slice(area[0], area[2]), slice(area[1], area[3])
-    noise, beside = synthesize(start, shape, pixels.device)[seen], None
+    window = slice(area[0], area[2]), slice(area[1], area[3])
+    noise, background = synthesize(start, shape, pixels.device)[window], None
     if exemplar is not None:
-        # What is not periodic has Gram matrices of its own. Turned around, it is as strong, but
-        # no longer where it was: what the waves have missed of themselves they can still take up.
-        whole = _levelled(pixels[seen])
-        noise, beside = whole, _levelled(whole - noise).flip(0, 1)
+        # The target also contains the Gram matrices of the random noise. The rotated residual
+        # has the same strength, but not the same position, so waves can still fit the residual.
+        whole = _levelled(pixels[window])
+        noise, background = whole, _levelled(whole - noise).flip(0, 1)
     with torch.no_grad():
-        target = noise_grams(network, noise, shown)
+        target = noise_grams(network, noise, span)
     refined = yield from refine_waves(
         pixels,
         start,
         network,
         target,
-        shown,
+        span,
         area,
-        beside,
+        background,
         layer_weights=layer_weights,
         quantum=quantum,
         steps=steps,
     )
-    if _lost(pixels, start, refined, quantum) > EVIDENCE_PER_LOG_PIXEL * math.log(pixels.numel()):
+    longer = _added_description(pixels, start, refined, quantum)
+    if longer > EVIDENCE_PER_LOG_PIXEL * math.log(pixels.numel()):
         return list(waves)
-    found = list(waves)
+    result = list(waves)
     for i, wave in zip(free, refined, strict=True):
-        found[i] = wave
-    return found
+        result[i] = wave
+    return result
 
 
 def refine_waves(
@@ -152,46 +153,46 @@ def refine_waves(
     waves: Sequence[Wave],
     network: Network,
     target: Mapping[str, torch.Tensor],
-    shown: Range,
+    span: Range,
     area: tuple[int, int, int, int] | None = None,
-    beside: torch.Tensor | None = None,
+    background: torch.Tensor | None = None,
     *,
     layer_weights: Mapping[str, float] = LAYER_WEIGHTS,
     gram_weight: float = 0.3,
     quantum: float = 0.0,
     steps: int = DEFAULT_STEPS["gram_aligned"],
 ) -> Generator[RefineStep, None, list[Wave]]:
-    """Refine amplitude, phase and frequency of waves by what is known of the noise.
+    """Refine amplitude, phase and frequency of waves by target Gram matrices.
 
-    Minimises ``Σ|∂(I − N)| / Σ|∂(I − N₀)| + γ · Σ_l w_l ‖G_l(N) − T_l‖² / ‖T_l‖²``: the first
-    term puts the waves where the image has them, the second makes them the noise that the
-    target was taken of. Without phase by itself, the Gram term tells amplitudes, periods, and
-    where the crests of one wave lie with respect to those of another: the shape of the pattern.
+    The objective is ``Σ|∂(I − N)| / Σ|∂(I − N₀)| + γ · Σ_l w_l ‖G_l(N) − T_l‖² / ‖T_l‖²``. The
+    first term aligns the waves with the image. The second term matches their statistics with
+    the target. It does not depend on the overall phase, but on amplitudes, periods and the
+    phases of waves relative to each other, that is, on the shape of the pattern.
 
     Parameters
     ----------
     pixels : Tensor of float32, shape (H, W)
     waves : sequence of Wave
-        N₀, phases within about a quarter of a cycle.
+        Start N₀. Its phases are right to about a quarter of a cycle.
     network : Network
-        On the image's device.
+        Network on the image's device.
     target : mapping of str to Tensor, shape (C, C)
-        Gram matrices of noise without specimen, see `noise_grams`.
-    shown : Range
-        As for the target.
+        Gram matrices T of noise without specimen, see `noise_grams`.
+    span : Range
+        Intensity range of the target.
     area : tuple of int, optional
-        Rectangle ``(y0, x0, y1, x1)`` that the waves' Gram matrices are taken of: best that
-        which the target was taken of, as the borders tell too. By default the middle.
-    beside : Tensor of float32, shape of the area, optional
-        What else the target has, as random noise, which the waves are not to make up for.
+        Rectangle ``(y0, x0, y1, x1)`` for the waves' Gram matrices. It is best the rectangle of
+        the target, since borders influence the matrices. By default the middle of the image.
+    background : Tensor of float32, shape of the area, optional
+        Random noise in the target, which is added to the waves.
     layer_weights : mapping of str to float
-        See `texture.gram_loss`.
+        Weights w, see `texture.gram_loss`.
     gram_weight : float
-        γ; 0 leaves the Gram term out. Above one, the border of a small target tells too.
+        γ. With 0 the Gram term is omitted. Above 1 the border of a small target matters.
     quantum : float
-        Step between two grey levels, below which a difference tells nothing.
+        Step between two grey levels. Smaller differences are rounding.
     steps : int
-        Of L-BFGS, at most; ends earlier when the loss has settled.
+        Largest number of L-BFGS steps. The refinement ends when the loss has converged.
 
     Yields
     ------
@@ -201,49 +202,49 @@ def refine_waves(
     Returns
     -------
     list of Wave
-        In the order of the start.
+        In the given order.
     """
-    moved = _Waves(waves, pixels)
-    edges = _gradient(pixels)
+    model = _Waves(waves, pixels)
+    differences = _gradient(pixels)
     with torch.no_grad():
-        residual = (edges - _gradient(moved.noise())).abs()
+        residual = (differences - _gradient(model.noise())).abs()
         scale = float(residual.mean())
-        least = max(_LEAST_BULK * float(edges.abs().mean()), quantum)
-        bulk = max(_BULK * float(residual.median()), least)
+        smallest = max(_MIN_BULK * float(differences.abs().mean()), quantum)
+        bulk = max(_BULK * float(residual.median()), smallest)
     y0, x0, y1, x1 = area or _middle((pixels.shape[0], pixels.shape[1]))
     parts = (0.0, 0.0)
 
     def loss() -> float:
         nonlocal parts
-        moves.zero_grad()
-        noise = moved.noise()
-        aligned = (edges - _gradient(noise)).square().add(bulk**2).sqrt().mean() / scale
-        value, alike = aligned, aligned.new_zeros(())
+        optimizer.zero_grad()
+        noise = model.noise()
+        aligned = (differences - _gradient(noise)).square().add(bulk**2).sqrt().mean() / scale
+        value, matched = aligned, aligned.new_zeros(())
         if gram_weight:
             part = noise[y0:y1, x0:x1]
-            part = part if beside is None else part + beside
-            alike = gram_loss(noise_grams(network, part, shown), target, layer_weights)
-            value = aligned + gram_weight * alike
+            part = part if background is None else part + background
+            matched = gram_loss(noise_grams(network, part, span), target, layer_weights)
+            value = aligned + gram_weight * matched
         value.backward()  # type: ignore[no-untyped-call]
-        parts = aligned.item(), alike.item()
+        parts = aligned.item(), matched.item()
         return value.item()
 
-    moves: torch.optim.Optimizer = _lbfgs(moved.parameters)
+    optimizer: torch.optim.Optimizer = _lbfgs(model.parameters)
     last = math.inf
     for step in range(1, steps + 1):
-        value = moves.step(loss)
+        value = optimizer.step(loss)
         yield RefineStep(step, steps, *parts)
-        if last - value < _SETTLED * value:
+        if last - value < _CONVERGED * value:
             break
         last = value
-    return moved.waves()
+    return model.waves()
 
 
 class _Waves:
-    """Waves as unknowns: numbers near one, whose steps make changes of like size in the image.
+    """Waves as parameters of similar scale, whose steps change the image by similar amounts.
 
-    Computed in float64, of which only the products of phase vectors with one another need the
-    image's device.
+    Phase vectors are computed in float64 on the CPU. Their products are computed on the image's
+    device.
     """
 
     def __init__(self, waves: Sequence[Wave], pixels: torch.Tensor) -> None:
@@ -262,7 +263,7 @@ class _Waves:
             ]
 
     def noise(self) -> torch.Tensor:
-        """Sum of the waves, shape (H, W); see `waves.synthesize`."""
+        """Sum the waves, shape (H, W); see `synthesis.synthesize`."""
         rows, columns = [], []
         for wave, envelope, (fy, fx) in self._each():
             along_y, along_x = (
@@ -276,7 +277,7 @@ class _Waves:
         return left.to(self._like) @ right.to(self._like)
 
     def waves(self) -> list[Wave]:
-        """Return the waves as they are now."""
+        """Return the current waves."""
         with torch.no_grad():
             return [
                 wave_at_centre(
@@ -290,7 +291,7 @@ class _Waves:
             ]
 
     def _each(self) -> Iterator[tuple[Wave, torch.Tensor, torch.Tensor]]:
-        """Each wave at the start, its relative envelope at the centre, and its frequency."""
+        """Yield each given wave, its current relative envelope at the centre and frequency."""
         size = torch.tensor(self._shape, dtype=torch.float64)
         for number, wave in enumerate(self._start):
             envelope, shift = self.parameters[2 * number : 2 * number + 2]
@@ -298,12 +299,12 @@ class _Waves:
             yield wave, torch.view_as_complex(envelope), frequency
 
 
-def _lost(
+def _added_description(
     pixels: torch.Tensor, before: Sequence[Wave], after: Sequence[Wave], quantum: float
 ) -> float:
-    """Nats by which other waves make the description of an image's gradient longer."""
+    """Nats by which waves lengthen the description of the gradient, compared with others."""
     shape = (pixels.shape[0], pixels.shape[1])
-    spread = [
+    magnitudes = [
         float(
             gradient(pixels - synthesize(waves, shape, pixels.device))
             .square_()
@@ -313,7 +314,7 @@ def _lost(
         )
         for waves in (before, after)
     ]
-    return 2 * pixels.numel() * math.log(spread[1] / spread[0])
+    return 2 * pixels.numel() * math.log(magnitudes[1] / magnitudes[0])
 
 
 def _middle(shape: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -323,7 +324,7 @@ def _middle(shape: tuple[int, int]) -> tuple[int, int, int, int]:
 
 
 def _levelled(image: torch.Tensor) -> torch.Tensor:
-    """Image without the plane that fits it best: light that falls off is no noise."""
+    """Subtract the best-fitting plane, since uneven illumination is not noise."""
     h, w = image.shape
     y, x = (torch.linspace(-1, 1, n, device=image.device) for n in (h, w))
     level = image - image.mean()
@@ -333,13 +334,13 @@ def _levelled(image: torch.Tensor) -> torch.Tensor:
 
 
 def _gradient(image: torch.Tensor) -> torch.Tensor:
-    """`features.gradient`, through which autograd can pass."""
+    """`features.gradient` for autograd, which cannot differentiate ``out=``."""
     here = image[:-1, :-1]
     return torch.stack([image[1:, :-1] - here, image[:-1, 1:] - here])
 
 
 def _modulated(frequency: torch.Tensor, order: int, length: int) -> torch.Tensor:
-    """Phase vectors from the middle times a cosine basis, see `waves.modulated_phasors`."""
+    """`synthesis.modulated_phasors` for autograd, with the origin at the centre."""
     at = torch.arange(length, dtype=torch.float64)
     turns = 2 * torch.pi * frequency * (at - (length - 1) / 2)
     basis = torch.arange(order + 1, dtype=torch.float64)[:, None] * (at + 0.5) * torch.pi / length
@@ -347,10 +348,11 @@ def _modulated(frequency: torch.Tensor, order: int, length: int) -> torch.Tensor
 
 
 def _lbfgs(parameters: list[torch.Tensor]) -> torch.optim.LBFGS:
+    """L-BFGS with a strong-Wolfe line search, one step per call."""
     return torch.optim.LBFGS(
         parameters,
         max_iter=1,
-        max_eval=_TRIES,
+        max_eval=_EVALUATIONS,
         history_size=_MEMORY,
         line_search_fn="strong_wolfe",
     )

@@ -1,4 +1,4 @@
-"""The textbook Gram synthesis: a random image changed until its Gram matrices match."""
+"""Textbook Gram synthesis: optimise a random image until its Gram matrices match."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ from napari_periodic_denoise.options import (
     check_choice,
 )
 
-_ADAM_RATE = 0.03
-_MEMORY = 10  # steps that L-BFGS remembers
-_SETTLED_STEPS = 100
-_SETTLED = 0.99  # of the loss: what it must fall below within so many steps
+_ADAM_RATE = 0.03  # as in the recipe for pixels in [0, 1]; benchmarks.networks checks it
+_MEMORY = 10  # steps in the history of L-BFGS, as in scipy
+# The synthesis ends when the loss has not fallen by 1% in 100 steps (benchmarks.networks).
+_CONVERGED_STEPS = 100
+_CONVERGED = 0.99  # of the loss
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextureStep:
-    """Where a running synthesis is.
+    """Progress of a running synthesis.
 
     Attributes
     ----------
     step, steps : int
-        Steps done, and at most.
+        Steps done, and largest number of steps.
     loss : float
-        See `gram_loss`, of the texture before the step.
+        Loss of the texture before the step, see `gram_loss`.
     preview : Tensor of float32, shape of the image, optional
-        The texture so far, every few seconds.
+        Current texture, every few seconds.
     """
 
     step: int
@@ -60,9 +61,9 @@ def gram_loss(
     Parameters
     ----------
     grams, target : mapping of str to Tensor, shape (C, C)
-        By layer. Those of the target are summed over.
+        Gram matrices by layer. The layers of the target are summed.
     layer_weights : mapping of str to float
-        1 for layers it does not name.
+        Weights by layer. Other layers have weight 1.
 
     Returns
     -------
@@ -70,10 +71,10 @@ def gram_loss(
 
     Notes
     -----
-    Gatys et al. 2016 divide by the number of elements and of pixels, others by neither; as the
-    elements of a deep layer's matrix are hundreds of times larger than those of a shallow one,
-    each choice weighs the layers differently. Divided by the target's own size, every layer's
-    error is a share of what it could be, and the weights mean what they say.
+    Gatys et al. 2016 divide by the numbers of elements and pixels; others do not. The elements
+    of a deep layer's matrix are hundreds of times larger than those of a shallow one, so each
+    choice weights the layers differently. Here each error is relative to the norm of its target,
+    and only the weights decide.
     """
     terms = []
     for layer, wanted in target.items():
@@ -94,32 +95,32 @@ def synthesize_texture(
     seed: int = 0,
     preview_every: float = 3.0,
 ) -> Generator[TextureStep, None, torch.Tensor]:
-    """Texture with the Gram matrices of an image, from a random start.
+    """Synthesise a texture with the Gram matrices of an image, from a random start.
 
-    A Gram matrix sums over position, so it knows what repeats in the image, but not where: the
-    texture has no phase. It shows what repeats; subtracted from the image it makes it worse,
-    as crests fall anywhere. And as the whole image is the target, it holds the specimen's
-    statistics along with the noise's.
+    A Gram matrix sums over positions, so the texture has no phase. It shows what repeats in the
+    image, but its crests lie elsewhere, and its subtraction makes the image worse. The whole
+    image is the target, so the texture also has the statistics of the specimen.
 
     Parameters
     ----------
     image : Tensor of float32, shape (H, W) or (3, H, W)
         Grey or RGB.
     network : Network
-        On the image's device.
+        Network on the image's device.
     layer_weights : mapping of str to float
         See `gram_loss`.
     optimizer : {"adam", "lbfgs"}
-        Adam with a rate of 0.03, as published; or L-BFGS, which comes as near in a tenth of
-        the steps.
+        Adam with a learning rate of 0.03, as published, or L-BFGS, which needs a tenth of the
+        steps.
     steps : int
-        At most; ends earlier when the loss has not fallen by 1% within 100 steps.
+        Largest number of steps. The synthesis ends when the loss has not fallen by 1% in 100
+        steps.
     max_size : int
-        A larger image is reduced to this many pixels along its longer side first.
+        Largest number of pixels along the longer side. A larger image is reduced first.
     seed : int
-        Of the random start.
+        Seed of the random start.
     preview_every : float
-        Seconds.
+        Seconds between two previews.
 
     Yields
     ------
@@ -129,8 +130,8 @@ def synthesize_texture(
     Returns
     -------
     Tensor of float32, shape of the image
-        The texture of the least loss, in the image's intensity units, its mean about that of
-        the image.
+        Texture with the smallest loss, in the image's intensity units. Its mean is about that
+        of the image.
 
     Raises
     ------
@@ -146,39 +147,39 @@ def synthesize_texture(
     check_choice("optimizer", optimizer, OPTIMIZERS)
     for name, count in (("steps", steps), ("max_size", max_size)):
         if count < 1:
-            raise ValueError(f"{name} must be at least 1, not {count}")
+            raise ValueError(f"expected {name} of at least 1, got {count}")
     small = _reduced(image, max_size, network.stride)
-    shown = robust_range(image)
+    span = robust_range(image)
     with torch.no_grad():
-        target = gram_matrices(network, to_network(small, shown))
+        target = gram_matrices(network, to_network(small, span))
     random = torch.rand(small.shape, generator=torch.Generator().manual_seed(seed))
     texture = random.to(image.device).requires_grad_()
-    moves = _optimizer(optimizer, texture)
+    updates = _optimizer(optimizer, texture)
 
     def loss() -> float:
-        moves.zero_grad()
+        updates.zero_grad()
         grams = gram_matrices(network, to_network(texture, Range(0, 1)))
         value = gram_loss(grams, target, layer_weights)
         value.backward()  # type: ignore[no-untyped-call]
         return value.item()
 
-    least, best = math.inf, texture.detach()
-    milestone, before_it = 0, math.inf  # the last step that took 1% off the loss
-    seen_at = time.monotonic()
+    lowest, best = math.inf, texture.detach()
+    milestone, loss_then = 0, math.inf  # the last step that lowered the loss by 1%
+    preview_at = time.monotonic()
     for step in range(1, steps + 1):
         before = texture.detach().clone()
-        value = moves.step(loss)
-        if value < least:
-            least, best = value, before
-        if least < _SETTLED * before_it:
-            milestone, before_it = step, least
+        value = updates.step(loss)
+        if value < lowest:
+            lowest, best = value, before
+        if lowest < _CONVERGED * loss_then:
+            milestone, loss_then = step, lowest
         preview = None
-        if time.monotonic() - seen_at >= preview_every:
-            preview, seen_at = _as_image(best, shown, image.shape), time.monotonic()
+        if time.monotonic() - preview_at >= preview_every:
+            preview, preview_at = _as_image(best, span, image.shape), time.monotonic()
         yield TextureStep(step, steps, value, preview)
-        if step - milestone >= _SETTLED_STEPS or not math.isfinite(value):
+        if step - milestone >= _CONVERGED_STEPS or not math.isfinite(value):
             break
-    return _as_image(best, shown, image.shape)
+    return _as_image(best, span, image.shape)
 
 
 def _optimizer(name: str, texture: torch.Tensor) -> torch.optim.Optimizer:
@@ -187,17 +188,18 @@ def _optimizer(name: str, texture: torch.Tensor) -> torch.optim.Optimizer:
     return torch.optim.LBFGS([texture], max_iter=1, history_size=_MEMORY)
 
 
-def _reduced(image: torch.Tensor, max_size: int, least: int) -> torch.Tensor:
-    """Image of at most so many pixels a side, but of at least as many as the network needs."""
+def _reduced(image: torch.Tensor, max_size: int, min_size: int) -> torch.Tensor:
+    """Reduce an image to ``max_size`` pixels along its longer side; each has ``min_size``."""
     height, width = image.shape[-2:]
     scale = max_size / max(height, width)
     if scale >= 1:
         return image
-    return _resized(image, tuple(max(least, round(scale * n)) for n in (height, width)))
+    return _resized(image, tuple(max(min_size, round(scale * n)) for n in (height, width)))
 
 
-def _as_image(texture: torch.Tensor, shown: Range, shape: torch.Size) -> torch.Tensor:
-    intensities = texture * (shown.high - shown.low) + shown.low
+def _as_image(texture: torch.Tensor, span: Range, shape: torch.Size) -> torch.Tensor:
+    """Scale and resize a texture in [0, 1] to an image's intensities and shape."""
+    intensities = texture * (span.high - span.low) + span.low
     return _resized(intensities, tuple(shape[-2:]))
 
 

@@ -1,1 +1,1 @@
-"""Noise that is no sum of few waves."""
+"""Noise that is not a sum of few waves: stripes, and quasi-periodic textures."""

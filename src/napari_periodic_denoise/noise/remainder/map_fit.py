@@ -1,10 +1,11 @@
-"""What no short list of waves explains: quasi-periodic noise, and stripes in one direction."""
+"""MAP fit of noise with a narrow spectrum: quasi-periodic noise, and stripes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from itertools import count, product
+from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import torch
@@ -18,66 +19,67 @@ from napari_periodic_denoise.noise.remainder.density import (
 )
 from napari_periodic_denoise.noise.robust import robust_scale
 from napari_periodic_denoise.noise.statistics.features import edges, gradient
-from napari_periodic_denoise.noise.statistics.gram import is_fast
+from napari_periodic_denoise.noise.statistics.gram import fast_length_above
 
 Kind = Literal["quasi-periodic", "stripes"]
 
-_TILE = 1024
-_OVERLAP = 128
-_MARGIN = 32  # pixels beyond the tile, where the noise may do as it likes before it goes around
+_TILE = 1024  # pixels; bounds the memory (benchmarks.speed)
+_OVERLAP = 128  # pixels of two tiles that are blended; twice the longest period
+_MARGIN = 32  # padding that absorbs the periodic wrap-around; half of the longest period
 
-# The softening starts above most differences and shrinks to a fraction of them, as in `fit`.
-_ROUNDS = 6
-_START = 2.0  # mean magnitudes of the gradient
-_SHRINK = 0.4
-_SHARP = 0.1
-_ROUNDING = 0.3  # grey levels
-_STEPS = 4  # of conjugate gradients per round
-_CREDIT = 0.7  # that counts of the nats saved: a pixel's two differences are not independent
-_PASSES = 6
+# The softening shrinks from above most differences to a fraction of them, see `Schedule`.
+# benchmarks.rejection checks these numbers (weave, stripes, clean images).
+_ROUNDS = 6  # reweightings
+_START = 2.0  # first softening, in mean magnitudes of the gradient
+_SHRINK = 0.4  # factor of the next softening
+_SHARP = 0.1  # last softening, in mean magnitudes of the gradient
+_ROUNDING = 0.3  # smallest softening, in grey levels; the standard deviation of rounding (1/√12)
+_STEPS = 4  # conjugate gradient steps per reweighting
+_CREDIT = 0.7  # share of saved nats that counts, since a pixel's two differences are dependent
+_PASSES = 6  # repetitions on the residual; one that finds nothing is the last
 
 
 def find_remainder(
     pixels: torch.Tensor, quantum: float, sensitivity: float, *, kind: Kind
 ) -> Generator[Step, None, torch.Tensor]:
-    """Estimate noise that has a narrow spectrum but is no sum of few waves.
+    """Estimate noise that has a narrow spectrum but is not a sum of few waves.
 
     Parameters
     ----------
     pixels : Tensor of float32, shape (H, W)
-        Intensities in robust deviations, see `images.normalize`.
+        Intensities in robust standard deviations, see `input.normalize`.
     quantum : float
         Step between two grey levels.
     sensitivity : float
-        False alarms to expect where there is no such noise.
+        Expected number of false alarms without such noise.
     kind : {"quasi-periodic", "stripes"}
-        Noise around some frequencies, all over the image; or stripes in one direction, found
-        by itself, wherever they are.
+        Noise around some frequencies, all over the image; or stripes in one direction, which is
+        detected, anywhere in the image.
 
     Yields
     ------
-    stage, message : str
-        What is done next.
+    Step
+        Before each step.
 
     Returns
     -------
     Tensor of float32, shape (H, W)
-        In the unit of the pixels; exactly zero where nothing is found. Waves over 64 pixels
-        long are left in the image, so that means over larger areas stay as they are.
+        Noise in the unit of the pixels. It is exactly zero if nothing is found. Periods above 64
+        pixels stay in the image, so means over larger areas do not change.
 
     Notes
     -----
-    The model is ``I = C + N``, the gradient of C of Laplace law with mean magnitude b, the
-    Fourier coefficients z of N normal with the variances s that `density` finds. The most
-    probable N minimises ``Σ|∂(I − N)|/b + ½·Σ|z|²/s``: reweighted least squares, preconditioned
-    conjugate gradients. N lives on a torus larger than the image, and only pixels of the image
-    count: nothing is assumed at the borders. N is kept if it shortens the description of the
-    image's gradient by clearly more than its own takes (Laplace's approximation of the
-    evidence). Images over 1024 pixels are done in tiles that overlap.
+    The model is ``I = C + N``. The gradient of C has a Laplace law with mean magnitude b. The
+    Fourier coefficients z of N are normal with the variances s from `density`. The most probable
+    N minimises ``Σ|∂(I − N)|/b + ½·Σ|z|²/s``, by reweighted least squares and preconditioned
+    conjugate gradients. N is periodic on a grid larger than the image, and only pixels of the
+    image count, so nothing is assumed at the borders. N is accepted if it shortens the
+    description of the image's gradient by more than its own description (Laplace's approximation
+    of the evidence). Images above 1024 pixels are processed in overlapping tiles.
     """
     noise = torch.zeros_like(pixels)
-    # what stood in the shade of the strongest frequencies shows once they are gone; a second
-    # direction of stripes would rather be the specimen's
+    # weaker frequencies show when the strongest are removed; a second direction of stripes is
+    # more likely the specimen's
     for _ in range(_PASSES if kind == "quasi-periodic" else 1):
         more = yield from _find(pixels - noise, quantum, sensitivity, kind)
         if more is None:
@@ -89,12 +91,12 @@ def find_remainder(
 def _find(
     pixels: torch.Tensor, quantum: float, sensitivity: float, kind: Kind
 ) -> Generator[Step, None, torch.Tensor | None]:
-    """Return the noise found at once, if there is any that pays for itself."""
+    """Return the noise of one pass, if it shortens the description."""
     shape = (pixels.shape[0], pixels.shape[1])
     window = (min(shape[0], _TILE), min(shape[1], _TILE))
-    grid = (_fast_length(window[0] + _MARGIN), _fast_length(window[1] + _MARGIN))
+    grid = (fast_length_above(window[0] + _MARGIN), fast_length_above(window[1] + _MARGIN))
     what = "stripes" if kind == "stripes" else "quasi-periodic noise"
-    yield Step(Stage.DETECT, f"looking for {what}")
+    yield Step(Stage.DETECT, f"searching {what}")
     features = edges(pixels)
     if kind == "stripes":
         density = stripe_density(features, grid, window, sensitivity)
@@ -116,10 +118,10 @@ def _find(
 
 
 def _response(pixels: torch.Tensor, features: torch.Tensor, grid: Grid) -> torch.Tensor:
-    """Power that noise of unit density adds to the features, shape (h, w // 2 + 1).
+    """Power of the features for noise of unit density, shape (h, w // 2 + 1).
 
-    Differences multiply it by ``4·sin²(π·f)``, and clipping lets through, of what is weak
-    beside the rest of the gradient, the share of pixels that are not clipped.
+    Differences multiply power by ``4·sin²(π·f)``. Clipping multiplies the amplitude of weak
+    noise by the share of pixels that are not clipped.
     """
     total = torch.zeros(grid[0], grid[1] // 2 + 1, device=pixels.device)
     for difference, feature, f in zip(
@@ -131,39 +133,62 @@ def _response(pixels: torch.Tensor, features: torch.Tensor, grid: Grid) -> torch
     return total.clamp_min_(torch.finfo(total.dtype).tiny)
 
 
-def _fit(
-    tile: torch.Tensor, density: torch.Tensor, grid: Grid, quantum: float, which: str
-) -> Generator[Step, None, tuple[torch.Tensor, float]]:
-    """Return the most probable noise of a tile, and the nats it saves.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Torus:
+    """Linear map from unknowns ``p = z/√s`` to noise on a tile of a periodic grid.
 
-    The unknowns are ``p = z/√s`` at the frequencies of ``torch.fft.rfft2``.
+    Attributes
+    ----------
+    grid : tuple of int
+        ``(h, w)`` of the grid, with an even w.
+    tile : tuple of int
+        ``(H, W)`` of the tile, at most the grid.
+    multiplicity : Tensor of float32, shape (1, w // 2 + 1)
+        2 for coefficients that stand for their conjugates too, 1 in the first and last column.
+    spread, gather : Tensor of float32, shape (h, w // 2 + 1)
+        Scales of the coefficients in the map and in its adjoint.
     """
-    h, w = tile.shape
-    device = tile.device
-    fy, fx = frequencies(grid, device)
-    curvature = 4 * torch.sin(math.pi * fy) ** 2 + 4 * torch.sin(math.pi * fx) ** 2
-    # coefficients that stand for their conjugates too; those of the last column, if the width
-    # is even, and of the first do not
-    twice = torch.full((1, grid[1] // 2 + 1), 2.0, device=device)
-    twice[:, [0, -1]] = 1
-    spread = density.sqrt() * math.sqrt(grid[0] * grid[1])
-    gather = density.sqrt() * twice / math.sqrt(grid[0] * grid[1])
-    plane = torch.zeros(grid, device=device)
 
-    def synthesize(p: torch.Tensor) -> torch.Tensor:
-        full: torch.Tensor = torch.fft.irfft2(p * spread, s=grid)
-        return full[:h, :w]
+    grid: Grid
+    tile: Grid
+    multiplicity: torch.Tensor
+    spread: torch.Tensor
+    gather: torch.Tensor
 
-    def adjoint(along_y: torch.Tensor, along_x: torch.Tensor) -> torch.Tensor:
-        plane.zero_()
+    @staticmethod
+    def of(density: torch.Tensor, grid: Grid, tile: Grid) -> _Torus:
+        """Return the map for variances s per (cycle/pixel)², shape (h, w // 2 + 1)."""
+        multiplicity = torch.full((1, grid[1] // 2 + 1), 2.0, device=density.device)
+        multiplicity[:, [0, -1]] = 1
+        scale = math.sqrt(grid[0] * grid[1])
+        root = density.sqrt()
+        return _Torus(grid, tile, multiplicity, root * scale, root * multiplicity / scale)
+
+    def synthesize(self, p: torch.Tensor) -> torch.Tensor:
+        """Noise on the tile, shape (H, W)."""
+        full: torch.Tensor = torch.fft.irfft2(p * self.spread, s=self.grid)
+        return full[: self.tile[0], : self.tile[1]]
+
+    def adjoint(self, along_y: torch.Tensor, along_x: torch.Tensor) -> torch.Tensor:
+        """Adjoint of the noise's differences along y, (H − 1, W), and along x, (H, W − 1)."""
+        h, w = self.tile
+        plane = torch.zeros(self.grid, device=along_y.device)
         plane[1:h, :w] += along_y
         plane[: h - 1, :w] -= along_y
         plane[:h, 1:w] += along_x
         plane[:h, : w - 1] -= along_x
         spectrum: torch.Tensor = torch.fft.rfft2(plane)
-        return spectrum * gather
+        return spectrum * self.gather
 
-    p = torch.zeros(grid[0], grid[1] // 2 + 1, dtype=torch.complex64, device=device)
+
+def _fit(
+    tile: torch.Tensor, density: torch.Tensor, grid: Grid, quantum: float, which: str
+) -> Generator[Step, None, tuple[torch.Tensor, float]]:
+    """Return the most probable noise of a tile, and the nats it saves."""
+    fy, fx = frequencies(grid, tile.device)
+    curvature = 4 * torch.sin(math.pi * fy) ** 2 + 4 * torch.sin(math.pi * fx) ** 2
+    torus = _Torus.of(density, grid, (tile.shape[0], tile.shape[1]))
+    p = torch.zeros(grid[0], grid[1] // 2 + 1, dtype=torch.complex64, device=tile.device)
     noise = torch.zeros_like(tile)
     first = _mean_gradient(tile)
     softness = _START
@@ -176,46 +201,61 @@ def _fit(
         dy, dx = clean.diff(dim=0), clean.diff(dim=1)
         weight_y, weight_x = ((g.square() + d * d).rsqrt_().div_(b) for g in (dy, dx))
         mean_weight = float(weight_y.mean() + weight_x.mean()) / 2
-        diagonal = (curvature * density * mean_weight + 1) * twice
-        residual = adjoint(weight_y * dy, weight_x * dx) - p * twice
-        scaled = residual / diagonal
-        direction, norm = scaled, _dot(residual, scaled)
-        for _ in range(_STEPS):
-            if norm == 0:
-                break
-            wave = synthesize(direction)
-            image = adjoint(weight_y * wave.diff(dim=0), weight_x * wave.diff(dim=1))
-            image += direction * twice
-            step = norm / _dot(direction, image)
-            p = p + step * direction
-            noise = noise + step * wave
-            residual = residual - step * image
-            scaled = residual / diagonal
-            norm, before = _dot(residual, scaled), norm
-            direction = scaled + norm / before * direction
+        diagonal = (curvature * density * mean_weight + 1) * torus.multiplicity
+        residual = torus.adjoint(weight_y * dy, weight_x * dx) - p * torus.multiplicity
+        p, noise = _conjugate_gradients(torus, (weight_y, weight_x), diagonal, residual, p, noise)
         softness = max(softness * _SHRINK, _SHARP)
 
     saved = 2 * tile.numel() * math.log(first / max(_mean_gradient(tile - noise), 1e-30))
     volume = torch.log1p(curvature * density * mean_weight)
-    spent = 0.5 * float((twice * (p.abs().square() + volume)).sum())
+    spent = 0.5 * float((torus.multiplicity * (p.abs().square() + volume)).sum())
     return noise, _CREDIT * saved - spent
 
 
+def _conjugate_gradients(
+    torus: _Torus,
+    weights: tuple[torch.Tensor, torch.Tensor],
+    diagonal: torch.Tensor,
+    residual: torch.Tensor,
+    p: torch.Tensor,
+    noise: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Take some preconditioned conjugate gradient steps; return the unknowns and the noise."""
+    weight_y, weight_x = weights
+    scaled = residual / diagonal
+    direction, norm = scaled, _dot(residual, scaled)
+    for _ in range(_STEPS):
+        if norm == 0:
+            break
+        wave = torus.synthesize(direction)
+        image = torus.adjoint(weight_y * wave.diff(dim=0), weight_x * wave.diff(dim=1))
+        image += direction * torus.multiplicity
+        step = norm / _dot(direction, image)
+        p = p + step * direction
+        noise = noise + step * wave
+        residual = residual - step * image
+        scaled = residual / diagonal
+        norm, before = _dot(residual, scaled), norm
+        direction = scaled + norm / before * direction
+    return p, noise
+
+
 def _mean_gradient(image: torch.Tensor) -> float:
-    """Mean magnitude of both first differences; never zero, as it divides."""
+    """Mean magnitude of both first differences. It is a divisor, so it is never zero."""
     magnitude = float(image.diff(dim=0).abs().mean() + image.diff(dim=1).abs().mean()) / 2
     return max(magnitude, 1e-9)
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Real inner product of complex tensors."""
     return float((torch.view_as_real(a) * torch.view_as_real(b)).sum())
 
 
 def _cover(length: int, size: int) -> list[tuple[slice, torch.Tensor]]:
-    """Stretches of one size that overlap, and their weights, which add up to one everywhere."""
-    rest = length - size
-    steps = math.ceil(rest / (size - _OVERLAP)) if rest else 0
-    starts = [round(i * rest / max(steps, 1)) for i in range(steps + 1)]
+    """Overlapping intervals of one size, and their weights, whose sum is one everywhere."""
+    gap = length - size
+    steps = math.ceil(gap / (size - _OVERLAP)) if gap else 0
+    starts = [round(i * gap / max(steps, 1)) for i in range(steps + 1)]
     weights = torch.zeros(len(starts), length)
     for weight, start in zip(weights, starts, strict=True):
         to_end = (torch.arange(size) + 0.5) / _OVERLAP
@@ -225,8 +265,3 @@ def _cover(length: int, size: int) -> list[tuple[slice, torch.Tensor]]:
         (slice(start, start + size), weight[start : start + size])
         for weight, start in zip(weights, starts, strict=True)
     ]
-
-
-def _fast_length(least: int) -> int:
-    """Return the smallest even length from ``least`` that is fast to transform."""
-    return next(length for length in count(least + least % 2, 2) if is_fast(length))

@@ -1,1 +1,1 @@
-"""The search for waves, and the tests that accept them."""
+"""Search for waves, and the tests that accept or reject them."""

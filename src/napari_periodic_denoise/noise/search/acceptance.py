@@ -1,4 +1,4 @@
-"""The tests that accept or reject fitted waves."""
+"""Tests that accept or reject fitted waves."""
 
 from __future__ import annotations
 
@@ -18,31 +18,40 @@ from napari_periodic_denoise.noise.fitting.evidence import (
 from napari_periodic_denoise.noise.fitting.gauss_newton import Fit
 from napari_periodic_denoise.noise.fitting.sample import GradientSample
 from napari_periodic_denoise.noise.search.channel import Found
-from napari_periodic_denoise.noise.waves.frequency import APART, distances
+from napari_periodic_denoise.noise.waves.frequency import SAME_WAVE, distances
 from napari_periodic_denoise.noise.waves.wave import Rejected
 from napari_periodic_denoise.noise.wording import Cause
 
 Array = NDArray[Any]
 
-_OVERWHELMING = 50.0  # times the needed evidence
-_UNEVEN = 2 / 3  # of the consensus, which is then enough
-_RELATED = 1 / 2  # of the consensus, which is enough where other waves share the bases
-_VISIBLE = 0.25  # grey levels, under which a wave can be an artefact of rounding another
+# Relaxed thresholds of the consensus; benchmarks.rejection checks them on clean images too.
+_OVERWHELMING = 50.0  # times the evidence threshold, from which on a wave may be uneven
+_UNEVEN = 2 / 3  # of the consensus, for a wave with overwhelming evidence
+_RELATED = 1 / 2  # of the consensus, for a wave that shares its bases with others
+# Grey levels. Rounding makes harmonics of a wave of about a quarter of a level at most (Bennett
+# 1948); benchmarks.rejection checks it on rounded images.
+_VISIBLE = 0.25
 
 
 def evidence_threshold(samples: Sequence[GradientSample]) -> float:
-    """Nats that a wave has to save in the description of samples."""
+    """Minimum evidence of a wave, ``4 ln n`` nats for samples of n pixels together."""
     return EVIDENCE_PER_LOG_PIXEL * math.log(sum(map(len, samples)))
 
 
 def accept_waves(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rejected, ...]]:
-    """Those of the waves that are noise, with their evidence, and why the others are not.
+    """Accept the waves that pass all tests.
 
     Parameters
     ----------
     sample : GradientSample
-        Of the image with these waves.
+        Sample of the image with these waves.
     found : Found
+
+    Returns
+    -------
+    accepted : Found
+        Accepted waves, with their evidence.
+    rejected : tuple of Rejected
     """
     keep, nats, rejected = assess_waves([sample], [found.fit], found.false_alarms)
     return replace(found, evidence=nats).take(keep), rejected
@@ -51,23 +60,25 @@ def accept_waves(sample: GradientSample, found: Found) -> tuple[Found, tuple[Rej
 def assess_waves(
     samples: Sequence[GradientSample], fits: Sequence[Fit], false_alarms: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], tuple[Rejected, ...]]:
-    """Tell which waves pay for themselves, all over the image, and are no rounding.
+    """Test waves for evidence, agreement between parts, rounding and duplicates.
 
     Parameters
     ----------
     samples : sequence of GradientSample
-        Of P images with these waves.
+        Samples of P images with these waves.
     fits : sequence of Fit
         The same K waves in each image.
     false_alarms : ndarray of float64, shape (K,)
+        See `Wave`.
 
     Returns
     -------
     keep : ndarray of bool, shape (K,)
+        Waves that pass all tests.
     nats : ndarray of float64, shape (K,)
         Evidence.
     rejected : tuple of Rejected
-        Those that are not kept.
+        The other waves, with the first test that they failed.
     """
     fit, shape = fits[0], samples[0].shape
     nats, consensus = evidence(samples, fits)
@@ -82,17 +93,17 @@ def assess_waves(
             0,
         )
     )
-    # overwhelming evidence may be uneven: two waves close by are at first found as one that beats
-    agreed = np.where(nats > _OVERWHELMING * threshold, _UNEVEN * CONSENSUS, CONSENSUS)
-    # the company of waves that share a base is evidence too
+    # two waves of similar frequency are first found as one that beats, with uneven evidence
+    agreement = np.where(nats > _OVERWHELMING * threshold, _UNEVEN * CONSENSUS, CONSENSUS)
+    # other waves with the same base are evidence too
     shared = fit.ties != 0
     related = (shared * shared.sum(0)).max(1, initial=0) > 2
-    agreed = np.where(related, _RELATED * CONSENSUS, agreed)
-    # two waves that have moved onto each other describe one that changes
-    twin = (distances(fit.frequencies, shape) < APART) & (strength[:, None] < strength)
+    agreement = np.where(related, _RELATED * CONSENSUS, agreement)
+    # two waves that have moved onto each other describe one wave that changes
+    twin = (distances(fit.frequencies, shape) < SAME_WAVE) & (strength[:, None] < strength)
     tests: tuple[tuple[Array, Cause, Array, Array], ...] = (
         (nats <= threshold, Cause.TOO_WEAK, nats, np.full(len(nats), threshold)),
-        (consensus <= agreed, Cause.PARTS_DISAGREE, consensus, agreed),
+        (consensus <= agreement, Cause.PARTS_DISAGREE, consensus, agreement),
         (~related & (grey < _VISIBLE), Cause.ROUNDING, grey, np.full(len(grey), _VISIBLE)),
         (twin.any(1), Cause.DUPLICATE, np.zeros(len(nats)), np.zeros(len(nats))),
     )

@@ -1,4 +1,4 @@
-"""What is known of one channel: its waves, why they were believed, and what they leave."""
+"""The noise model of one channel: its waves, their evidence, and the residual."""
 
 from __future__ import annotations
 
@@ -9,28 +9,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_periodic_denoise.noise.fitting.gauss_newton import Fit, polish_waves, unfitted
+from napari_periodic_denoise.noise.fitting.gauss_newton import Fit, polish_waves, zero_fit
 from napari_periodic_denoise.noise.fitting.sample import (
     GradientSample,
     sample_area,
     sample_gradient,
 )
+from napari_periodic_denoise.noise.fitting.schedule import REFIT
 from napari_periodic_denoise.noise.input import Normalized
 from napari_periodic_denoise.noise.statistics.features import without_saturated
-from napari_periodic_denoise.noise.waves.frequency import APART, Frequency, Shape, lowest_alias
+from napari_periodic_denoise.noise.waves.frequency import (
+    SAME_WAVE,
+    Frequency,
+    Shape,
+    lowest_alias,
+)
 from napari_periodic_denoise.noise.waves.synthesis import divide_by_gain, synthesize
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave, wave_at_centre
 
-SEARCH_PIXELS = 30_000
-FINAL_PIXELS = 200_000
-# of a Gauss–Newton fit of waves that have been fitted: softening at first, and steps
-REFIT = (0.5, 3)
-_EXEMPLAR_PIXELS = 60_000
+# Pixels per sample. The time of a fit grows with them, and the errors fall with their root
+# (benchmarks.speed, benchmarks.rejection).
+SEARCH_PIXELS = 30_000  # of the fits during the search
+FINAL_PIXELS = 200_000  # of the last fits
+_EXEMPLAR_PIXELS = 60_000  # of the exemplar's test
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Constant waves, and why each was believed.
+    """Constant waves and their evidence.
 
     Attributes
     ----------
@@ -48,11 +54,11 @@ class Found:
         return len(self.fit)
 
     def take(self, keep: np.ndarray) -> Found:
-        """Take some of the waves, by index or by mask."""
+        """Return some of the waves, by index or by mask."""
         return Found(self.fit.take(keep), self.false_alarms[keep], self.evidence[keep])
 
     def join(self, other: Found) -> Found:
-        """Join the waves of both."""
+        """Return the waves of both."""
         return Found(
             self.fit.join(other.fit),
             np.concatenate([self.false_alarms, other.false_alarms]),
@@ -60,7 +66,7 @@ class Found:
         )
 
     def waves(self, shape: Shape, dark: float | None = None) -> list[Wave]:
-        """Return the waves of an image of that shape; with ``dark`` they multiply."""
+        """Return the waves of an image of shape ``(H, W)``; with ``dark`` they multiply."""
         return [
             wave_at_centre(
                 frequency,
@@ -81,37 +87,37 @@ class Found:
 
 
 def no_waves() -> Found:
-    """No waves."""
-    return Found(unfitted(np.empty((0, 2))), np.empty(0), np.empty(0))
+    """Return an empty `Found`."""
+    return Found(zero_fit(np.empty((0, 2))), np.empty(0), np.empty(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelModel:
-    """One channel of an image, and the model of its noise so far.
+    """One channel of an image and the current model of its noise.
 
     Attributes
     ----------
     pixels : Tensor of float32, shape (H, W)
-        In robust deviations.
+        Intensities in robust standard deviations.
     sample : GradientSample
-        Of the pixels, for final fits.
+        Sample of the pixels for final fits.
     zero : float
-        No light, in the unit of the pixels.
+        Intensity zero, in the unit of the pixels.
     saturated : Tensor of bool, shape (H, W), or None
-        Pixels that tell nothing: at the image's limits, see `images.Normalized`, or protected.
+        Pixels without information: saturated (see `input.Normalized`) or protected.
     exemplar : GradientSample or None
-        Of the pixels where only noise is seen, where such are known.
+        Sample of an area that contains only noise, if one is known.
     found : Found
         Constant waves that are added.
     gains : Found
         Constant waves that multiply.
     dark : float or None
-        The intensity that is not multiplied, where there are such.
+        Intensity that is not multiplied. None without gains.
     settled : tuple of Wave
-        Added waves with envelopes or profiles.
+        Added waves with envelopes or profiles. They are not fitted again.
     rejected : tuple of Rejected
-    folded, multiplied : tuple of ndarray
-        Frequencies that have been tried as a profile's, and as a gain's.
+    folded, multiplied : tuple of ndarray, shape (2,)
+        Frequencies that have been tried as a profile, and as a gain.
     """
 
     pixels: torch.Tensor
@@ -129,33 +135,33 @@ class ChannelModel:
 
     @property
     def shape(self) -> Shape:
-        """``(H, W)``."""
+        """Shape ``(H, W)`` of the image."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def multiplying(self) -> list[Wave]:
-        """Waves that multiply."""
+        """Return the waves that multiply."""
         return self.gains.waves(self.shape, self.dark)
 
     def added(self) -> list[Wave]:
-        """Waves that are added."""
+        """Return the waves that are added."""
         return [*self.settled, *self.found.waves(self.shape)]
 
     def waves(self) -> list[Wave]:
-        """All waves."""
+        """Return all waves."""
         return [*self.multiplying(), *self.added()]
 
     def residual(self) -> torch.Tensor:
-        """The image without the waves, shape (H, W)."""
+        """Return the image without any waves, shape (H, W)."""
         return self._without(self.added())
 
     def before_constant(self) -> torch.Tensor:
-        """The image without the waves, but with the constant ones that are added."""
+        """Return the image without all waves but the constant added ones, shape (H, W)."""
         return self._without(self.settled)
 
     def counted(self, maps: torch.Tensor) -> torch.Tensor:
-        """Differences, shape (2, H − 1, W − 1), without those of pixels at the image's limits.
+        """Set differences of saturated pixels to zero, shape (2, H − 1, W − 1).
 
-        A pixel at a limit does not have the noise, and would show it where it is taken away.
+        A saturated pixel does not have the noise. Subtraction would add the noise to it.
         """
         return without_saturated(maps, self.saturated)
 
@@ -167,15 +173,19 @@ class ChannelModel:
 def channel_model(
     image: Normalized, seed: int, exemplar: torch.Tensor | None = None
 ) -> ChannelModel:
-    """A channel of which no waves are known yet.
+    """Return the model of a channel without waves.
 
     Parameters
     ----------
     image : Normalized
     seed : int
-        Of the random choice of pixels.
+        Seed of the random choice of pixels.
     exemplar : Tensor of bool, shape (H, W), optional
-        Pixels where only noise is seen.
+        Pixels that contain only noise.
+
+    Returns
+    -------
+    ChannelModel
     """
     sample = sample_gradient(image.pixels, FINAL_PIXELS, seed, image.quantum, image.saturated)
     area = None
@@ -189,17 +199,30 @@ def channel_model(
 
 
 def refit(channel: ChannelModel) -> ChannelModel:
-    """Fit all constant waves that are added again, jointly, to some of the sample."""
+    """Fit all constant added waves again, jointly, to a part of the sample."""
     if not len(channel.found):
         return channel
     few = channel.sample.first(SEARCH_PIXELS).of(channel.before_constant())
-    *_, fit = polish_waves(few, channel.found.fit, *REFIT)
+    *_, fit = polish_waves(few, channel.found.fit, REFIT)
     return replace(channel, found=replace(channel.found, fit=fit))
 
 
-def outside(frequency: Frequency | NDArray[np.float64], wave: Wave, shape: Shape) -> bool:
-    """Whether a frequency lies outside what a wave, and its envelope, can take up."""
-    reach = APART + np.array(wave.order) / 2
+def is_separate(frequency: Frequency | NDArray[np.float64], wave: Wave, shape: Shape) -> bool:
+    """Whether a frequency lies outside the band of a wave and its envelope.
+
+    Parameters
+    ----------
+    frequency : array-like, shape (2,)
+        Cycles/pixel.
+    wave : Wave
+    shape : tuple of int
+        ``(H, W)`` of the image.
+
+    Returns
+    -------
+    bool
+    """
+    reach = SAME_WAVE + np.array(wave.order) / 2
     return all(
         np.hypot(*(lowest_alias(np.subtract(frequency, other)) * shape / reach)) > 1
         for other in (np.array(wave.frequency), -np.array(wave.frequency))

@@ -1,4 +1,4 @@
-"""Which waves an image holds: detect, fit, subtract, and again on what is left."""
+"""Search for waves: detect, fit and subtract, then repeat on the residual."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import torch
 
 from napari_periodic_denoise.noise.areas import Rectangle
 from napari_periodic_denoise.noise.fitting.evidence import evidence
-from napari_periodic_denoise.noise.fitting.gauss_newton import fit_waves, polish_together, unfitted
+from napari_periodic_denoise.noise.fitting.gauss_newton import fit_waves, polish_together, zero_fit
 from napari_periodic_denoise.noise.fitting.sample import GradientSample
+from napari_periodic_denoise.noise.fitting.schedule import APPROACH
 from napari_periodic_denoise.noise.input import Normalized
 from napari_periodic_denoise.noise.progress import Stage, Step
 from napari_periodic_denoise.noise.search.acceptance import assess_waves, evidence_threshold
@@ -20,7 +21,7 @@ from napari_periodic_denoise.noise.search.channel import (
     ChannelModel,
     Found,
     channel_model,
-    outside,
+    is_separate,
     refit,
 )
 from napari_periodic_denoise.noise.search.kinds import (
@@ -42,20 +43,26 @@ from napari_periodic_denoise.noise.statistics.peaks import (
     find_peaks,
 )
 from napari_periodic_denoise.noise.statistics.spectra import FeatureExtractor
-from napari_periodic_denoise.noise.waves.frequency import APART, Frequency, distances
+from napari_periodic_denoise.noise.waves.frequency import (
+    SAME_FREQUENCY,
+    SAME_WAVE,
+    Frequency,
+    distances,
+)
 from napari_periodic_denoise.noise.waves.wave import Rejected
 from napari_periodic_denoise.noise.wording import Cause, plural
 
-_SEARCH_SIZE = 2048  # pixels a side around the centre, from which a fit is widened step by step
-_WIDEN = 4
-_ROUNDS = 40
-_BATCH = 8
-_TRIES = 2
-# nats that a wave must save in an image, once others have shown it; chance, whose law is
-# exponential, does so in one of 400
-TOLD = 6.0
-_HOPEFUL = 0.25  # share of the needed evidence that a rough fit must show
-APPROACH = (3.0, 6)  # of a Gauss–Newton fit: softening at first, and steps
+# Pixels a side around the centre, to which a wave is fitted first. A peak is known to a few
+# tenths of a bin of 1024 pixels, which is well below a cycle over twice as many.
+_SEARCH_SIZE = 2048
+_WIDEN = 4  # factor of the next size (benchmarks.stacks, benchmarks.field: large images)
+_ROUNDS = 40  # upper limit; the search ends when a round changes nothing
+_BATCH = 8  # candidates per joint fit; the residual is searched again when one is accepted
+_TRIES = 2  # rejections of the same peak, after which it is no longer a candidate
+# Nats that a wave must save in an image if other images prove that it exists. The chance law is
+# exponential: e⁻⁶ is one in 400.
+KNOWN_WAVE_EVIDENCE = 6.0
+_ROUGH_SHARE = 0.25  # of the evidence threshold; a fit off by ¼ cycle still saves that much
 
 
 def find_waves(
@@ -70,44 +77,44 @@ def find_waves(
     proposed: Sequence[Frequency] = (),
     clear: Rectangle | None = None,
 ) -> Generator[Step, None, list[ChannelModel]]:
-    """Find all waves of an image that pay for themselves.
+    """Find all waves of an image that shorten its description.
 
-    Waves are found as constant ones. Those that others are harmonics of may have hard edges,
-    those that follow the brightness may multiply, those that leave something behind may drift
-    and fade; each is described by what makes the image's description the shortest.
+    All waves are first found as constant waves. Waves with harmonics may become a hard-edged
+    profile. Waves that follow the brightness may multiply. Waves that leave a residual may
+    drift and fade. The shortest description decides.
 
     Parameters
     ----------
     images : sequence of Normalized
-        Channels of one image. Frequencies are looked for in all of them together, in the trace
-        of their spectral Gram matrix; each channel keeps the waves that pay in itself.
+        Channels of one image. Frequencies are detected in all channels together, in the trace of
+        their spectral Gram matrix. Each channel keeps the waves with evidence in that channel.
     extract : FeatureExtractor
-        Features that the spectral Gram matrix is taken of.
+        Features of the spectral Gram matrix.
     noise_model : {"auto", "additive", "multiplicative"}
-        Whether waves may, or have to, multiply.
+        Whether waves may or must multiply.
     sensitivity : float
-        False alarms to expect, see `detect.find_peaks`.
+        Expected number of false alarms, see `peaks.find_peaks`.
     seed : int
-        Of the random choice of pixels.
+        Seed of the random choice of pixels.
     exemplar : Tensor of bool, shape (H, W), optional
-        Pixels where only noise is seen: waves that they don't show are not the noise's.
+        Pixels that contain only noise. Waves that they do not show are rejected.
     known : sequence of Candidate
-        Waves that are there, as other images tell, and which the search goes on from.
+        Waves that other images prove to exist. The search starts with them.
     proposed : sequence of tuple of float
-        Frequencies that are examined besides the peaks of the spectrum.
+        Frequencies ``(fy, fx)`` in cycles/pixel to test in addition to the peaks.
     clear : tuple of int, optional
-        Rectangle ``(y0, x0, y1, x1)`` that the spectrum is taken of: in that of an image with
-        large gaps, each wave would be drowned in what the gaps make of it.
+        Rectangle ``(y0, x0, y1, x1)`` for the spectrum. The spectrum of an image with large gaps
+        spreads each wave.
 
     Yields
     ------
-    stage, message : str
-        What is done next.
+    Step
+        Before each step.
 
     Returns
     -------
-    list of Channel
-        With all their waves, in the unit of their pixels.
+    list of ChannelModel
+        Models with all waves, in the unit of their pixels.
     """
     channels = [channel_model(image, seed, exemplar) for image in images]
     for round_ in range(_ROUNDS):
@@ -115,7 +122,7 @@ def find_waves(
         if known and not round_:
             channels = [_with_known(channel, known) for channel in channels]
         else:
-            channels = yield from _grown(channels, extract, sensitivity, proposed, clear)
+            channels = yield from _add_waves(channels, extract, sensitivity, proposed, clear)
         if any(len(new.found) > len(old.found) for new, old in zip(channels, before, strict=True)):
             for i, channel in enumerate(channels):
                 if channel.found is before[i].found:
@@ -133,73 +140,71 @@ def find_waves(
         if not changed:
             break
     for i, channel in enumerate(channels):
-        seen = yield from reject_incomplete(channel)
-        channels[i] = yield from reject_outside_exemplar(seen)
+        complete = yield from reject_incomplete(channel)
+        channels[i] = yield from reject_outside_exemplar(complete)
     return channels
 
 
 def _with_known(channel: ChannelModel, known: Sequence[Candidate]) -> ChannelModel:
-    """Fit waves that are known to be there."""
+    """Fit waves that are known to exist."""
     few = channel.sample.first(SEARCH_PIXELS)
-    fit = fit_waves(few, unfitted(np.array([candidate.frequency for candidate in known])))
+    fit = fit_waves(few, zero_fit(np.array([candidate.frequency for candidate in known])))
     nats, _ = evidence([few], [fit])
     found = Found(fit, np.array([candidate.false_alarms for candidate in known]), nats)
-    return refit(replace(channel, found=found.take(nats > TOLD)))
+    return refit(replace(channel, found=found.take(nats > KNOWN_WAVE_EVIDENCE)))
 
 
-def _grown(
+def _add_waves(
     channels: list[ChannelModel],
     extract: FeatureExtractor,
     sensitivity: float,
     proposed: Sequence[Frequency],
     clear: Rectangle | None,
 ) -> Generator[Step, None, list[ChannelModel]]:
-    """Add some of the constant waves that the channels still hold, and fit all again."""
+    """Find some more constant waves in the residuals, and fit all waves again."""
     shape = channels[0].shape
     waves = [channel.waves() for channel in channels]
     count = max(map(len, waves))
     residuals: list[torch.Tensor] = []
     spectrum: Spectrum | None = None
     for channel in channels:
-        yield Step(Stage.DETECT, f"looking for waves ({count} found)")
+        yield Step(Stage.DETECT, f"searching waves ({count} found)")
         residuals.append(channel.residual())
-        seen = extract(*_clear_part(residuals[-1], channel.saturated, clear))
-        if spectrum is not None:
-            seen.power.add_(spectrum.power)
-        spectrum = seen
-    message = f"looking for waves ({count} found)"
+        spectrum = extract(*_clear_part(residuals[-1], channel.saturated, clear)).plus(spectrum)
+    message = f"searching waves ({count} found)"
     yield Step(Stage.DETECT, message, residuals=residuals if count else None)
     assert spectrum is not None
-    peaks = find_peaks(spectrum, sensitivity=sensitivity, looks=len(channels))
+    peaks = find_peaks(spectrum, sensitivity=sensitivity, channels=len(channels))
     candidates = [
         candidate
-        for candidate in [*peaks, *at_frequencies(spectrum, proposed, looks=len(channels))]
-        if any(all(outside(candidate.frequency, w, shape) for w in known) for known in waves)
+        for candidate in [*peaks, *at_frequencies(spectrum, proposed, channels=len(channels))]
+        if any(all(is_separate(candidate.frequency, w, shape) for w in known) for known in waves)
     ]
     if not candidates:
         return channels
     # a peak at the edge of the half plane has a twin on its other edge
-    near = distances(np.array([c.frequency for c in candidates]), shape) < APART
+    near = distances(np.array([c.frequency for c in candidates]), shape) < SAME_WAVE
     candidates = [c for i, c in enumerate(candidates) if not near[i, :i].any()]
-    # whatever has found them: of differences, each part of the image has its own
+    # first differences, for any features: they are local
     joint = torch.cat([c.counted(edges(r)) for c, r in zip(channels, residuals, strict=True)])
     for start in range(0, len(candidates), _BATCH):
         batch = candidates[start : start + _BATCH]
         yield Step(Stage.FIT, f"fitting {plural(len(batch))} ({count} found)")
-        present = present_in_most(joint, batch, _untold(channels))
+        present = present_in_most(joint, batch, _ignored(channels))
         absent = tuple(
             Rejected(c.frequency, c.false_alarms, Cause.FEW_PARTS)
             for c in batch
             if c not in present
         )
         for i, channel in enumerate(channels):
-            own = [
+            remaining = [
                 c
                 for c in present
-                if all(outside(c.frequency, w, shape) for w in waves[i])
-                and not _hopeless(c, channel)
+                if all(is_separate(c.frequency, w, shape) for w in waves[i])
+                and not _often_rejected(c, channel)
             ]
-            (accepted,), rejected = fit_candidates([channel.sample.of(residuals[i])], own, clear)
+            sample = channel.sample.of(residuals[i])
+            (accepted,), rejected = fit_candidates([sample], remaining, clear)
             channel = replace(channel, rejected=(*channel.rejected, *absent, *rejected))
             if len(accepted):
                 channel = refit(replace(channel, found=channel.found.join(accepted)))
@@ -209,24 +214,25 @@ def _grown(
     return channels
 
 
-def _hopeless(candidate: Candidate, channel: ChannelModel) -> bool:
-    """Whether a peak has been rejected again and again, while other waves were found."""
-    places = np.array([candidate.frequency, *(r.frequency for r in channel.rejected)])
-    near = distances(places, channel.shape)[0, 1:] < 0.5 * APART
+def _often_rejected(candidate: Candidate, channel: ChannelModel) -> bool:
+    """Whether a peak has been rejected several times, while other waves were found."""
+    frequencies = np.array([candidate.frequency, *(r.frequency for r in channel.rejected)])
+    near = distances(frequencies, channel.shape)[0, 1:] < SAME_FREQUENCY
     return int(near.sum()) >= _TRIES
 
 
 def _clear_part(
     image: torch.Tensor, saturated: torch.Tensor | None, clear: Rectangle | None
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Crop an image and its mask to a rectangle."""
     if clear is None:
         return image, saturated
     y0, x0, y1, x1 = clear
     return image[y0:y1, x0:x1], None if saturated is None else saturated[y0:y1, x0:x1]
 
 
-def _untold(channels: Sequence[ChannelModel]) -> torch.Tensor | None:
-    """Pixels of which no channel tells anything."""
+def _ignored(channels: Sequence[ChannelModel]) -> torch.Tensor | None:
+    """Pixels that are saturated or protected in all channels."""
     masks = [channel.saturated for channel in channels if channel.saturated is not None]
     return torch.stack(masks).all(0) if len(masks) == len(channels) else None
 
@@ -236,15 +242,15 @@ def fit_candidates(
     candidates: Sequence[Candidate],
     clear: Rectangle | None = None,
 ) -> tuple[list[Found], tuple[Rejected, ...]]:
-    """Those of the candidates that pay for themselves, fitted to what is left of images.
+    """Fit candidates to residuals, and accept those that shorten the description.
 
     Parameters
     ----------
     samples : sequence of GradientSample
-        Of images that share the waves' frequencies.
+        Samples of the residuals of images that share the waves' frequencies.
     candidates : sequence of Candidate
     clear : tuple of int, optional
-        Rectangle ``(y0, x0, y1, x1)`` that the candidates were found in.
+        Rectangle ``(y0, x0, y1, x1)`` in which the candidates were found.
 
     Returns
     -------
@@ -253,37 +259,37 @@ def fit_candidates(
     rejected : tuple of Rejected
     """
     alarms = np.array([candidate.false_alarms for candidate in candidates])
-    trial = unfitted(np.array([candidate.frequency for candidate in candidates]))
+    trial = zero_fit(np.array([candidate.frequency for candidate in candidates]))
     if not candidates:
         return [Found(trial, alarms, alarms)] * len(samples), ()
     parts = _widening(samples, clear)
     few = next(parts)
     fits = [fit_waves(each, trial) for each in few]
-    # a candidate off by a fraction of a cycle still saves a good part of what it can
+    # a candidate with a frequency error of a fraction of a cycle still saves a good part
     nats, _ = evidence(few, fits)
-    hopeful = nats > _HOPEFUL * evidence_threshold(few)
-    hopeless = tuple(
+    promising = nats > _ROUGH_SHARE * evidence_threshold(few)
+    no_gain = tuple(
         Rejected(candidate.frequency, candidate.false_alarms, Cause.NO_GAIN)
-        for candidate, keep in zip(candidates, hopeful, strict=True)
+        for candidate, keep in zip(candidates, promising, strict=True)
         if not keep
     )
-    fits, alarms = [fit.take(hopeful) for fit in fits], alarms[hopeful]
+    fits, alarms = [fit.take(promising) for fit in fits], alarms[promising]
     if not len(alarms):
-        return [Found(fit, alarms, alarms) for fit in fits], hopeless
-    *_, fits = polish_together(few, fits, *APPROACH)
+        return [Found(fit, alarms, alarms) for fit in fits], no_gain
+    *_, fits = polish_together(few, fits, APPROACH)
     for few in parts:
-        *_, fits = polish_together(few, fits, *APPROACH)
+        *_, fits = polish_together(few, fits, APPROACH)
     keep, nats, rejected = assess_waves(samples, fits, alarms)
     found = [Found(fit, alarms, nats).take(keep) for fit in fits]
-    return found, (*hopeless, *rejected)
+    return found, (*no_gain, *rejected)
 
 
 def _widening(
     samples: Sequence[GradientSample], clear: Rectangle | None
 ) -> Iterator[list[GradientSample]]:
-    """Samples of ever larger parts of images, up to all of them.
+    """Yield samples of larger and larger parts of images, up to the whole images.
 
-    A peak's frequency is not known well enough to follow a wave over a long image at once.
+    The frequency of a peak is not exact enough for a fit to a large image at once.
     """
     shape, size = samples[0].shape, _SEARCH_SIZE
     y0, x0, y1, x1 = (0, 0, *shape) if clear is None else clear

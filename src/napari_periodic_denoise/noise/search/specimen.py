@@ -18,25 +18,26 @@ from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Rejected
 from napari_periodic_denoise.noise.wording import Cause
 
-_HARMONICS = 6
-_OUTSTANDING = 0.05  # of the strongest harmonic's energy, from which others are asked too
-# Shares of a wave's energy that are left when it is taken away, above which it is none, where
-# what is left stands out of its surroundings so many times; in clipped differences, and plain.
-_LEFT, _GONE = 1 / 4, 1.8
-_MOSTLY_LEFT, _STANDING = 0.6, 8.0
-_SHOWN = 0.5  # of a wave, that an area of noise alone must show
+# benchmarks.rejection checks these numbers: on clean images no wave may remain.
+_HARMONICS = 6  # highest tested harmonic of a profile
+_STRONG = 0.05  # of the strongest harmonic's energy; weaker harmonics are not tested
+# A wave is rejected if its removal leaves more than this share of its energy, and the residual
+# exceeds its surroundings by this factor; first in clipped, then in plain differences.
+_MAX_LEFT, _EXCESS = 1 / 4, 1.8
+_MAX_PLAIN_LEFT, _PLAIN_EXCESS = 0.6, 8.0
+_MIN_SHOWN = 0.5  # share of a wave that the exemplar must show
 
 
 def reject_incomplete(channel: ChannelModel) -> Steps:
-    """Drop the waves that leave a good part of themselves behind, whatever their kind.
+    """Reject waves of any kind whose removal leaves much energy at their frequency.
 
-    Noise, taken away, is gone everywhere. What a specimen repeats is regular enough for a wave
-    to pay for itself, but no wave and no envelope fits it: much stays at its frequency.
+    Noise is gone everywhere after subtraction. A repeating specimen is regular enough to
+    support a wave, but no wave and no envelope fits it exactly.
     """
     waves = channel.waves()
     if not waves:
         return channel
-    # a specimen may share a harmonic with a profile, but not the most of them
+    # a specimen may share one harmonic with a profile, but not most of them
     multiples = [range(1, _HARMONICS + 1 if wave.profile else 2) for wave in waves]
     frequencies = np.concatenate(
         [np.outer(each, wave.frequency) for wave, each in zip(waves, multiples, strict=True)]
@@ -44,48 +45,50 @@ def reject_incomplete(channel: ChannelModel) -> Steps:
     pixels, residual = channel.pixels, channel.residual()
     ends = np.cumsum([len(each) for each in multiples])[:-1]
     shares = []
-    # clipped, a specimen's strong repeats can look like a weak wave: plain, most of them stays
-    for maps, like, standing in ((edges, (pixels,), _GONE), (gradient, (), _STANDING)):
-        yield Step(Stage.DETECT, "looking what is left behind")
+    # strong repeats of a specimen look like a weak wave in clipped differences only
+    for maps, like, threshold in ((edges, (pixels,), _EXCESS), (gradient, (), _PLAIN_EXCESS)):
+        yield Step(Stage.DETECT, "measuring the residual of each wave")
         at, beside = after = local_energy(channel.counted(maps(residual, *like)), frequencies)
-        if (at <= standing * beside).all():
+        if (at <= threshold * beside).all():
             shares.append(np.zeros(len(waves)))
             continue
-        yield Step(Stage.DETECT, "looking what was there before")
+        yield Step(Stage.DETECT, "measuring the energy of each wave")
         before = local_energy(channel.counted(maps(pixels)), frequencies)
-        shares.append(_left(before, after, standing, ends))
+        shares.append(_remaining_share(before, after, threshold, ends))
     clipped, plain = shares
-    drop = (clipped > _LEFT) | (plain > _MOSTLY_LEFT)
+    drop = (clipped > _MAX_LEFT) | (plain > _MAX_PLAIN_LEFT)
     left = np.maximum(clipped, plain)
     if not drop.any():
         return channel
-    # harmonics and lattices stay or go together, by what their energy is left of
+    # waves with common bases stay or go together; most of their energy decides
     shared = (channel.found.fit.ties != 0).astype(int)
     together = shared @ shared.T > 0
     energy = np.abs(channel.found.fit.coefficients) ** 2
     others = len(channel.gains) + len(channel.settled)
     drop[others:] = together @ (energy * drop[others:]) > 0.5 * (together @ energy)
-    return _without(channel, drop, Cause.INCOMPLETE, np.minimum(left, 1.0), required=_LEFT)
+    return _without(channel, drop, Cause.INCOMPLETE, np.minimum(left, 1.0), required=_MAX_LEFT)
 
 
 def reject_outside_exemplar(channel: ChannelModel) -> Steps:
-    """Drop the waves that an area of noise alone does not show: they are the specimen's.
+    """Reject waves that the exemplar, an area of noise alone, does not show.
 
-    This comes last. Until then they are fitted like all others, or they would disturb these.
+    This test is the last one. Until then the waves are fitted, since they would disturb the fit
+    of the others.
     """
     waves = channel.waves()
     if channel.exemplar is None or not waves:
         return channel
     area = channel.exemplar
-    rest = area.of(channel.residual()).gradient * area.counted
+    residual = area.of(channel.residual()).gradient * area.counted
     shares = np.empty(len(waves))
     for i, wave in enumerate(waves):
-        yield Step(Stage.DETECT, "looking what the exemplar shows")
-        own = area.of(render_noise(channel.pixels, [wave])).gradient * area.counted
-        energy = own.square().sum().clamp_min(torch.finfo(torch.float32).tiny)
-        shares[i] = 1 + float((rest * own).sum() / energy)
-    drop = shares < _SHOWN
-    return _without(channel, drop, Cause.OUTSIDE_EXEMPLAR, shares.clip(0, 1), required=_SHOWN)
+        yield Step(Stage.DETECT, "measuring each wave in the exemplar")
+        rendered = area.of(render_noise(channel.pixels, [wave])).gradient * area.counted
+        energy = rendered.square().sum().clamp_min(torch.finfo(torch.float32).tiny)
+        shares[i] = 1 + float((residual * rendered).sum() / energy)
+    drop = shares < _MIN_SHOWN
+    cause = Cause.OUTSIDE_EXEMPLAR
+    return _without(channel, drop, cause, shares.clip(0, 1), required=_MIN_SHOWN)
 
 
 def _without(
@@ -95,7 +98,7 @@ def _without(
     measured: Float,
     required: float,
 ) -> ChannelModel:
-    """Return the channel without some of its waves, and why."""
+    """Move some waves of a channel to its rejected ones."""
     gains, others = len(channel.gains), len(channel.gains) + len(channel.settled)
     waves = channel.waves()
     rejected = (
@@ -112,22 +115,23 @@ def _without(
     )
 
 
-def _left(
+def _remaining_share(
     before: tuple[Float, Float],
     after: tuple[Float, Float],
-    standing: float,
+    threshold: float,
     ends: NDArray[np.int64],
 ) -> Float:
-    """Share of each wave's energy that is still there when it is taken away, shape (K,).
+    """Share of each wave's energy that remains after subtraction, shape (K,).
 
-    Energies are of the waves' harmonics one after the other, split at ``ends``, and of what is
-    beside them. What stands out of its surroundings less than so many times is gone.
+    ``before`` and ``after`` are the energies at the waves' harmonics, one after the other and
+    split at ``ends``, and beside them. A residual below the threshold times its surroundings
+    counts as zero. A wave has the median share of its strong harmonics.
     """
-    own = before[0] - before[1]
+    energy = before[0] - before[1]
     at, beside = after
-    share = (at - beside) / np.maximum(own, np.finfo(np.float32).tiny)
-    share = np.where(at > standing * beside, share, 0.0)
-    of_each = zip(np.split(share, ends), np.split(own, ends), strict=True)
+    share = (at - beside) / np.maximum(energy, np.finfo(np.float32).tiny)
+    share = np.where(at > threshold * beside, share, 0.0)
+    of_each = zip(np.split(share, ends), np.split(energy, ends), strict=True)
     return np.array(
-        [np.median(shares[e >= min(_OUTSTANDING * e.max(), e.max())]) for shares, e in of_each]
+        [np.median(shares[e >= min(_STRONG * e.max(), e.max())]) for shares, e in of_each]
     )

@@ -1,1 +1,1 @@
-"""Gram statistics: features, spectra, peaks."""
+"""Gram statistics: features, networks, spectra, peaks and local energies."""

@@ -1,4 +1,4 @@
-"""Maps of an image that the Gram statistics are taken of."""
+"""Feature maps for the Gram statistics: differences, cosine patterns, clipping."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 
 from napari_periodic_denoise.noise.robust import robust_scale
 
-_LEAST = 1e-3  # of the deviations in one direction, those that the other is taken to have
+_MIN_SCALE = 1e-3  # minimum scale, relative to the other direction; above float32 rounding
 
 
 def gradient(image: torch.Tensor) -> torch.Tensor:
-    """Both first differences of an image.
+    """First differences of an image along both axes.
 
     Parameters
     ----------
@@ -29,16 +29,16 @@ def gradient(image: torch.Tensor) -> torch.Tensor:
 
 
 def edges(image: torch.Tensor, like: torch.Tensor | None = None) -> torch.Tensor:
-    """First differences, each clipped at one robust standard deviation, in units of it.
+    """First differences, clipped at one robust standard deviation and in units of it.
 
-    A specimen's edges are a few large differences, noise is many small ones: clipped, the
-    spectrum shows noise that the plain spectrum hides.
+    The edges of a specimen are few large differences; noise is many small ones. Clipping
+    therefore shows noise in the spectrum that the plain spectrum hides.
 
     Parameters
     ----------
     image : Tensor of float32, shape (H, W)
     like : Tensor of float32, shape (H, W), optional
-        Another image, by whose deviations to clip, so that both can be compared.
+        Image whose standard deviations are used, so that two images can be compared.
 
     Returns
     -------
@@ -47,23 +47,23 @@ def edges(image: torch.Tensor, like: torch.Tensor | None = None) -> torch.Tensor
     """
     maps = gradient(image)
     scales = [robust_scale(measured) for measured in (maps if like is None else gradient(like))]
-    # where nothing changes along a wave's crests, what rounding makes of it is no edge
-    least = _LEAST * max(scales)
-    if least > 0:
+    # a wave along one axis leaves only rounding errors along the other
+    smallest = _MIN_SCALE * max(scales)
+    if smallest > 0:
         for channel, scale in zip(maps, scales, strict=True):
-            channel.div_(max(scale, least)).clamp_(-1, 1)
+            channel.div_(max(scale, smallest)).clamp_(-1, 1)
     return maps
 
 
 def without_saturated(maps: torch.Tensor, saturated: torch.Tensor | None) -> torch.Tensor:
-    """Differences without those of pixels at an image's limits, in place.
+    """Set differences of saturated pixels to zero, in place.
 
     Parameters
     ----------
     maps : Tensor of float32, shape (2, H − 1, W − 1)
-        Of `gradient` or `edges`.
+        Differences from `gradient` or `edges`.
     saturated : Tensor of bool, shape (H, W), or None
-        See `images.Normalized`.
+        See `input.Normalized`.
 
     Returns
     -------
@@ -77,10 +77,10 @@ def without_saturated(maps: torch.Tensor, saturated: torch.Tensor | None) -> tor
 
 
 def cosines(image: torch.Tensor) -> torch.Tensor:
-    """Products of an image's 3×3 neighbourhoods with all cosine patterns but the constant one.
+    """Products of 3×3 neighbourhoods with the eight cosine patterns that are not constant.
 
-    Clipped as `edges` are; the larger bank finds a wave under random noise that is about a
-    tenth weaker, at four times the cost.
+    They are clipped like `edges`. This larger filter bank finds waves about a tenth weaker under
+    random noise, at four times the cost (benchmarks.detection).
 
     Parameters
     ----------
@@ -98,30 +98,31 @@ def cosines(image: torch.Tensor) -> torch.Tensor:
 def _three_cosines(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Products of three rows with ``(1, 1, 1)``, ``(−1, 0, 1)`` and ``(1, −2, 1)``.
 
-    Written so that where pixels are equal the last two are zero, not rounding errors, which
-    clipping would make as large as anything.
+    The order of the sums makes the last two exactly zero where pixels are equal. Clipping would
+    amplify rounding errors.
     """
     above, here, below = image[:-2], image[1:-1], image[2:]
     return above + here + below, below - above, (above - here) + (below - here)
 
 
 def clipped(maps: torch.Tensor, deviations: float = 1.0) -> torch.Tensor:
-    """Feature maps about their medians, clipped at so many robust deviations, in units of it.
+    """Feature maps about their medians, clipped at a multiple of their robust deviations.
 
     Parameters
     ----------
     maps : Tensor of float32, shape (C, H, W)
-        Of `networks.feature_maps`, for example.
+        Feature maps, for example from `networks.feature_maps`.
     deviations : float
+        Clipping level in robust standard deviations. It becomes the unit of the result.
 
     Returns
     -------
     Tensor of float32, shape (C, H, W)
-        Values in [−1, 1]; zero where a map is constant.
+        Values in [−1, 1]. A constant map becomes zero.
     """
-    found = []
+    result = []
     for channel in maps:
-        about = channel - channel.median()
-        scale = deviations * robust_scale(about)
-        found.append((about / scale).clamp_(-1, 1) if scale > 0 else about)
-    return torch.stack(found)
+        centred = channel - channel.median()
+        scale = deviations * robust_scale(centred)
+        result.append((centred / scale).clamp_(-1, 1) if scale > 0 else centred)
+    return torch.stack(result)

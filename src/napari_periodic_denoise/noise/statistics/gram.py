@@ -1,14 +1,15 @@
-"""Gram matrices: what repeats in an image, as a whole and at each frequency."""
+"""Gram matrices of feature maps, global and resolved by frequency."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import torch
 
-MOST_WINDOWS = 4  # along each axis
+MAX_WINDOWS = 4  # along each axis; 16 windows bring the scatter of power down to a quarter
 
 
 def gram_matrix(features: torch.Tensor) -> torch.Tensor:
@@ -25,8 +26,9 @@ def gram_matrix(features: torch.Tensor) -> torch.Tensor:
 
     Notes
     -----
-    Gatys, Ecker & Bethge 2016 [1]_ divide by ``2·C·H·W`` inside their loss; here it is the mean
-    product of two channels over all positions, so that images of different size compare.
+    Gatys, Ecker & Bethge 2016 [1]_ divide by ``2·C·H·W`` inside their loss. This function
+    returns the mean product of two channels over all positions, so images of different size are
+    comparable.
 
     References
     ----------
@@ -43,23 +45,24 @@ def spectral_gram(
 ) -> torch.Tensor:
     r"""Gram matrix resolved by frequency, ``G(ω) = mean over windows of Φ̂(ω) Φ̂(ω)ᴴ``.
 
-    It is the Fourier transform of the Gram matrices of shifted features [1]_ [2]_. Scaled so
-    that over one whole, untapered window the sum over all frequencies is `gram_matrix`
+    It is the Fourier transform of the Gram matrices of shifted features [1]_ [2]_. By its
+    scale, the sum over all frequencies of one whole, untapered window is `gram_matrix`
     (Parseval).
 
     Parameters
     ----------
     features : Tensor, shape (C, H, W)
     window : tuple of int, optional
-        Height and width of the windows (see `window_starts`); by default one window, the whole.
+        Height h and width w of the windows, see `window_starts`. By default one window covers
+        the whole image.
     taper : bool
-        Weight each window by a Hann window of unit power, against leakage.
+        Whether each window is weighted by a Hann window of unit power, against leakage.
 
     Returns
     -------
     Tensor of complex, shape (h, w // 2 + 1, C, C)
-        Hermitian at each frequency, in the order of ``torch.fft.rfft2``: the frequencies that
-        are left out, ``−ω``, hold the complex conjugate.
+        Hermitian at each frequency, in the order of ``torch.fft.rfft2``. The omitted frequencies
+        ``−ω`` have the complex conjugate.
 
     References
     ----------
@@ -82,7 +85,7 @@ def spectral_gram(
 def spectral_power(
     features: torch.Tensor, *, window: tuple[int, int] | None = None, taper: bool = True
 ) -> torch.Tensor:
-    """Trace of `spectral_gram`, without the off-diagonal part that detection has no use for.
+    """Trace of `spectral_gram`, the part that detection needs.
 
     Parameters
     ----------
@@ -96,7 +99,7 @@ def spectral_power(
     total: torch.Tensor | None = None
     count = 0
     for part in _windows(features, window, taper):
-        for channel in part:  # one by one: a batch of spectra would take the most memory of all
+        for channel in part:  # one by one, since a batch of spectra would need most memory
             power = torch.view_as_real(_spectrum(channel)).square_().sum(2)
             total = power if total is None else total.add_(power)
         count += 1
@@ -105,31 +108,84 @@ def spectral_power(
 
 
 def window_starts(length: int, window: int) -> list[int]:
-    """First pixels of windows spread evenly over ``length`` pixels.
+    """First pixels of windows spread evenly over a length.
 
-    They overlap by about half; of a very long image at most ``MOST_WINDOWS`` are taken, as
-    more would tell little that is new.
+    Windows overlap by about half. A very long image has `MAX_WINDOWS` with gaps.
+
+    Parameters
+    ----------
+    length : int
+        Pixels of the image.
+    window : int
+        Pixels of a window.
+
+    Returns
+    -------
+    list of int
     """
-    rest = length - window
-    count = min(math.ceil(2 * rest / window + 0.75), MOST_WINDOWS)
-    if count < 2:
-        return [rest // 2]
-    return [round(i * rest / (count - 1)) for i in range(count)]
+    gap = length - window
+    number = min(math.ceil(2 * gap / window + 0.75), MAX_WINDOWS)
+    if number < 2:
+        return [gap // 2]
+    return [round(i * gap / (number - 1)) for i in range(number)]
 
 
-def is_fast(length: int) -> bool:
-    """Whether a length has no prime factor above 5, so that its Fourier transform is fast."""
+def fast_length_below(length: int) -> int:
+    """Largest length, up to the one given, with a fast Fourier transform.
+
+    Parameters
+    ----------
+    length : int
+        Pixels.
+
+    Returns
+    -------
+    int
+        Its prime factors are 2, 3 and 5.
+    """
+    return next(shorter for shorter in range(length, 0, -1) if _is_fast(shorter))
+
+
+def fast_length_above(length: int) -> int:
+    """Smallest even length, from the one given, with a fast Fourier transform.
+
+    Parameters
+    ----------
+    length : int
+        Pixels.
+
+    Returns
+    -------
+    int
+        Its prime factors are 2, 3 and 5.
+    """
+    return next(longer for longer in count(length + length % 2, 2) if _is_fast(longer))
+
+
+def _is_fast(length: int) -> bool:
+    """Whether a length has no prime factor above 5, so its Fourier transform is fast."""
     return not 30**64 % length
 
 
 def hann(length: int, device: torch.device | str = "cpu") -> torch.Tensor:
-    """Hann window without its two zeros, scaled to a mean square of one."""
+    """Hann window without its two zeros, with a mean square of one.
+
+    Parameters
+    ----------
+    length : int
+        Pixels.
+    device : torch.device or str
+
+    Returns
+    -------
+    Tensor of float32, shape (length,)
+    """
     window = torch.hann_window(length + 2, periodic=False, dtype=torch.float64)[1:-1]
     return (window / window.square().mean().sqrt()).to(torch.float32).to(device)
 
 
 class _SelfProduct(torch.autograd.Function):
-    """``Φ Φᵀ``; its gradient takes one product, where autograd would take two."""
+    """``Φ Φᵀ``. Its gradient needs one product; autograd would compute two."""
 
     @staticmethod
     def forward(ctx: Any, flat: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
@@ -146,7 +202,7 @@ class _SelfProduct(torch.autograd.Function):
 def _windows(
     features: torch.Tensor, window: tuple[int, int] | None, taper: bool
 ) -> Iterator[Iterator[torch.Tensor]]:
-    """Channels, shape (h, w), of each window."""
+    """Yield the channels, shape (h, w), of each window."""
     height, width = features.shape[1:]
     h, w = window or (height, width)
     weight_y, weight_x = hann(h, features.device)[:, None], hann(w, features.device)
@@ -157,6 +213,6 @@ def _windows(
 
 
 def _spectrum(channel: torch.Tensor) -> torch.Tensor:
-    """Half-plane spectrum, shape (h, w // 2 + 1), its squares adding up to the mean square."""
+    """Half-plane spectrum, shape (h, w // 2 + 1). Its squares sum to the mean square."""
     spectrum: torch.Tensor = torch.fft.rfft2(channel)
     return spectrum.div_(channel.numel())

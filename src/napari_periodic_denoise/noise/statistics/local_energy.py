@@ -1,4 +1,4 @@
-"""Energy of waves in parts of an image."""
+"""Energy of waves in 4×4 parts of an image."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ import torch
 
 from napari_periodic_denoise.noise.statistics.gram import hann
 from napari_periodic_denoise.noise.statistics.peaks import Candidate
+from napari_periodic_denoise.noise.waves.frequency import LEAKAGE_FREE
 from napari_periodic_denoise.noise.waves.synthesis import phasors
 
-_CONSENSUS_BLOCKS = 4
-_PRESENT = 0.25
-_MOST = 0.6
-_TOLD = 0.25  # of a part, below which it is not asked
-_AT_ONCE = 40  # frequencies, which bounds the memory
-_BESIDE = 3  # cycles per part, at which two frequencies don't disturb each other
+# benchmarks.rejection checks these numbers: corners, fading noise and clean images.
+_BLOCKS = 4  # parts per axis
+_PRESENT = 0.25  # of the mean energy, from which on a part shows a wave (half the amplitude)
+_MIN_PARTS = 0.6  # share of the parts that must show a wave
+_MIN_VALID = 0.25  # share of valid pixels, below which a part is excluded
+_AT_ONCE = 40  # frequencies per batch, which bounds the memory (benchmarks.speed)
 
 
 def present_in_most(
-    features: torch.Tensor, candidates: list[Candidate], untold: torch.Tensor | None = None
+    features: torch.Tensor, candidates: list[Candidate], ignored: torch.Tensor | None = None
 ) -> list[Candidate]:
-    """Keep the candidates that most parts of the image show.
+    """Return the candidates that most parts of the image show.
 
     Parameters
     ----------
     features : Tensor of float32, shape (C, H, W)
     candidates : list of Candidate
-    untold : Tensor of bool, shape at least (H, W), optional
-        Pixels that tell nothing; parts that are mostly of these are not asked.
+    ignored : Tensor of bool, shape at least (H, W), optional
+        Pixels without information. Parts that consist mostly of these are excluded.
 
     Returns
     -------
@@ -38,20 +39,20 @@ def present_in_most(
     if not candidates:
         return []
     energy = _block_energy(features, np.array([c.frequency for c in candidates]))
-    if untold is not None:
-        told = 1 - _share_in_parts(untold, features.shape)
-        energy = (energy / told.square())[:, told > _TOLD]
+    if ignored is not None:
+        valid = 1 - _share_in_parts(ignored, features.shape)
+        energy = (energy / valid.square())[:, valid > _MIN_VALID]
     if not energy.shape[1]:
         return candidates
     share = (energy > _PRESENT * energy.mean(1, keepdim=True)).float().mean(1).cpu()
-    return [c for c, s in zip(candidates, share.tolist(), strict=True) if s >= _MOST]
+    return [c for c, s in zip(candidates, share.tolist(), strict=True) if s >= _MIN_PARTS]
 
 
 def local_excess(features: torch.Tensor, frequencies: np.ndarray) -> np.ndarray:
-    """Energy of each wave in parts of the image, in units of that at frequencies beside it.
+    """Energy of each wave, relative to the energy at neighbouring frequencies.
 
-    Parts need not agree in phase: what is left of a wave whose amplitude or phase changes
-    shows here, though its spectrum is spread too wide for a peak.
+    Parts need not agree in phase. The residual of a wave with changing amplitude or phase shows
+    here, even if its spectrum is too wide for a peak.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def local_excess(features: torch.Tensor, frequencies: np.ndarray) -> np.ndarray:
 
 
 def local_energy(features: torch.Tensor, frequencies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean energy over parts of the image at each wave, and at frequencies beside it.
+    """Mean energy over parts of the image, at each wave and at neighbouring frequencies.
 
     Parameters
     ----------
@@ -80,8 +81,9 @@ def local_energy(features: torch.Tensor, frequencies: np.ndarray) -> tuple[np.nd
     Returns
     -------
     at, beside : ndarray of float64, shape (K,)
+        ``beside`` is the median of the four frequencies 3 cycles per part away.
     """
-    step = _BESIDE * _CONSENSUS_BLOCKS / np.array(features.shape[1:])
+    step = LEAKAGE_FREE * _BLOCKS / np.array(features.shape[1:])
     offsets = step * np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)])
     around = (frequencies[:, None] + offsets).reshape(-1, 2)
     energy = np.concatenate(
@@ -98,22 +100,26 @@ def local_energy(features: torch.Tensor, frequencies: np.ndarray) -> tuple[np.nd
 
 
 def independent_energy(features: torch.Tensor) -> float:
-    """Energy that `local_energy` would find everywhere if pixels were independent.
+    """Energy that `local_energy` has at all frequencies if pixels are independent.
 
     Parameters
     ----------
     features : Tensor of float32, shape (C, H, W)
+
+    Returns
+    -------
+    float
     """
     window = 1.0
     for length in features.shape[1:]:
-        window *= float(hann(length // _CONSENSUS_BLOCKS, features.device).square().sum())
+        window *= float(hann(length // _BLOCKS, features.device).square().sum())
     flat = features.flatten()
     return window * float(flat.dot(flat)) / math.prod(features.shape[1:])
 
 
 def _block_energy(features: torch.Tensor, frequencies: np.ndarray) -> torch.Tensor:
     """Energy at each frequency in each of 4×4 parts of the image, shape (K, 16)."""
-    blocks = _CONSENSUS_BLOCKS
+    blocks = _BLOCKS
     channels, h, w = (s if i == 0 else s // blocks for i, s in enumerate(features.shape))
     parts = features[:, : blocks * h, : blocks * w].reshape(channels, blocks, h, blocks, w)
     device = features.device
@@ -133,11 +139,12 @@ def _block_energy(features: torch.Tensor, frequencies: np.ndarray) -> torch.Tens
 
 def _share_in_parts(mask: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     """Share of each of 4×4 parts of an image that a mask covers, shape (16,)."""
-    blocks = _CONSENSUS_BLOCKS
+    blocks = _BLOCKS
     h, w = shape[1] // blocks, shape[2] // blocks
     parts = mask[: blocks * h, : blocks * w].float().reshape(blocks, h, blocks, w)
     return parts.mean((1, 3)).flatten()
 
 
 def _split(values: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Stack real and imaginary parts as float32, shape (2, ...)."""
     return torch.from_numpy(np.stack([values.real, values.imag]).astype(np.float32)).to(device)

@@ -16,24 +16,24 @@ from napari_periodic_denoise.options import LAYER_WEIGHTS, WEIGHTS, check_choice
 from napari_periodic_denoise.pretrained.vgg import vgg_features
 from napari_periodic_denoise.pretrained.weights import find_weights, load_weights
 
-# layers and their weights in the loss, as the textbook recipe has them
+# mean and standard deviation of RGB in ImageNet, as in torchvision's documentation of VGG
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
-_TILE = 512  # pixels a side; conv1 of VGG takes 256 bytes a pixel and map
+_TILE = 512  # pixels a side; 64 maps of conv1 need 256 bytes per pixel, 64 MB per tile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """A convolutional network, cut after the deepest layer that is looked at.
+    """A convolutional network, cut after the deepest layer in use.
 
     Attributes
     ----------
     name : str
         ``"vgg16"`` or ``"vgg19"``.
     layers : dict of str to int
-        The layers looked at and their places in the stack, shallow first.
+        Layers in use and their indices in the stack, shallow first.
     stack : Sequential
-        3×3 convolutions, ReLUs and 2×2 max-poolings; frozen, in eval mode.
+        3×3 convolutions, ReLUs and 2×2 max-poolings, frozen and in eval mode.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Network:
 
     @property
     def stride(self) -> int:
-        """Pixels between two neighbours in the deepest map."""
+        """Distance in pixels of two neighbours in the deepest map."""
         return 1 << sum(isinstance(module, MaxPool2d) for module in self.stack)
 
     @property
     def reach(self) -> int:
-        """Pixels, a multiple of the stride, beyond which none tells in the deepest map."""
+        """Radius of the deepest map's receptive field in pixels, a multiple of the stride."""
         reach, stride = 0, 1
         for module in self.stack:
             if isinstance(module, Conv2d):
@@ -58,8 +58,8 @@ class Network:
         return stride * math.ceil(reach / stride)
 
 
-def layer_places(network: str) -> dict[str, int]:
-    """Convolutions of a network by name, ``conv1_1``..., and their places in its features.
+def layer_indices(network: str) -> dict[str, int]:
+    """Convolutions of a network by name, ``conv1_1``..., and their indices in its features.
 
     Parameters
     ----------
@@ -68,16 +68,16 @@ def layer_places(network: str) -> dict[str, int]:
     Returns
     -------
     dict of str to int
-        Shallow first. The number before the underscore counts up after each pooling.
+        Shallow first. The number before the underscore increases after each pooling.
     """
-    places, block, within = {}, 1, 0
-    for place, module in enumerate(vgg_features(network)):
+    indices, block, within = {}, 1, 0
+    for index, module in enumerate(vgg_features(network)):
         if isinstance(module, Conv2d):
             within += 1
-            places[f"conv{block}_{within}"] = place
+            indices[f"conv{block}_{within}"] = index
         elif isinstance(module, MaxPool2d):
             block, within = block + 1, 0
-    return places
+    return indices
 
 
 def load_network(
@@ -89,21 +89,22 @@ def load_network(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Network:
-    """Build a network as deep as the layers need.
+    """Build a network up to the deepest requested layer.
 
     Parameters
     ----------
     name : {"vgg19", "vgg16"}
     layers : sequence of str
-        Convolutions to look at, ``conv1_1``...
+        Convolutions whose maps are needed, ``conv1_1``...
     weights : {"imagenet", "random"}
-        Trained on ImageNet, from a file on this computer (see `weights.find_weights`); or
-        random filters, which serve for the statistics of textures too [1]_ [2]_: normal, of
-        variance 2 / (9 · input channels), which keeps the size of the maps, and no bias.
+        ImageNet weights from a file on this computer (see `weights.find_weights`), or random
+        filters, which also describe textures [1]_ [2]_. Random filters are normal with variance
+        2 / (9 · input channels), which preserves the scale of the maps (He et al. 2015), without
+        bias.
     weights_path : path-like, optional
         See `weights.find_weights`.
     seed : int
-        Of the random weights.
+        Seed of the random weights.
     device : torch.device or str
 
     Returns
@@ -115,9 +116,9 @@ def load_network(
     ValueError
         If a name is not one of the choices.
     WeightsError
-        If the weights are not there or can't be used; an OSError.
+        If the weights are missing or unusable. It is an OSError.
     ImportError
-        If torchvision can't be imported.
+        If torchvision cannot be imported.
 
     References
     ----------
@@ -126,13 +127,13 @@ def load_network(
     .. [2] K. He, Y. Wang, J. Hopcroft, "A powerful generative model using random weights for
        the deep image representation", NIPS 2016.
     """
-    places = layer_places(name)
-    unknown = [layer for layer in layers if layer not in places]
+    indices = layer_indices(name)
+    unknown = [layer for layer in layers if layer not in indices]
     if unknown or not layers:
-        asked = f"layer {unknown[0]!r}" if unknown else "no layer"
-        raise ValueError(f"{asked} was asked for; those of {name} are: {', '.join(places)}")
+        given = repr(unknown[0]) if unknown else "no layer"
+        raise ValueError(f"expected layers of {name} ({', '.join(indices)}), got {given}")
     check_choice("weights", weights, WEIGHTS)
-    wanted = {layer: place for layer, place in places.items() if layer in layers}
+    wanted = {layer: index for layer, index in indices.items() if layer in layers}
     stack = torch.nn.Sequential(*list(vgg_features(name))[: max(wanted.values()) + 1])
     if weights == "imagenet":
         state = load_weights(name, find_weights(name, weights_path), stack.state_dict())
@@ -143,56 +144,57 @@ def load_network(
     return Network(name, wanted, stack.to(device).eval().requires_grad_(False))
 
 
-def to_network(image: torch.Tensor, shown: Range) -> torch.Tensor:
-    """Intensities as the network was trained on: to [0, 1], then ImageNet's mean and deviation.
+def to_network(image: torch.Tensor, span: Range) -> torch.Tensor:
+    """Scale intensities as the network was trained: to [0, 1], then by ImageNet's statistics.
 
     Parameters
     ----------
     image : Tensor of float32, shape (H, W) or (3, H, W)
         Grey, which becomes three equal channels, or RGB.
-    shown : Range
+    span : Range
+        Intensities that become 0 and 1.
 
     Returns
     -------
     Tensor of float32, shape (3, H, W)
     """
     mean, std = _imagenet(image)
-    return ((image - shown.low) / (shown.high - shown.low) - mean) / std
+    return ((image - span.low) / (span.high - span.low) - mean) / std
 
 
-def from_network(maps: torch.Tensor, shown: Range, *, grey: bool) -> torch.Tensor:
-    """Undo `to_network`.
+def from_network(maps: torch.Tensor, span: Range, *, grey: bool) -> torch.Tensor:
+    """Invert `to_network`.
 
     Parameters
     ----------
     maps : Tensor of float32, shape (3, H, W)
-    shown : Range
-        As went in.
+    span : Range
+        Range that was given to `to_network`.
     grey : bool
-        Return the mean of the three channels.
+        Whether to return the mean of the three channels.
 
     Returns
     -------
     Tensor of float32, shape (H, W) or (3, H, W)
     """
     mean, std = _imagenet(maps)
-    image = (maps * std + mean) * (shown.high - shown.low) + shown.low
+    image = (maps * std + mean) * (span.high - span.low) + span.low
     return image.mean(0) if grey else image
 
 
 def feature_maps(network: Network, maps: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What the convolutions give, before the ReLU that follows.
+    """Outputs of the convolutions, before their ReLUs.
 
     Parameters
     ----------
     network : Network
     maps : Tensor of float32, shape (3, H, W)
-        See `to_network`; at least one stride of the network high and wide.
+        See `to_network`. H and W are at least the stride of the network.
 
     Returns
     -------
     dict of str to Tensor of float32, shape (C, h, w)
-        By layer, shallow first; h and w are H and W, halved and rounded down at each pooling.
+        By layer, shallow first. h and w are H and W, halved and rounded down at each pooling.
 
     Raises
     ------
@@ -201,8 +203,8 @@ def feature_maps(network: Network, maps: torch.Tensor) -> dict[str, torch.Tensor
 
     Notes
     -----
-    Before the ReLU, as a widely used tutorial [1]_ takes them: a map keeps its sign, and a
-    ``conv1_1`` map is linear in the image. Gatys et al. rectify first.
+    A map before the ReLU keeps its sign, and a ``conv1_1`` map is linear in the image. A widely
+    used tutorial [1]_ does the same. Gatys et al. use the maps after the ReLU.
 
     References
     ----------
@@ -210,20 +212,20 @@ def feature_maps(network: Network, maps: torch.Tensor) -> dict[str, torch.Tensor
     """
     if min(maps.shape[1:]) < network.stride:
         raise ValueError(
-            f"{list(network.layers)[-1]} of {network.name} needs an image of at least "
-            f"{network.stride}×{network.stride} pixels, not {tuple(maps.shape[1:])}"
+            f"the image is {maps.shape[1]}×{maps.shape[2]} pixels; {list(network.layers)[-1]} of "
+            f"{network.name} needs at least {network.stride}×{network.stride}"
         )
-    found = {}
-    names = {place: name for name, place in network.layers.items()}
-    batch = maps[None]  # in place, autograd is slow with views, which single images would be
-    for place, module in enumerate(network.stack):
-        if isinstance(module, ReLU):  # in place only where the map before it is not kept
-            batch = torch.relu(batch) if place - 1 in names else batch.relu_()
+    outputs = {}
+    names = {index: name for name, index in network.layers.items()}
+    batch = maps[None]  # a batch, since single images are views, which slow autograd in place
+    for index, module in enumerate(network.stack):
+        if isinstance(module, ReLU):  # in place if the map before it is not an output
+            batch = torch.relu(batch) if index - 1 in names else batch.relu_()
         else:
             batch = module(batch)
-        if place in names:
-            found[names[place]] = batch[0]
-    return found
+        if index in names:
+            outputs[names[index]] = batch[0]
+    return outputs
 
 
 def gram_matrices(
@@ -231,8 +233,8 @@ def gram_matrices(
 ) -> dict[str, torch.Tensor]:
     """Gram matrix of each layer, see `gram.gram_matrix`.
 
-    An image larger than a tile is worked on in parts, each with as much around it as tells in
-    its feature maps: the result is that of the whole but for rounding.
+    A large image is processed in tiles, each with a margin as wide as the receptive field. The
+    result equals that of the whole image except for rounding.
 
     Parameters
     ----------
@@ -240,7 +242,7 @@ def gram_matrices(
     maps : Tensor of float32, shape (3, H, W)
         See `to_network`.
     tile : int
-        Pixels a side.
+        Size of a tile in pixels.
 
     Returns
     -------
@@ -261,53 +263,55 @@ def gram_matrices(
 def feature_tiles(
     network: Network, maps: torch.Tensor, tile: int = _TILE
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Feature maps of an image part by part: together those of the whole, without overlap.
+    """Feature maps of an image in tiles without overlap.
 
     Parameters
     ----------
     network : Network
     maps : Tensor of float32, shape (3, H, W)
+        See `to_network`.
     tile : int
-        Pixels a side; rounded to the network's stride, so that the poolings stay aligned.
+        Size of a tile in pixels, rounded to the network's stride to align the poolings.
 
     Yields
     ------
     dict of str to Tensor of float32, shape (C, h, w)
-        Parts row by row, see `feature_maps`.
+        Maps of each tile, row by row; see `feature_maps`.
     """
     size = network.stride * max(1, tile // network.stride)
     for top, bottom in _spans(maps.shape[1], size, network.stride):
         for left, right in _spans(maps.shape[2], size, network.stride):
             above, before = (max(0, start - network.reach) for start in (top, left))
             part = maps[:, above : bottom + network.reach, before : right + network.reach]
-            found = {}
+            cropped = {}
             for name, features in feature_maps(network, part).items():
                 stride = _stride(network, name)
                 y, x = (top - above) // stride, (left - before) // stride
                 h, w = (bottom - top) // stride, (right - left) // stride
-                found[name] = features[:, y : y + h, x : x + w]
-            yield found
+                cropped[name] = features[:, y : y + h, x : x + w]
+            yield cropped
 
 
 def _spans(length: int, size: int, stride: int) -> list[tuple[int, int]]:
-    """Starts and ends of parts; the rest of less than a stride goes to the last one."""
+    """Starts and ends of tiles. A rest of less than a stride belongs to the last tile."""
     starts = [0] if length <= size else [s for s in range(0, length, size) if s + stride <= length]
     return list(zip(starts, [*starts[1:], length], strict=True))
 
 
 def _stride(network: Network, layer: str) -> int:
-    """Pixels between two neighbours in a layer's map."""
+    """Distance in pixels of two neighbours in a layer's map."""
     above = list(network.stack)[: network.layers[layer]]
     return 1 << sum(isinstance(module, MaxPool2d) for module in above)
 
 
 def _imagenet(like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """ImageNet's mean and standard deviation on a tensor's device, shape (3, 1, 1)."""
     mean, std = (like.new_tensor(v)[:, None, None] for v in (_IMAGENET_MEAN, _IMAGENET_STD))
     return mean, std
 
 
 def _random_weights(stack: torch.nn.Sequential, seed: int) -> dict[str, torch.Tensor]:
-    """Filters of He et al. 2015, drawn layer by layer: more layers change none before them."""
+    """Draw filters (He et al. 2015) layer by layer; more layers do not change the first."""
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for key, value in stack.state_dict().items():

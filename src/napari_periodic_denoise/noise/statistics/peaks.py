@@ -1,4 +1,4 @@
-"""Candidate waves: peaks of the whitened spectral Gram matrix that most of the image shows."""
+"""Candidate waves: peaks of the whitened spectral Gram matrix."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import pad
 
-from napari_periodic_denoise.noise.statistics.gram import is_fast, spectral_power
+from napari_periodic_denoise.noise.statistics.gram import fast_length_below, spectral_power
 from napari_periodic_denoise.noise.waves.frequency import Frequency
 
-_WINDOW = 1024
-_REACH = 5
-_EULER_GAMMA = 0.5772156649
-_CAP = 3.0
-_HIGHEST = 100.0  # log power, above which chance is nil
-MIN_CYCLES = 1.5
+_WINDOW = 1024  # pixels; larger windows cost time and hardly sharpen peaks (benchmarks.speed)
+_REACH = 5  # bins to each side; the mean of 11×11 exponential variables scatters by 9%
+_EULER_GAMMA = 0.5772156649  # −mean of the log of an exponential variable of mean one
+_CAP = 3.0  # above the log level; e³ is exceeded by chance once in 5·10⁸ frequencies
+_MAX_LOG_POWER = 100.0  # chance probabilities of higher powers are zero in float64
+MIN_CYCLES = 1.5  # per window; below that the tapered mean of the image leaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Candidate:
     frequency : tuple of float
         ``(fy, fx)`` in cycles/pixel, refined off the FFT grid.
     false_alarms : float
-        Expected number of peaks this high if there were no periodic noise.
+        Expected number of peaks this high without periodic noise.
     """
 
     frequency: Frequency
@@ -38,29 +38,35 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spectrum:
-    """What an image's features repeat, by frequency.
+    """Power spectrum of an image's features.
 
     Attributes
     ----------
     power : Tensor of float32, shape (h, w // 2 + 1)
         Trace of the spectral Gram matrix, see `gram.spectral_power`.
     window : tuple of int
-        ``(h, w)``, pixels that it is taken of at once.
+        Size ``(h, w)`` of its windows in pixels.
     """
 
     power: torch.Tensor
     window: tuple[int, int]
 
+    def plus(self, other: Spectrum | None) -> Spectrum:
+        """Add the power of another spectrum of the same windows, in place."""
+        if other is not None:
+            self.power.add_(other.power)
+        return self
+
 
 def find_candidates(
-    features: torch.Tensor, *, sensitivity: float, looks: int = 1, most: int = 32
+    features: torch.Tensor, *, sensitivity: float, channels: int = 1, max_peaks: int = 32
 ) -> list[Candidate]:
-    """Peaks of the features' spectral Gram matrix, see `find_peaks`.
+    """Find peaks of the features' spectral Gram matrix, see `find_peaks`.
 
     Parameters
     ----------
     features : Tensor of float32, shape (C, H, W)
-    sensitivity, looks, most
+    sensitivity, channels, max_peaks
         As for `find_peaks`.
 
     Returns
@@ -68,11 +74,12 @@ def find_candidates(
     list of Candidate
         Most significant first.
     """
-    return find_peaks(feature_spectrum(features), sensitivity=sensitivity, looks=looks, most=most)
+    spectrum = feature_spectrum(features)
+    return find_peaks(spectrum, sensitivity=sensitivity, channels=channels, max_peaks=max_peaks)
 
 
 def feature_spectrum(features: torch.Tensor) -> Spectrum:
-    """Spectrum of feature maps, of large ones in windows.
+    """Spectrum of feature maps. Large maps are transformed in windows.
 
     Parameters
     ----------
@@ -87,28 +94,39 @@ def feature_spectrum(features: torch.Tensor) -> Spectrum:
 
 
 def window_size(height: int, width: int) -> tuple[int, int]:
-    """Pixels of so large an image that its spectrum is taken of at once."""
-    return _fast_length(min(height, _WINDOW)), _fast_length(min(width, _WINDOW))
+    """Size of the windows for the spectrum of an image.
+
+    Parameters
+    ----------
+    height, width : int
+        Pixels of the image.
+
+    Returns
+    -------
+    tuple of int
+        ``(h, w)``, at most 1024 pixels each, with a fast Fourier transform.
+    """
+    return fast_length_below(min(height, _WINDOW)), fast_length_below(min(width, _WINDOW))
 
 
 def find_peaks(
-    spectrum: Spectrum, *, sensitivity: float, looks: int = 1, most: int = 32
+    spectrum: Spectrum, *, sensitivity: float, channels: int = 1, max_peaks: int = 32
 ) -> list[Candidate]:
-    """Local maxima of the whitened spectral Gram with fewer false alarms than allowed.
+    """Find local maxima of the whitened spectral Gram that are not due to chance.
 
-    A-contrario rule: without periodic noise, whitened power follows an exponential law, so that
-    among n frequencies ``n·exp(−power)`` reach a given power by chance. The mean of several
-    independent channels follows a gamma law, of which chance strays less.
+    The rule is a-contrario (Desolneux, Moisan & Morel 2000). Without periodic noise, whitened
+    power follows an exponential law, and ``n·exp(−power)`` of n frequencies reach a given power
+    by chance. The mean of several independent channels follows a gamma law, which is narrower.
 
     Parameters
     ----------
     spectrum : Spectrum
     sensitivity : float
-        Number of false alarms to expect on an image without periodic noise.
-    looks : int
-        Independent channels that the spectrum is of.
-    most : int
-        Return at most this many, the strongest.
+        Expected number of false alarms in an image without periodic noise.
+    channels : int
+        Number of independent channels in the spectrum.
+    max_peaks : int
+        Largest number of peaks. The strongest ones are returned.
 
     Returns
     -------
@@ -122,32 +140,32 @@ def find_peaks(
     excess[torch.hypot(fy * h, fx * w) < MIN_CYCLES] = -math.inf
     excess[h // 2 + 1 :, 0] = -math.inf  # conjugates of the first half of the column
     tests = h * w / 2
-    threshold = math.log(_power_of(sensitivity / tests, looks))
+    threshold = math.log(_power_of(sensitivity / tests, channels))
     peaks = _local_maxima(excess, torch.nonzero(excess > threshold))
     if not len(peaks):
         return []
     heights = excess[peaks[:, 0], peaks[:, 1]].cpu().double()
-    order = heights.argsort(descending=True, stable=True)[:most]
+    order = heights.argsort(descending=True, stable=True)[:max_peaks]
     return [
         Candidate(
             off_grid(log_power, int(row), int(column), (h, w)),
-            _false_alarms(float(height), (h, w), looks),
+            _false_alarms(float(height), (h, w), channels),
         )
         for (row, column), height in zip(peaks[order].tolist(), heights[order], strict=True)
     ]
 
 
 def at_frequencies(
-    spectrum: Spectrum, frequencies: Sequence[Frequency], *, looks: int = 1
+    spectrum: Spectrum, frequencies: Sequence[Frequency], *, channels: int = 1
 ) -> list[Candidate]:
-    """Candidates at frequencies that somebody proposes, whether they are peaks or not.
+    """Make candidates of proposed frequencies, whether they are peaks or not.
 
     Parameters
     ----------
     spectrum : Spectrum
     frequencies : sequence of tuple of float
         ``(fy, fx)`` in cycles/pixel.
-    looks : int
+    channels : int
         As for `find_peaks`.
 
     Returns
@@ -164,12 +182,12 @@ def at_frequencies(
         y, x = round(fy * h) % h, round(fx * w) % w
         if x > w // 2:  # the half plane that is not stored
             y, x = -y % h, w - x
-        found.append(Candidate((fy, fx), _false_alarms(float(excess[y, x]), (h, w), looks)))
+        found.append(Candidate((fy, fx), _false_alarms(float(excess[y, x]), (h, w), channels)))
     return found
 
 
 def whitened(spectrum: Spectrum) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log of a spectrum's power, and how far it lies above that around each frequency.
+    """Log power of a spectrum, and its excess over the local background.
 
     Parameters
     ----------
@@ -178,33 +196,35 @@ def whitened(spectrum: Spectrum) -> tuple[torch.Tensor, torch.Tensor]:
     Returns
     -------
     log_power, excess : Tensor of float32, shape (h, w // 2 + 1)
+        Natural logarithms.
     """
     log_power = spectrum.power.clamp_min(torch.finfo(spectrum.power.dtype).tiny).log_()
     return log_power, log_power - background(log_power)
 
 
-def _false_alarms(excess: float, window: tuple[int, int], looks: int) -> float:
-    """Frequencies expected to reach a height by chance."""
-    return window[0] * window[1] / 2 * _chance(math.exp(min(excess, _HIGHEST)), looks)
+def _false_alarms(excess: float, window: tuple[int, int], channels: int) -> float:
+    """Expected number of frequencies that reach a log excess by chance."""
+    chance = _chance(math.exp(min(excess, _MAX_LOG_POWER)), channels)
+    return window[0] * window[1] / 2 * chance
 
 
-def _chance(power: float, looks: int) -> float:
+def _chance(power: float, channels: int) -> float:
     """Probability that the mean of exponential variables of mean one reaches a power."""
-    shape = torch.tensor(float(looks), dtype=torch.float64)
+    shape = torch.tensor(float(channels), dtype=torch.float64)
     return float(torch.special.gammaincc(shape, shape * power))
 
 
-def _power_of(chance: float, looks: int) -> float:
-    """Power that is reached with a given probability; at least one."""
+def _power_of(chance: float, channels: int) -> float:
+    """Power that is reached with a given probability, at least one, by bisection."""
     low, high = 1.0, 1e3
     while high - low > 1e-9 * high:
         middle = (low + high) / 2
-        low, high = (middle, high) if _chance(middle, looks) > chance else (low, middle)
+        low, high = (middle, high) if _chance(middle, channels) > chance else (low, middle)
     return high
 
 
 def background(log_power: torch.Tensor) -> torch.Tensor:
-    """Log of the mean power around each frequency, peaks left out by capping.
+    """Log of the mean power around each frequency. Peaks are capped.
 
     Parameters
     ----------
@@ -214,14 +234,14 @@ def background(log_power: torch.Tensor) -> torch.Tensor:
     -------
     Tensor of float32, same shape
     """
-    level = _local_mean(log_power)
-    level = _local_mean(torch.minimum(log_power, level.add_(_CAP)))
-    # the mean of the log of an exponential variable lies γ under the log of its mean
+    level = _mean_around(log_power)
+    level = _mean_around(torch.minimum(log_power, level.add_(_CAP)))
+    # the mean of the log of an exponential variable lies γ below the log of its mean
     return level.add_(_EULER_GAMMA)
 
 
 def _local_maxima(values: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Those of the positions, shape (n, 2), where no value within two bins is larger."""
+    """Return the positions, shape (n, 2), without a larger value within two bins."""
     reach = torch.arange(-2, 3, device=values.device)
     rows = (positions[:, :1] + reach)[:, :, None] % values.shape[0]
     columns = (positions[:, 1:] + reach).clamp(0, values.shape[1] - 1)[:, None, :]
@@ -230,8 +250,8 @@ def _local_maxima(values: torch.Tensor, positions: torch.Tensor) -> torch.Tensor
     return positions[keep].cpu()
 
 
-def _local_mean(values: torch.Tensor) -> torch.Tensor:
-    """Mean over a square neighbourhood; rows go on around, columns are mirrored."""
+def _mean_around(values: torch.Tensor) -> torch.Tensor:
+    """Mean over 11×11 bins by cumulative sums; rows are periodic, columns are mirrored."""
     for axis, mode in ((0, "circular"), (1, "reflect")):
         reach = min(_REACH, (values.shape[axis] - 1) // 2)
         sides = (0, 0, reach + 1, reach) if axis == 0 else (reach + 1, reach, 0, 0)
@@ -242,21 +262,16 @@ def _local_mean(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-def _fast_length(longest: int) -> int:
-    """Return the largest length not above the one given that is fast to transform."""
-    return next(length for length in range(longest, 0, -1) if is_fast(length))
-
-
 def off_grid(log_power: torch.Tensor, row: int, column: int, size: tuple[int, int]) -> Frequency:
-    """Vertex of the parabolas through a peak and its neighbours along each axis.
+    """Interpolate a peak by parabolas through its neighbours along each axis.
 
     Parameters
     ----------
     log_power : Tensor of float32, shape (h, w // 2 + 1)
     row, column : int
-        The peak.
+        Position of the peak.
     size : tuple of int
-        ``(h, w)``.
+        Size ``(h, w)`` of the window.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The whitened spectrum of an image, to look at."""
+"""The whitened spectrum of an image, for display."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from napari_periodic_denoise.runtime.device import resolve_device
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WhitenedSpectrum:
-    """How far the power at each frequency lies above that of its surroundings.
+    """Power at each frequency relative to its local background.
 
     Attributes
     ----------
     excess : ndarray of float32, shape (h, w)
-        Decimal logarithm of the whitened power; frequency zero is at ``[h // 2, w // 2]``.
+        Decimal logarithm of the whitened power. Frequency zero is at ``[h // 2, w // 2]``.
         Without periodic noise it scatters about zero.
     fy, fx : ndarray of float64, shape (h,) and (w,)
-        Cycles/pixel, rising.
+        Frequencies in cycles/pixel, ascending.
     """
 
     excess: NDArray[np.float32]
@@ -36,20 +36,20 @@ class WhitenedSpectrum:
     fx: NDArray[np.float64]
 
     def nearest_peak(self, frequency: Frequency, reach: float) -> Frequency:
-        """Return the highest peak around a frequency.
+        """Return the highest peak near a frequency.
 
         Parameters
         ----------
         frequency : tuple of float
             ``(fy, fx)`` in cycles/pixel.
         reach : float
-            Cycles/pixel, how far the peak may lie away along each axis.
+            Largest distance of the peak along each axis, in cycles/pixel.
 
         Returns
         -------
         tuple of float
-            ``(fy, fx)``, off the grid by the parabolas through the peak and its neighbours.
-            The frequency itself if nothing around it can be a wave.
+            ``(fy, fx)``, interpolated between the bins. The given frequency is returned if no
+            frequency near it can be a wave.
         """
         h, w = self.excess.shape
         rows = np.flatnonzero(np.abs(self.fy - frequency[0]) <= reach)
@@ -77,16 +77,16 @@ def whitened_spectrum(
     channel_axis: int | None = None,
     device: str = "auto",
 ) -> WhitenedSpectrum:
-    """Spectral Gram matrix of an image, its trace over that of the frequencies around.
+    """Trace of an image's spectral Gram matrix, divided by its local background.
 
-    What waves are looked for in, see `detect.find_peaks`.
+    Waves are searched in this spectrum, see `peaks.find_peaks`.
 
     Parameters
     ----------
     image, channel_axis, device
         As for `estimate.estimate_noise`.
     features : {"edges", "cosines"}
-        What the Gram matrix is taken of.
+        Features of the Gram matrix.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def whitened_spectrum(
     Raises
     ------
     TypeError, ValueError
-        As `estimate.estimate_noise`.
+        As for `estimate.estimate_noise`.
     """
     check_choice("features", features, tuple(MAPS))
     array = as_image(image, channel_axis)
@@ -104,23 +104,20 @@ def whitened_spectrum(
     total: Spectrum | None = None
     for channel in array[None] if channel_axis is None else array:
         normalized = normalize(channel, where)
-        seen = extract(normalized.pixels, normalized.saturated)
-        if total is not None:
-            seen.power.add_(total.power)
-        total = seen
+        total = extract(normalized.pixels, normalized.saturated).plus(total)
     assert total is not None
     _, excess = whitened(total)
     return _centred(excess.cpu(), total.window)
 
 
 def _centred(excess: torch.Tensor, window: tuple[int, int]) -> WhitenedSpectrum:
-    """Both half planes, frequency zero in the middle."""
+    """Complete a half plane by its conjugate, with frequency zero in the middle."""
     h, w = window
     half = excess.numpy() / math.log(10)
     rows = -np.arange(h) % h
     other = half[rows][:, np.arange((w - 1) // 2, 0, -1)]
     whole = np.concatenate([other, half], axis=1)  # columns from −(w − 1) // 2 to w // 2
-    if w % 2 == 0:  # the highest frequency stands first, as numpy.fft.fftshift has it
+    if w % 2 == 0:  # the highest frequency comes first, as in numpy.fft.fftshift
         whole = np.roll(whole, 1, axis=1)
     return WhitenedSpectrum(
         np.ascontiguousarray(np.fft.fftshift(whole, axes=0), dtype=np.float32),

@@ -1,1 +1,1 @@
-"""Waves: frequencies, lattices, synthesis."""
+"""Waves: frequencies, lattices, synthesis, and waves as results."""

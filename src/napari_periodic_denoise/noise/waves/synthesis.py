@@ -1,4 +1,4 @@
-"""Plane waves, what may change about them, and their synthesis."""
+"""Synthesis of waves on a pixel grid, and the noise model of an image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from napari_periodic_denoise.noise.waves.frequency import Frequency
 from napari_periodic_denoise.noise.waves.wave import Wave
 
-LEAST_GAIN = 0.05  # a pixel with less light than that is left as dark as it is
+MIN_GAIN = 0.05  # division by less amplifies the random noise by more than 20 (26 dB)
 
 
 def divide_by_gain(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
@@ -19,32 +19,36 @@ def divide_by_gain(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
     Parameters
     ----------
     pixels : Tensor of float32, shape (H, W)
+        Intensities I.
     waves : sequence of Wave
-        Those with a `dark`, all the same.
+        Waves with a `dark`, which is the same for all. Their sum is M.
 
     Returns
     -------
     Tensor of float32, shape (H, W)
+        The gain ``1 + M`` is at least 0.05, so very dark pixels stay dark.
     """
     if not waves:
         return pixels
     dark = waves[0].dark
     assert dark is not None
     gain = synthesize(waves, (pixels.shape[0], pixels.shape[1]), pixels.device)
-    gain.add_(1).clamp_(min=LEAST_GAIN)
+    gain.add_(1).clamp_(min=MIN_GAIN)
     return (pixels - dark).div_(gain).add_(dark)
 
 
 def render_noise(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
-    """Noise that waves of all kinds are in an image: ``I = N + C``.
+    """Render the noise N of an image ``I = C + N``.
 
-    With M the sum of the waves that multiply and A of those that are added,
-    ``I = b + (C + A − b)(1 + M)``.
+    M is the sum of the waves that multiply, and A is the sum of the waves that are added:
+    ``I = b + (C + A − b)(1 + M)``, with the dark level b.
 
     Parameters
     ----------
     pixels : Tensor of float32, shape (H, W)
+        Intensities I.
     waves : sequence of Wave
+        Waves of all kinds.
 
     Returns
     -------
@@ -56,13 +60,14 @@ def render_noise(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
     return noise.add_(pixels - divide_by_gain(pixels, multiplying)) if multiplying else noise
 
 
-_BAND = 1 << 18  # pixels of a profile looked up at once
+_BAND = 1 << 18  # pixels per band of a profile; 2 MB of float64 phases fit the cache
 
 
 def phasors(frequencies: np.ndarray, length: int, origin: float = 0.0) -> np.ndarray:
     """One-dimensional phase vectors ``exp(2πi f (n − origin))``.
 
-    Computed in float64: a float32 phase is off by whole degrees after a few thousand pixels.
+    They are computed in float64. A float32 phase has an error of degrees after a few thousand
+    pixels.
 
     Parameters
     ----------
@@ -78,7 +83,7 @@ def phasors(frequencies: np.ndarray, length: int, origin: float = 0.0) -> np.nda
     ndarray of complex128, shape (K, N)
     """
     turns = np.outer(frequencies, np.arange(length) - origin)
-    # whole turns are taken off first, so that the argument of exp stays small and exact
+    # whole turns are subtracted first, so the argument of exp stays small and exact
     return np.exp(2j * np.pi * (turns - np.rint(turns)))
 
 
@@ -114,15 +119,15 @@ def modulated_phasors(
 def synthesize(
     waves: Sequence[Wave], shape: tuple[int, int], device: torch.device | str = "cpu"
 ) -> torch.Tensor:
-    """Sum of waves on a pixel grid, ``N = Σ Re(R_yᵀ · e · C_x)``, one small matrix product.
+    """Sum waves on a pixel grid, ``N = Σ Re(R_yᵀ · e · C_x)``.
 
-    Profiles are looked up instead.
+    Sinusoids take one matrix product. Profiles are looked up by phase.
 
     Parameters
     ----------
     waves : sequence of Wave
     shape : tuple of int
-        ``(H, W)`` of the image; that which the envelopes belong to.
+        ``(H, W)`` of the image, to which the envelopes belong.
     device : torch.device or str
 
     Returns
@@ -139,7 +144,7 @@ def synthesize(
         columns.append(modulated_phasors(fx, k, shape[1]))
     if rows:
         along_y, along_x = np.concatenate(rows), np.concatenate(columns)
-        # Re(ab) = Re a Re b − Im a Im b: one real product, no complex matrices, which MPS lacks
+        # Re(ab) = Re a Re b − Im a Im b: one real product, since MPS has no complex matrices
         left = np.concatenate([along_y.real, -along_y.imag]).T
         right = np.concatenate([along_x.real, along_x.imag])
         total = _float32(left, device) @ _float32(right, device)
@@ -152,7 +157,7 @@ def synthesize(
 
 
 def _add_profile(total: torch.Tensor, frequency: Frequency, profile: np.ndarray) -> None:
-    """Add ``T(f·x mod 1)`` to an image, some rows at a time: phases are float64."""
+    """Add ``T(f·x mod 1)`` to an image in bands of rows, since phases are float64."""
     h, w = total.shape
     starts = torch.from_numpy(profile[:, 0].copy()).to(total.device)
     values = torch.from_numpy(profile[:, 1].astype(np.float32)).to(total.device)
@@ -164,9 +169,10 @@ def _add_profile(total: torch.Tensor, frequency: Frequency, profile: np.ndarray)
     for top in range(0, h, height):
         band = total[top : top + height]
         phase = (phase_y[top : top + height, None] + phase_x).remainder_(1.0)
-        # before the first start lasts the last step: index −1
+        # phases before the first start belong to the last step, index −1
         band += values[torch.bucketize(phase, starts, right=True) - 1]
 
 
 def _float32(array: np.ndarray, device: torch.device | str) -> torch.Tensor:
+    """Copy an array to a device as float32."""
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(device)

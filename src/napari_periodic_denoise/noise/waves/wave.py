@@ -1,4 +1,4 @@
-"""Waves, and rejected peaks, as results."""
+"""Waves and rejected peaks, as parts of a result."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Rejected:
     frequency : tuple of float
         ``(fy, fx)`` in cycles/pixel.
     false_alarms : float
-        Expected number of peaks this strong without periodic noise.
+        Expected number of peaks this strong in an image without periodic noise.
     cause : Cause
-        Which test it failed.
+        Test that the peak failed.
     measured, required : float
-        The quantity that the test measures and the least that it requires: nats saved, t of the
-        parts' agreement, grey levels, or the share of the wave that stays behind or that the
-        exemplar shows. Zero where the test measures nothing.
+        Measured quantity of the test, and its threshold: saved nats, t of the agreement between
+        parts, grey levels, or the share of the wave that would remain or that the exemplar
+        shows. Zero for tests without a quantity.
     """
 
     frequency: Frequency
@@ -41,7 +41,7 @@ class Rejected:
         return reason_of(self.cause, self.measured, self.required)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the attributes and the reason as plain values, ready for JSON."""
+        """Return the attributes and the reason as plain values for JSON."""
         plain: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
         return plain | {"frequency": list(self.frequency), "reason": self.reason}
 
@@ -51,11 +51,11 @@ Order = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """One wave ``amplitude · cos(2π (fy·y + fx·x) + phase)``; pixel (0, 0) is the origin.
+    """One wave ``amplitude · cos(2π (fy·y + fx·x) + phase)``. The origin is pixel (0, 0).
 
-    With an envelope e, amplitude and phase change over the image of H×W pixels:
-    ``Re Σ_jk e_jk cos(πj(y+½)/H) cos(πk(x+½)/W) exp(2πi (fy·y + fx·x))``. With a profile T, the
-    wave has hard edges: ``T((fy·y + fx·x) mod 1)``.
+    An envelope e changes amplitude and phase over the image of H×W pixels:
+    ``Re Σ_jk e_jk cos(πj(y+½)/H) cos(πk(x+½)/W) exp(2πi (fy·y + fx·x))``. A profile T has hard
+    edges: ``T((fy·y + fx·x) mod 1)``.
 
     Attributes
     ----------
@@ -63,28 +63,27 @@ class Wave:
         ``(fy, fx)`` in cycles/pixel, in the half plane ``fy > 0`` or ``fy = 0, fx > 0``.
     amplitude : float
         Root mean square over the image times √2, which is half of the peak-to-peak height of a
-        constant wave; in the image's intensity units, or where ``dark`` is given as a share of
-        the intensity.
+        constant wave. The unit is the image's intensity unit, or a share of the intensity if
+        ``dark`` is given.
     phase : float
-        Radians, in (−π, π]; with an envelope, that of its mean; with a profile, that of its
-        fundamental.
+        Radians, in (−π, π]. Phase of the envelope's mean, or of the profile's fundamental.
     false_alarms : float
-        Expected number of peaks this strong in the spectrum of an image without periodic
-        noise; the smaller, the surer.
+        Expected number of peaks this strong in the spectrum of an image without periodic noise.
+        Smaller is more certain.
     evidence : float
-        How much shorter the image's description becomes with this wave, in nats.
+        Nats by which the wave shortens the description of the image.
     envelope : tuple of tuple of complex, optional
-        The coefficients ``e_jk``, in the unit of the amplitude; none for a constant wave.
+        Coefficients ``e_jk`` in the unit of the amplitude. None for a constant wave.
     profile : tuple of tuple of float, optional
-        Steps ``(start, value)``: T has the value from this phase on, in turns from 0 to 1, to
-        the start of the next step; none for a sinusoid.
+        Steps ``(start, value)``. T has the value from this phase, in turns from 0 to 1, to the
+        start of the next step. None for a sinusoid.
     dark : float, optional
-        Given where the wave multiplies: of each intensity I, ``I − dark`` is that of the clean
-        image times one plus the waves. Without, the wave is added.
+        Intensity that is not multiplied. A wave with ``dark`` multiplies: ``I − dark`` is the
+        clean ``C − dark`` times one plus the waves. A wave without is added.
     channel : int
-        Of the image's channels, that which has the wave.
+        Index of the channel that has the wave.
     share : float
-        Of the variance of the noise in its channel, that which is the wave's, 0 to 1.
+        Share of the wave in the variance of the noise in its channel, 0 to 1.
     """
 
     frequency: Frequency
@@ -110,7 +109,7 @@ class Wave:
 
     @property
     def order(self) -> Order:
-        """Half cycles of the envelope along y and x, at most; (0, 0) for a constant wave."""
+        """Largest number of half cycles of the envelope along y and x; (0, 0) without one."""
         if self.envelope is None:
             return 0, 0
         return len(self.envelope) - 1, len(self.envelope[0]) - 1
@@ -119,14 +118,14 @@ class Wave:
     def reason(self) -> str:
         """Why the wave was kept, in words."""
         return (
-            f"{self.false_alarms:.0e} false alarms expected; makes the image's description "
-            f"{self.evidence:.0f} nats shorter, all parts of the image agreeing"
+            f"{self.false_alarms:.0e} false alarms expected; shortens the description of the "
+            f"image by {self.evidence:.0f} nats; all parts of the image agree"
         )
 
     def to_dict(self) -> dict[str, object]:
-        """Return the attributes as plain numbers and lists, ready for JSON.
+        """Return the attributes as plain numbers and lists for JSON.
 
-        A complex number becomes a list of its real and its imaginary part.
+        A complex number becomes a list of its real and imaginary parts.
         """
         plain = {name: getattr(self, name) for name in self.__slots__}
         plain["frequency"] = list(self.frequency)
@@ -146,14 +145,14 @@ def wave_at_centre(
     evidence: float,
     dark: float | None = None,
 ) -> Wave:
-    """Make a wave of coefficients that hold for the image's centre.
+    """Make a wave from coefficients with phases at the image's centre.
 
     Parameters
     ----------
     frequency : ndarray of float64, shape (2,)
         Cycles/pixel, in any half plane.
     coefficients : ndarray of complex128, shape (J + 1, K + 1)
-        Of the cosine basis; ``[[c]]`` for a constant wave. Phases from the centre.
+        Coefficients of the cosine basis, ``[[c]]`` for a constant wave.
     shape : tuple of int
         ``(H, W)`` of the image.
     false_alarms, evidence : float
@@ -191,14 +190,15 @@ def profile_at_centre(
     false_alarms: float,
     evidence: float,
 ) -> Wave:
-    """Make a wave of a profile whose phase is zero at the image's centre.
+    """Make a wave from a profile with phase zero at the image's centre.
 
     Parameters
     ----------
     frequency : ndarray of float64, shape (2,)
-        Cycles/pixel, in any half plane; not aliased, its sign is that of the profile's phase.
+        Cycles/pixel, in any half plane. It is not aliased, since its sign is the direction of
+        the profile.
     starts, values : ndarray of float64, shape (S,)
-        Where the steps begin, in turns, ascending; and their values.
+        Starts of the steps in turns, ascending, and their values.
     shape : tuple of int
         ``(H, W)`` of the image.
     false_alarms, evidence : float
@@ -210,7 +210,7 @@ def profile_at_centre(
     """
     fy, fx = frequency
     starts = starts + float(frequency @ (np.array(shape) - 1)) / 2
-    if (fy, fx) < (0, 0):  # seen from the other side, a step begins where it ended
+    if (fy, fx) < (0, 0):  # reversed, a step begins where it ended
         fy, fx, starts = -fy, -fx, -np.roll(starts, -1)
     starts = starts % 1.0
     order = np.argsort(starts, kind="stable")
@@ -230,19 +230,21 @@ def profile_at_centre(
 
 
 def in_units(wave: Wave, unit: float, zero: float) -> Wave:
-    """Return the wave of an image whose intensities are ``unit · pixels + zero``.
+    """Convert a wave of pixels to intensities, ``unit · pixels + zero``.
 
     Parameters
     ----------
     wave : Wave
-        Of the pixels.
+        Wave in the unit of the pixels.
     unit : float
-        Positive.
+        Intensity per pixel unit. Positive.
     zero : float
+        Intensity of a pixel of zero.
 
     Returns
     -------
     Wave
+        Wave in intensity units.
     """
     if wave.dark is not None:
         return replace(wave, dark=unit * wave.dark + zero)
