@@ -76,6 +76,7 @@ def test_layers_may_be_a_name_names_or_weights():
         ({"max_size": 2.5}, "expected max_size as a whole number from 1, got 2.5"),
         ({"noise_model": True}, "noise_model"),
         ({"remainder": "rest"}, "remainder"),
+        ({"suggestions": "drop"}, "suggestions"),
         ({"channel_axis": 0.0}, "channel_axis"),
         ({"protect_edge": -1}, "expected protect_edge as a number of pixels, 0 or more, got -1"),
         ({"protect_edge": float("inf")}, "protect_edge"),

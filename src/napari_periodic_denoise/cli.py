@@ -20,6 +20,7 @@ from napari_periodic_denoise.options import (
     NoiseModel,
     Options,
     Remainder,
+    Suggestions,
     Weights,
     check_shared,
 )
@@ -141,11 +142,18 @@ def clean(
     remainder: Annotated[
         Remainder,
         typer.Option(
-            help="What to remove besides waves: noise of about one period whose phase wanders, "
-            "or stripes of any width in one direction. This harms a specimen that is itself "
-            "woven or striped."
+            help="What to remove besides waves: noise of rows and columns that is certainly not "
+            "the specimen (lines); noise of about one period whose phase wanders; or stripes of "
+            "any width in one direction. This harms a specimen that is itself woven or striped."
         ),
     ] = _USUAL.remainder,
+    suggestions: Annotated[
+        Suggestions,
+        typer.Option(
+            help="What to do with noise of rows and columns that may be the specimen's: keep it "
+            "in the image and say so, or remove it too."
+        ),
+    ] = _USUAL.suggestions,
     sensitivity: Annotated[
         float,
         typer.Option(
@@ -211,6 +219,7 @@ def clean(
         "weights_path": weights_path,
         "noise_model": noise_model,
         "remainder": remainder,
+        "suggestions": suggestions,
         "sensitivity": sensitivity,
         "device": device,
         "seed": seed,

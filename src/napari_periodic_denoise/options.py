@@ -21,7 +21,8 @@ Features = Literal["edges", "cosines", "vgg16", "vgg19"]
 Weights = Literal["imagenet", "random"]
 Optimizer = Literal["adam", "lbfgs"]
 NoiseModel = Literal["auto", "additive", "multiplicative"]
-Remainder = Literal["none", "quasi-periodic", "stripes"]
+Remainder = Literal["none", "lines", "quasi-periodic", "stripes"]
+Suggestions = Literal["keep", "remove"]
 StackModel = Literal["per_plane", "shared", "drifting"]
 
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -31,6 +32,7 @@ WEIGHTS: tuple[Weights, ...] = get_args(Weights)
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 NOISE_MODELS: tuple[NoiseModel, ...] = get_args(NoiseModel)
 REMAINDERS: tuple[Remainder, ...] = get_args(Remainder)
+SUGGESTIONS: tuple[Suggestions, ...] = get_args(Suggestions)
 STACK_MODELS: tuple[StackModel, ...] = get_args(StackModel)
 
 DEFAULT_FEATURES: Mapping[Method, Features] = {
@@ -67,8 +69,8 @@ class Options:
     Attributes
     ----------
     method, features, layers, weights, weights_path, optimizer, steps, max_size, noise_model, \
-    remainder, channel_axis, exemplar, protect, protect_edge, proposed, sensitivity, gram, \
-    device, seed
+    remainder, suggestions, channel_axis, exemplar, protect, protect_edge, proposed, \
+    sensitivity, gram, device, seed
         As for `estimate_noise`. ``features`` and ``layers`` get the defaults of the method.
         ``layers`` maps names to weights, and is empty without a network. The estimate checks
         areas and proposed frequencies against the shape of the image.
@@ -91,6 +93,7 @@ class Options:
     max_size: int = DEFAULT_MAX_SIZE
     noise_model: NoiseModel = "auto"
     remainder: Remainder = "none"
+    suggestions: Suggestions = "keep"
     channel_axis: int | None = None
     exemplar: Any = None
     protect: Any = None
@@ -112,6 +115,7 @@ class Options:
         max_size = _whole("max_size", self.max_size, 1)
         check_choice("noise_model", self.noise_model, NOISE_MODELS)
         check_choice("remainder", self.remainder, REMAINDERS)
+        check_choice("suggestions", self.suggestions, SUGGESTIONS)
         channel_axis = self.channel_axis
         if channel_axis is not None:
             channel_axis = _whole("channel_axis", channel_axis)

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.input import Normalized
+from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, render_lines
+from napari_periodic_denoise.noise.lines.result import removed as removed_of
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave, in_units
@@ -31,11 +33,14 @@ class ChannelNoise:
     remainder : Tensor of float32, shape (H, W), or None
         Noise that is not a sum of few waves. It is subtracted with full weight.
     rejected : tuple of Rejected
+    lines : tuple of LineNoise
+        Noise of rows and columns, removed or suggested.
     """
 
     waves: list[Wave]
     remainder: torch.Tensor | None = None
     rejected: tuple[Rejected, ...] = field(default=())
+    lines: tuple[LineNoise, ...] = ()
 
 
 def assemble_estimate(
@@ -72,13 +77,19 @@ def assemble_estimate(
     noise = np.zeros(channels.shape, dtype=np.float32)
     cleaned = channels.copy()
     waves: list[Wave] = []
+    lines: list[LineNoise] = []
     removed = remainder = whole = 0.0
     for i, (channel, image, part) in enumerate(zip(channels, images, found, strict=True)):
         unit = image.unit
         whole += unit**2 * _variance(image.pixels)
-        if not part.waves and part.remainder is None:
+        own_lines = [replace(noise.in_units(unit), channel=i) for noise in part.lines]
+        removed_lines = removed_of(part.lines)
+        if not part.waves and part.remainder is None and not removed_lines:
+            lines += own_lines
             continue
         pattern = render_noise(image.pixels, part.waves)
+        if removed_lines:
+            pattern.add_(render_lines(removed_lines, channel.shape, pattern.device))
         if weight is not None:
             pattern.mul_(weight)
         if part.remainder is not None:
@@ -86,6 +97,7 @@ def assemble_estimate(
             remainder += unit**2 * _variance(part.remainder)
         shares = _shares(part.waves, image.pixels, pattern)
         removed += _variance(pattern.mul_(unit))
+        lines += (_with_share(noise, _variance(pattern)) for noise in own_lines)
         noise[i] = pattern.cpu().numpy()
         cleaned[i] = subtract(channel, noise[i])
         if image.saturated is not None:
@@ -103,6 +115,7 @@ def assemble_estimate(
         remainder_variance=min(1.0, remainder / whole) if whole else 0.0,
         rejected=tuple({r.frequency: r for part in found for r in part.rejected}.values()),
         gram=gram,
+        lines=tuple(lines),
     )
 
 
@@ -137,6 +150,13 @@ def _shares(waves: Sequence[Wave], pixels: torch.Tensor, pattern: torch.Tensor) 
             variance *= light
         shares.append(min(1.0, variance / whole))
     return shares
+
+
+def _with_share(noise: LineNoise, variance: float) -> LineNoise:
+    """Line noise with its share of the variance of its channel's noise."""
+    if noise.outcome is not Outcome.REMOVED or not variance:
+        return noise
+    return replace(noise, share=min(1.0, noise.strength**2 / variance))
 
 
 def _variance(image: torch.Tensor) -> float:

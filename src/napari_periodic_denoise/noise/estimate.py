@@ -29,6 +29,7 @@ from napari_periodic_denoise.noise.assemble import (
 from napari_periodic_denoise.noise.gram_matching.refine import RefineStep, refine_channel
 from napari_periodic_denoise.noise.gram_matching.texture import TextureStep, synthesize_texture
 from napari_periodic_denoise.noise.input import MIN_SIZE, Normalized, as_image, normalize
+from napari_periodic_denoise.noise.lines.channels import with_lines
 from napari_periodic_denoise.noise.progress import Progress, Stage, Step
 from napari_periodic_denoise.noise.remainder.map_fit import Kind, find_remainder
 from napari_periodic_denoise.noise.result import NoiseEstimate
@@ -95,10 +96,15 @@ def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
     noise_model : {"auto", "additive", "multiplicative"}
         Whether the noise is added to the intensities, or multiplies them by one plus the noise.
         ``"auto"`` chooses for each wave by the shorter description.
-    remainder : {"none", "quasi-periodic", "stripes"}
-        Additional noise to remove that is not a sum of few waves: noise with a narrow spectrum
-        all over the image, or stripes of any width in one direction. See
-        `map_fit.find_remainder`. It harms a specimen that is itself striped or woven.
+    remainder : {"none", "lines", "quasi-periodic", "stripes"}
+        Noise to remove besides waves. ``"lines"``: noise of rows and columns (lines of any
+        offset, single lines, jumps, streaks), if it is certainly not the specimen; see
+        `lines.find.find_lines`. ``"quasi-periodic"``: noise with a narrow spectrum all over the
+        image. ``"stripes"``: stripes of any width in one direction. The last two damage a
+        specimen with stripes or a weave of its own, see `remainder.map_fit.find_remainder`.
+    suggestions : {"keep", "remove"}
+        Treatment of noise of rows and columns that may be part of the specimen. It is kept in
+        the image and listed in ``suggested``, or it is removed.
     channel_axis : int, optional
         Axis of the channels, for example −1 for RGB. Frequencies are found in all channels
         together, amplitudes and phases in each. A channel without the noise does not change.
@@ -368,7 +374,7 @@ def _waves(
             waves = yield from _refined(image, waves, network, options, exemplar)
             residual = image.pixels - render_noise(image.pixels, waves)
         remainder = None
-        if options.remainder != "none":
+        if options.remainder not in ("none", "lines"):
             kind: Kind = "stripes" if options.remainder == "stripes" else "quasi-periodic"
             residual = channel.residual() if residual is None else residual
             remainder = yield from find_remainder(
@@ -376,6 +382,9 @@ def _waves(
             )
             remainder = remainder if bool(remainder.any()) else None
         found.append(ChannelNoise(waves, remainder, channel.rejected))
+    if options.remainder == "lines":
+        yield Step(Stage.DETECT, "searching for noise of rows and columns")
+        found = with_lines(images, found, suggestions=options.suggestions)
     return found
 
 

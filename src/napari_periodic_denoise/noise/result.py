@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, removed
 from napari_periodic_denoise.noise.waves.lattices import in_lattices
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave
 from napari_periodic_denoise.noise.wording import plural
@@ -36,6 +37,8 @@ class NoiseEstimate:
         Share of the image's variance in stripes or quasi-periodic noise, 0 to 1.
     rejected : tuple of Rejected
         Peaks of the spectrum that were not accepted as waves, with the reasons.
+    lines : tuple of LineNoise
+        Noise of rows and columns in intensity units, removed or suggested.
     gram : mapping of str to ndarray of float32, shape (C, C)
         Gram matrix of the image's feature maps by layer, with the option ``gram``.
     """
@@ -48,16 +51,38 @@ class NoiseEstimate:
     remainder_variance: float
     rejected: tuple[Rejected, ...]
     gram: Mapping[str, np.ndarray] = field(default_factory=dict)
+    lines: tuple[LineNoise, ...] = ()
+
+    @property
+    def removed_lines(self) -> tuple[LineNoise, ...]:
+        """Noise of rows and columns that is part of the noise."""
+        return tuple(removed(self.lines))
+
+    @property
+    def suggested(self) -> tuple[LineNoise, ...]:
+        """Noise of rows and columns that may be part of the specimen, and stays in the image."""
+        return tuple(noise for noise in self.lines if noise.outcome is Outcome.SUGGESTED)
+
+    @property
+    def components(self) -> tuple[Wave | LineNoise, ...]:
+        """All waves, and all noise of rows and columns with its outcome."""
+        return (*self.waves, *self.lines)
 
     @property
     def summary(self) -> str:
         """One-line summary of the result."""
         if self.settings.get("method") == "texture":
             return "a texture with the image's statistics; it has no phase"
+        names = list(dict.fromkeys(noise.name for noise in self.removed_lines))
+        if self.remainder_variance:
+            names.append(f"{self.settings['remainder']} noise")
+        if not self.waves and not names:
+            kept = ", ".join(dict.fromkeys(noise.name for noise in self.suggested))
+            return f"nothing removed; suggested: {kept}" if kept else "no periodic noise found"
         share = f"removed {100 * self.removed_variance:.1f}% of the variance"
-        rest = f"{self.settings['remainder']} noise" if self.remainder_variance else ""
+        rest = " and ".join(names)
         if not self.waves:
-            return f"{rest}, no single waves; {share}" if rest else "no periodic noise found"
+            return f"{rest}, no single waves; {share}"
         strongest = self.waves[0]
         count = plural(len(self.waves)) + (", strongest" if len(self.waves) > 1 else ",")
         amplitude = f"{strongest.amplitude:.3g}"
@@ -76,6 +101,18 @@ class NoiseEstimate:
                 "A texture has no phase, so its crests do not match the image. The image minus "
                 "the texture is for comparison only.",
             )
+        return (*self._lattice_warning(), *self._suggestions())
+
+    def _suggestions(self) -> tuple[str, ...]:
+        """Say what was found and kept, and how to remove it."""
+        return tuple(
+            f"Found and kept, since it may be part of the specimen: {name}. If it is noise, run "
+            "again with suggestions='remove'."
+            for name in dict.fromkeys(noise.name for noise in self.suggested)
+        )
+
+    def _lattice_warning(self) -> tuple[str, ...]:
+        """Ask for a look at a lattice."""
         if self.settings.get("exemplar") is not None:
             return ()
         found = max(

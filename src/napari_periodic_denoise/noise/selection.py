@@ -16,6 +16,7 @@ from napari_periodic_denoise.noise.assemble import (
     restore_channel_axis,
 )
 from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
+from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, removed, render_lines
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.frequency import (
     SAME_FREQUENCY,
@@ -30,7 +31,8 @@ from napari_periodic_denoise.options import as_frequencies
 def select_waves(
     image: Any,  # noqa: ANN401
     estimate: NoiseEstimate,
-    off: Sequence[Frequency],
+    off: Sequence[Frequency | str],
+    on: Sequence[str] = (),
 ) -> NoiseEstimate:
     """Leave some of an estimate's waves in the image, without a new fit.
 
@@ -44,6 +46,9 @@ def select_waves(
     off : sequence of tuple of float
         Frequencies ``(fy, fx)`` in cycles/pixel. Waves of any channel within 0.6 cycles across
         the image of one of them stay in the image. Frequencies without a wave have no effect.
+        ``"rows"``, ``"columns"`` or the name of a `LineNoise` keeps that noise in the image.
+    on : sequence of str
+        The same names, for suggested noise that is removed now.
 
     Returns
     -------
@@ -68,7 +73,10 @@ def select_waves(
     >>> [round(wave.amplitude, 2) for wave in fewer.waves]
     [5.0]
     """
-    switched_off = as_frequencies(off, "off")
+    names_off = [name for name in off if isinstance(name, str)]
+    waves_off: list[Any] = [wave for wave in off if not isinstance(wave, str)]
+    switched_off = as_frequencies(waves_off, "off")
+    lines = [_switched(noise, names_off, on) for noise in estimate.lines]
     settings = estimate.settings
     axis = settings["channel_axis"]
     array = as_image(image, axis)
@@ -84,7 +92,7 @@ def select_waves(
         not is_near_any(wave.frequency, switched_off, shape, SAME_FREQUENCY)
         for wave in estimate.waves
     ]
-    if all(is_on):
+    if all(is_on) and lines == list(estimate.lines):
         return estimate
     device = torch.device(settings["device"])
     weight = None
@@ -95,20 +103,25 @@ def select_waves(
     found = []
     for i, normalized in enumerate(images):
         waves = [_in_pixels(w, normalized) for w in estimate.waves if w.channel == i]
+        before, after = (
+            tuple(n.in_units(1 / normalized.unit) for n in some if n.channel == i)
+            for some in (estimate.lines, lines)
+        )
         remainder = None
         if estimate.remainder_variance:
             pattern = render_noise(normalized.pixels, waves)
+            pattern.add_(render_lines(removed(before), shape, device))
             pattern = pattern if weight is None else pattern * weight
             remainder = torch.from_numpy(noise[i] / normalized.unit).to(device).sub_(pattern)
         keep = [on for on, wave in zip(is_on, estimate.waves, strict=True) if wave.channel == i]
         kept = [wave for on, wave in zip(keep, waves, strict=True) if on]
-        found.append(ChannelNoise(kept, remainder))
+        found.append(ChannelNoise(kept, remainder, lines=after))
     selected = assemble_estimate(
         channels,
         images,
         found,
         channel_axis=axis,
-        settings={**settings, "off": [list(frequency) for frequency in switched_off]},
+        settings={**settings, "off": [*map(list, switched_off), *names_off]},
         gram=estimate.gram,
         weight=weight,
     )
@@ -118,6 +131,16 @@ def select_waves(
             np.concatenate([np.moveaxis(cleaned, axis, 0), others]), axis
         )
     return replace(selected, cleaned=cleaned, rejected=estimate.rejected)
+
+
+def _switched(noise: LineNoise, off: Sequence[str], on: Sequence[str]) -> LineNoise:
+    """Switch line noise off or on; return it as it is if nothing changes."""
+    outcome = noise.outcome
+    if noise.is_named(off):
+        outcome = Outcome.SUGGESTED
+    elif noise.is_named(on):
+        outcome = Outcome.REMOVED
+    return noise if outcome is noise.outcome else replace(noise, outcome=outcome)
 
 
 def _in_pixels(wave: Wave, image: Normalized) -> Wave:

@@ -43,6 +43,7 @@ def record(estimate: NoiseEstimate, off: Sequence[Wave] = ()) -> dict[str, Any]:
         "warnings": list(estimate.warnings),
         "waves": records[: len(estimate.waves)],
         "off": records[len(estimate.waves) :],
+        "lines": [noise.to_dict() for noise in estimate.lines],
         "rejected": [peak.to_dict() for peak in estimate.rejected],
     }
 

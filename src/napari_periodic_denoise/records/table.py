@@ -42,6 +42,11 @@ class WaveRow:
         return 1 / math.hypot(fy / height, fx / width)
 
     @property
+    def strength(self) -> float:
+        """Largest amplitude in any channel."""
+        return float(self.waves[0]["amplitude"])
+
+    @property
     def angle(self) -> float:
         """Direction of travel in degrees, 0 to 180; see `Wave`."""
         return math.degrees(math.atan2(*self.frequency)) % 180
@@ -80,8 +85,77 @@ class WaveRow:
         return ", ".join(amplitudes)
 
 
-def rows(record: Mapping[str, Any]) -> list[WaveRow]:
-    """Return one row for each wave of a record, the strongest first.
+@dataclass(frozen=True, slots=True)
+class LineRow:
+    """Noise of rows or columns in a record, in all channels with it.
+
+    It has all that a `WaveRow` has except a period.
+
+    Attributes
+    ----------
+    noises : tuple of dict
+        One for each channel, the strongest first.
+    is_on : bool
+        Whether the noise is removed from the image.
+    """
+
+    noises: tuple[dict[str, Any], ...]
+    is_on: bool
+
+    @property
+    def lines(self) -> str:
+        """``"rows"`` or ``"columns"``."""
+        return str(self.noises[0]["lines"])
+
+    @property
+    def frequencies(self) -> list[str]:
+        """Name that switches the noise, in a list."""
+        return [self.noises[0]["name"]]
+
+    def period(self, height: float = 1, width: float = 1) -> float:
+        """Infinite: the noise has no period."""
+        return math.inf
+
+    @property
+    def angle(self) -> float:
+        """Direction of the lines in degrees: 0 for rows, 90 for columns."""
+        return float(self.noises[0]["direction"])
+
+    @property
+    def strength(self) -> float:
+        """Largest root mean square in any channel, in intensity units."""
+        return float(self.noises[0]["strength"])
+
+    @property
+    def share(self) -> float:
+        """Largest share of the noise's variance in any channel."""
+        return max(float(noise["share"]) for noise in self.noises)
+
+    @property
+    def false_alarms(self) -> float:
+        """Probability that lines save so many nats by chance, ``exp(−nats)``."""
+        return math.exp(-max(float(noise["evidence"]["nats"]) for noise in self.noises))
+
+    @property
+    def family(self) -> str:
+        """Words for the kind of the noise, and for noise that is only suggested."""
+        suggested = all(noise["outcome"] == "suggested" for noise in self.noises)
+        return f"{self.noises[0]['kind']}{', suggested' if suggested else ''}"
+
+    def amplitude(self, channels: Sequence[str]) -> str:
+        """Strength in each channel, in words; see `WaveRow.amplitude`."""
+        strengths = []
+        for noise in self.noises:
+            name = f" ({channels[noise['channel']]})" if channels else ""
+            strengths.append(f"±{noise['strength']:.3g}{name}")
+        return ", ".join(strengths)
+
+
+Row = WaveRow | LineRow
+
+
+def rows(record: Mapping[str, Any]) -> list[Row]:
+    """Return the rows of a record: its waves, the strongest first, then noise of rows and columns.
 
     Parameters
     ----------
@@ -90,7 +164,7 @@ def rows(record: Mapping[str, Any]) -> list[WaveRow]:
 
     Returns
     -------
-    list of WaveRow
+    list of WaveRow and LineRow
     """
     groups: dict[int, list[dict[str, Any]]] = {}
     is_on: dict[int, bool] = {}
@@ -98,15 +172,22 @@ def rows(record: Mapping[str, Any]) -> list[WaveRow]:
         for wave in waves:
             groups.setdefault(wave["place"], []).append(wave)
             is_on[wave["place"]] = on
-    return [WaveRow(tuple(waves), is_on[group]) for group, waves in groups.items()]
+    found: list[Row] = [WaveRow(tuple(waves), is_on[group]) for group, waves in groups.items()]
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for noise in record.get("lines", []):  # records of earlier versions have none
+        lines.setdefault(noise["name"], []).append(noise)
+    for noises in lines.values():
+        noises.sort(key=lambda noise: -noise["strength"])
+        found.append(LineRow(tuple(noises), any(n["outcome"] == "removed" for n in noises)))
+    return found
 
 
-def waves_as_csv(waves: Iterable[WaveRow], pixel: tuple[float, float, str] | None) -> str:
-    """Format waves as a CSV table with one line per wave and channel.
+def waves_as_csv(found: Iterable[Row], pixel: tuple[float, float, str] | None) -> str:
+    """Format rows as a CSV table with one line per row and channel.
 
     Parameters
     ----------
-    waves : iterable of WaveRow
+    found : iterable of WaveRow and LineRow
     pixel : tuple of float, float, str, or None
         Height and width of a pixel and their unit, if they are known.
 
@@ -115,26 +196,32 @@ def waves_as_csv(waves: Iterable[WaveRow], pixel: tuple[float, float, str] | Non
     str
     """
     lines: list[dict[str, Any]] = []
-    for number, row in enumerate(waves, start=1):
-        for wave in row.waves:
-            fy, fx = wave["frequency"]
-            one = WaveRow((wave,), row.is_on)
+    for number, row in enumerate(found, start=1):
+        for one in _by_channel(row):
+            (values,) = one.noises if isinstance(one, LineRow) else one.waves
+            has_period = isinstance(one, WaveRow)
+            fy, fx = one.frequency if isinstance(one, WaveRow) else ("", "")
+            multiplies = values.get("dark") is not None
             lines.append(
                 {
                     "wave": number,
                     "on": int(row.is_on),
-                    "channel": wave["channel"],
-                    "period_px": one.period(),
-                    **({f"period_{pixel[2]}": one.period(*pixel[:2])} if pixel else {}),
+                    "channel": values["channel"],
+                    "period_px": one.period() if has_period else "",
+                    **(
+                        {f"period_{pixel[2]}": one.period(*pixel[:2]) if has_period else ""}
+                        if pixel
+                        else {}
+                    ),
                     "angle_degrees": one.angle,
-                    "amplitude": wave["amplitude"],
-                    "amplitude_is": "intensity" if wave["dark"] is None else "share of brightness",
-                    "share": wave["share"],
-                    "false_alarms": wave["false_alarms"],
+                    "amplitude": one.strength,
+                    "amplitude_is": "share of brightness" if multiplies else "intensity",
+                    "share": values["share"],
+                    "false_alarms": one.false_alarms,
                     "family": one.family,
                     "frequency_y": fy,
                     "frequency_x": fx,
-                    "phase": wave["phase"],
+                    "phase": values.get("phase", ""),
                 }
             )
     text = io.StringIO(newline="")
@@ -142,6 +229,13 @@ def waves_as_csv(waves: Iterable[WaveRow], pixel: tuple[float, float, str] | Non
     table.writeheader()
     table.writerows(lines)
     return text.getvalue()
+
+
+def _by_channel(row: Row) -> list[Row]:
+    """Split a row into one for each channel."""
+    if isinstance(row, LineRow):
+        return [LineRow((noise,), row.is_on) for noise in row.noises]
+    return [WaveRow((wave,), row.is_on) for wave in row.waves]
 
 
 def _amplitude(wave: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from napari_periodic_denoise.noise.wording import Cause, plural
-from napari_periodic_denoise.records.table import WaveRow, rows
+from napari_periodic_denoise.records.table import LineRow, Row, WaveRow, rows
 
 _CERTAIN = 1e-9  # false alarms; smaller numbers mean nothing to a reader
 _MAX_SENSITIVITY = 0.1  # false alarms; the highest sensitivity of the dock
@@ -30,10 +30,11 @@ def in_words(record: Mapping[str, Any], *, of_stack: bool = False) -> str:
         Paragraphs, separated by empty lines.
     """
     settings, found = record["settings"], rows(record)
+    waves = [row for row in found if isinstance(row, WaveRow)]
     words = []
     if settings.get("method") != "texture":
-        if found:
-            words += [_removed(record, found), _certainty([row for row in found if row.is_on])]
+        if waves or any(row.is_on for row in found):
+            words += [_removed(record, found), _certainty([row for row in waves if row.is_on])]
         if record["remainder_variance"]:
             words.append(_remainder(record))
         elif not found:
@@ -43,13 +44,22 @@ def in_words(record: Mapping[str, Any], *, of_stack: bool = False) -> str:
     return "\n\n".join(filter(None, [*words, *record["warnings"], _kept(record)]))
 
 
-def _removed(record: Mapping[str, Any], found: Sequence[WaveRow]) -> str:
-    """Say how many waves were removed, and their share of the variance."""
-    on, count = sum(row.is_on for row in found), len(found)
-    if not on:
-        return "All waves that were found are switched off and stay in the image."
-    waves = plural(on) if on == count else f"{on} of {plural(count)}"
-    return f"{waves} removed ({_percent(record['removed_variance'])} of the image variance)."
+def _removed(record: Mapping[str, Any], found: Sequence[Row]) -> str:
+    """Say what was removed, and its share of the variance."""
+    if not any(row.is_on for row in found):
+        return "All noise that was found is switched off and stays in the image."
+    waves = [row for row in found if isinstance(row, WaveRow)]
+    on, count = sum(row.is_on for row in waves), len(waves)
+    parts = []
+    if on:
+        parts.append(plural(on) if on == count else f"{on} of {plural(count)}")
+    parts += [
+        f"{row.noises[0]['kind']} ({row.lines})"
+        for row in found
+        if isinstance(row, LineRow) and row.is_on
+    ]
+    what, share = ", ".join(parts), _percent(record["removed_variance"])
+    return f"{what[:1].upper()}{what[1:]} removed ({share} of the image variance)."
 
 
 def _certainty(on: Sequence[WaveRow]) -> str:

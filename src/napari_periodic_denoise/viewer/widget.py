@@ -11,6 +11,7 @@ from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QTabWidget
 
+from napari_periodic_denoise.records.table import WaveRow
 from napari_periodic_denoise.viewer import responsive
 from napari_periodic_denoise.viewer.layers import results
 from napari_periodic_denoise.viewer.layers.outcome import Outcome
@@ -257,10 +258,12 @@ class PeriodicNoiseDock(Container[Widget]):
     def _mark_waves(self) -> None:
         """Mark the table's waves in the spectrum."""
         waves = self.found.table.model
-        frequencies = [row.frequency for row in waves.rows]
-        self.spectrum.show_waves(
-            dict(zip(frequencies, waves.is_on, strict=True)), why_fixed=waves.why_fixed
-        )
+        marks = {
+            row.frequency: on
+            for row, on in zip(waves.rows, waves.is_on, strict=True)
+            if isinstance(row, WaveRow)
+        }
+        self.spectrum.show_waves(marks, why_fixed=waves.why_fixed)
 
     def _update_run_button(self) -> None:
         if self.running:

@@ -6,7 +6,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_periodic_denoise.records.table import rows
+from napari_periodic_denoise.records.table import WaveRow, rows
 from napari_periodic_denoise.records.words import in_words
 from napari_periodic_denoise.viewer.layers.pixel_size import PixelSize
 from napari_periodic_denoise.viewer.layers.results import COLOURS
@@ -71,7 +71,10 @@ class FoundPanel(QWidget):
             record, complete = _of_plane(found, plane), _of_plane(whole, plane)
             words, off = _words(found, record), [wave["frequency"] for wave in record["off"]]
             waves = [
-                replace(row, is_on=row.waves[0]["frequency"] not in off) for row in rows(complete)
+                replace(row, is_on=row.waves[0]["frequency"] not in off)
+                if isinstance(row, WaveRow)
+                else row
+                for row in rows({**complete, "lines": record.get("lines", [])})
             ]
             channels = COLOURS if record["settings"].get("channel_axis") is not None else ()
             # a table in use keeps its order and its cursor

@@ -37,6 +37,7 @@ _LABELS = {
     "additive": "Added to the image",
     "multiplicative": "Follows brightness",
     "none": "Nothing more",
+    "lines": "Lines, if certain",
     "stripes": "Parallel stripes",
     "quasi-periodic": "Quasi-periodic noise",
     "adam": "Adam",
@@ -157,12 +158,15 @@ class MethodPanel(Container[Widget]):
             choices=_labelled(REMAINDERS),
             tooltip=(
                 "What else is removed after the waves.\n"
+                "Lines, if certain: noise of rows and columns, such as light-sheet stripes or\n"
+                "scan lines, where it is certainly not the specimen. If that is uncertain, the\n"
+                "noise is listed as suggested, and a tick in the table removes it.\n"
                 "Parallel stripes: all in one direction, which is found automatically. Their\n"
                 "width, strength and spacing are irregular, as in curtaining or shadows.\n"
                 "Quasi-periodic noise: has a rough period but irregular crests, such as a weave\n"
                 "or drifting interference.\n"
-                "This damages a specimen with stripes or a weave of its own. Check the noise\n"
-                "layer."
+                "The last two damage a specimen with stripes or a weave of its own. Check the\n"
+                "noise layer."
             ),
         )
         self.sensitivity = ComboBox(

@@ -1,6 +1,7 @@
 """Table of the waves that were found, in which each can be switched off and on."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +13,11 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QFileDialog, QTableView, QVBoxLayout, QWidget
 
 from napari_periodic_denoise.io.atomic import replacing
-from napari_periodic_denoise.records.table import WaveRow, waves_as_csv
+from napari_periodic_denoise.records.table import LineRow, Row, waves_as_csv
 from napari_periodic_denoise.viewer.layers.pixel_size import PixelSize
 
 Frequency = tuple[float, float]
+Key = Frequency | str  # what switches a row: a frequency, or the name of the lines
 
 _LINES = 6  # minimum number of visible rows; a layout choice
 
@@ -28,8 +30,8 @@ _TOOLTIP = (
 class _Column(NamedTuple):
     title: str
     tooltip: str
-    value: Callable[[WaveRow], float | str]  # sort key
-    text: Callable[[WaveRow], str]
+    value: Callable[[Row], float | str]  # sort key
+    text: Callable[[Row], str]
 
 
 class WavesModel(QAbstractTableModel):
@@ -45,7 +47,7 @@ class WavesModel(QAbstractTableModel):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self.rows: list[WaveRow] = []
+        self.rows: list[Row] = []
         self.is_on: list[bool] = []
         self.pixel: PixelSize | None = None
         self.why_fixed = ""  # why waves cannot be switched; empty if they can
@@ -53,7 +55,7 @@ class WavesModel(QAbstractTableModel):
 
     def show(
         self,
-        rows: Sequence[WaveRow],
+        rows: Sequence[Row],
         channels: Sequence[str],
         pixel: PixelSize | None,
         why_fixed: str,
@@ -66,8 +68,8 @@ class WavesModel(QAbstractTableModel):
         self.endResetModel()
 
     @property
-    def off(self) -> list[Frequency]:
-        """Frequencies of the waves that are off, in all channels."""
+    def off(self) -> list[Key]:
+        """Frequencies of the waves that are off, in all channels, and names of lines."""
         return [
             frequency
             for row, on in zip(self.rows, self.is_on, strict=True)
@@ -195,7 +197,7 @@ class WavesTable(QWidget):
 
     def show_waves(
         self,
-        rows: Sequence[WaveRow],
+        rows: Sequence[Row],
         *,
         channels: Sequence[str] = (),
         pixel: PixelSize | None = None,
@@ -218,7 +220,7 @@ class WavesTable(QWidget):
         self.view.resizeColumnsToContents()
         self.setVisible(bool(rows))
 
-    def switch(self, frequency: Frequency, on: bool) -> None:
+    def switch(self, frequency: Key, on: bool) -> None:
         """Switch a wave off or on, as a click on its check box does.
 
         Parameters
@@ -252,9 +254,14 @@ class WavesTable(QWidget):
             self._sorted.mapToSource(self._sorted.index(line, 0)).row()
             for line in range(self._sorted.rowCount())
         ]
-        rows = [WaveRow(self.model.rows[i].waves, self.model.is_on[i]) for i in order]
+        rows = [replace(self.model.rows[i], is_on=self.model.is_on[i]) for i in order]
         with replacing(path) as file:
             file.write(waves_as_csv(rows, self.model.pixel).encode())
+
+
+def _in_digits(row: Row, period: float, digits: str) -> str:
+    """A wave's period; of lines, which they are."""
+    return row.lines if isinstance(row, LineRow) else f"{period:{digits}}"
 
 
 def _columns(channels: Sequence[str], pixel: PixelSize | None) -> list[_Column]:
@@ -264,19 +271,20 @@ def _columns(channels: Sequence[str], pixel: PixelSize | None) -> list[_Column]:
             "Period (px)",
             spacing.format("in pixels"),
             lambda row: row.period(),
-            lambda row: f"{row.period():.2f}",
+            lambda row: _in_digits(row, row.period(), ".2f"),
         ),
         _Column(
             "Angle",
-            "Direction of the wave: 0° means vertical stripes, 90° horizontal ones.",
+            "Direction of a wave: 0° means vertical stripes, 90° horizontal ones.\n"
+            "Direction of lines: 0° means rows, 90° columns.",
             lambda row: row.angle,
             lambda row: f"{round(row.angle) % 180}°",
         ),
         _Column(
             "Amplitude",
             "How far the wave raises and lowers the image. In percent if it follows the\n"
-            "brightness.",
-            lambda row: float(row.waves[0]["amplitude"]),
+            "brightness. Of lines, the root mean square.",
+            lambda row: row.strength,
             lambda row: row.amplitude(channels),
         ),
         _Column(
@@ -295,8 +303,9 @@ def _columns(channels: Sequence[str], pixel: PixelSize | None) -> list[_Column]:
         ),
         _Column(
             "Family",
-            "The kind of wave, and its relation to others: part of a lattice, or a harmonic,\n"
-            "whose period is an integer fraction of a longer one.",
+            "The kind of noise. A wave may be part of a lattice, or a harmonic, whose period is\n"
+            "an integer fraction of a longer one. What is suggested may be the specimen's: tick\n"
+            "it to remove it.",
             lambda row: row.family,
             lambda row: row.family,
         ),
@@ -308,7 +317,7 @@ def _columns(channels: Sequence[str], pixel: PixelSize | None) -> list[_Column]:
                 f"Period ({pixel.unit})",
                 spacing.format("from the layer's scale"),
                 lambda row: row.period(pixel.y, pixel.x),
-                lambda row: f"{row.period(pixel.y, pixel.x):.3g}",
+                lambda row: _in_digits(row, row.period(pixel.y, pixel.x), ".3g"),
             ),
         )
     return columns

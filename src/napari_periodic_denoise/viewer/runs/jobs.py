@@ -99,7 +99,7 @@ def denoise(
 
 
 def select(
-    outcome: Outcome, off: Sequence[tuple[float, float]]
+    outcome: Outcome, off: Sequence[tuple[float, float] | str]
 ) -> Generator[Status, None, Outcome]:
     """Subtract a subset of a result's waves without refitting.
 
@@ -107,8 +107,9 @@ def select(
     ----------
     outcome : Outcome
         Of one plane, with all waves.
-    off : sequence of tuple of float
-        As for :func:`napari_periodic_denoise.select_waves`.
+    off : sequence of tuple of float, or str
+        As for :func:`napari_periodic_denoise.select_waves`. Suggested lines that are not among
+        them are removed.
 
     Yields
     ------
@@ -122,7 +123,8 @@ def select(
     from napari_periodic_denoise import select_waves
 
     with short_collections(), a_core_for_the_viewer():
-        estimate = select_waves(outcome.image, outcome.estimate, off)
+        on = [noise.name for noise in outcome.estimate.suggested if noise.name not in off]
+        estimate = select_waves(outcome.image, outcome.estimate, off, on)
         return outcome_of_selection(outcome, estimate)
 
 

@@ -35,7 +35,7 @@ class Switching:
         self._layers, self._on_shown, self._on_error = layers, on_shown, on_error
         self.source: Image | None = None
         self.outcome: Outcome | None = None
-        self._requested: Sequence[tuple[float, float]] | None = None  # off; not started yet
+        self._requested: Sequence[tuple[float, float] | str] | None = None  # off; not started yet
         self._run: thread.Run | None = None
         self._steps: Generator[None, None, None] | None = None  # that update the layers
 
@@ -66,14 +66,14 @@ class Switching:
         """Whether a layer belongs to the result."""
         return self.source is not None and results.is_of(layer, self.source)
 
-    def show(self, off: Sequence[tuple[float, float]]) -> None:
+    def show(self, off: Sequence[tuple[float, float] | str]) -> None:
         """Show the result without some of its waves, as soon as that is computed.
 
         Parameters
         ----------
-        off : sequence of tuple of float
-            Frequencies of the waves to switch off. Earlier requests that are not shown yet
-            are skipped.
+        off : sequence of tuple of float, or str
+            Frequencies of the waves, and names of the lines, to switch off. Earlier requests
+            that are not shown yet are skipped.
         """
         if self.outcome is not None:
             self._requested = off

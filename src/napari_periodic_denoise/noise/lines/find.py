@@ -1,0 +1,209 @@
+"""Line noise of an image: found, fitted, and weighed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from napari_periodic_denoise.noise.lines.differences import line_differences
+from napari_periodic_denoise.noise.lines.evidence import LineEvidence, weigh
+from napari_periodic_denoise.noise.lines.outliers import Fitted, fit_lines, fit_variation
+from napari_periodic_denoise.noise.lines.profile import Profile, as_profile, specimen_power
+from napari_periodic_denoise.noise.lines.result import LineKind, LineNoise, Outcome, draw
+from napari_periodic_denoise.noise.lines.streaks import Streaks, find_streaks
+
+# Between what made noise of ten images and fifteen real ones show, and clean images and their
+# crops, see `benchmarks.lines`.
+_AGREEING = 0.95  # of the parts that could show the noise
+_PARTS = 8  # of 64 that have to
+_MOST_PARTS = 40  # that make it lines all over the image
+_SAVED = 0.4  # of what exact noise would save
+_ALONG = 0.45  # correlation with the texture, which bricks have 0.6 of
+_LEFT = 1.45  # times what is left around the lines, where these vary along themselves
+_FEW_ACROSS = 0.2  # correlation of what is left of few lines with their strength
+_FEW_LEFT = 1.15  # times what is left of lines around
+_FEWEST_JUMPS = 4  # one or two may be a border or a shelf
+_STREAK_PARTS = 24  # of 64; the edges of a few things reach less far
+_STREAKS_LEFT = 1.3
+_STREAKS_ACROSS = 5.0  # times the nats of what looks like streaks in the other direction
+_VISIBLE = 0.5  # grey levels that some pixel changes by
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """An image turned so that its lines are columns."""
+
+    axis: int
+    pixels: torch.Tensor
+    quantum: float
+    ignored: torch.Tensor | None
+
+    def without(self, noise: torch.Tensor) -> _View:
+        return _View(self.axis, self.pixels - noise, self.quantum, self.ignored)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    """Line noise that shortens the description of an image."""
+
+    kind: LineKind
+    pattern: torch.Tensor | Streaks
+    nats: float
+    jumps: int = 0
+
+
+def find_lines(
+    pixels: torch.Tensor, quantum: float, ignored: torch.Tensor | None = None
+) -> list[LineNoise]:
+    """Find noise of rows and columns.
+
+    Parameters
+    ----------
+    pixels : Tensor of float32, shape (H, W)
+        Intensities in robust deviations, see `images.normalize`.
+    quantum : float
+        Step between two grey levels.
+    ignored : Tensor of bool, shape (H, W), optional
+        Pixels that tell nothing, as saturated ones.
+
+    Returns
+    -------
+    list of LineNoise
+        Columns first. Each is of what those before it that are removed leave.
+
+    Notes
+    -----
+    Each line has an unknown offset. Robust differences between neighbouring lines, and between
+    means of more of them, tell it but for what is slow, where the specimen's own profile along
+    the other axis tells how much is noise. A few lines or jumps that stand out, a stationary
+    rest, and its variation along the lines are taken as far as they shorten the description.
+    Then come streaks along parts of single lines, and if there are any, the lines once more
+    without them.
+    """
+    views = [
+        _View(0, pixels, quantum, ignored),
+        _View(1, pixels.T.contiguous(), quantum, None if ignored is None else ignored.T),
+    ]
+    profiles = [as_profile(line_differences(v.pixels, quantum, v.ignored)) for v in views]
+    found: list[LineNoise] = []
+    for view, profile, other in zip(views, profiles, reversed(profiles), strict=True):
+        specimen = specimen_power(other, profile.lines)
+        lines, rest = _lines(view, profile, specimen)
+        streaks, left = _streaks(rest)
+        if left is not rest:
+            # streaks that were taken for lines, and lines that streaks disturbed
+            alone = view.without(rest.pixels - left.pixels)
+            differences = line_differences(alone.pixels, quantum, view.ignored)
+            lines, rest = _lines(alone, as_profile(differences), specimen)
+            streaks, _ = _streaks(view.without(alone.pixels - rest.pixels))
+        found += lines + streaks
+    return found
+
+
+def _lines(view: _View, profile: Profile, specimen: torch.Tensor) -> tuple[list[LineNoise], _View]:
+    """Noise of whole lines, and the image without what of it is removed."""
+    found = []
+    for candidate in _candidates(view, profile, specimen):
+        component = _judged(candidate, view)
+        if component is not None:
+            found.append(component)
+            if component.outcome is Outcome.REMOVED:
+                view = view.without(_drawn(candidate, view))
+    return found, view
+
+
+def _streaks(view: _View) -> tuple[list[LineNoise], _View]:
+    """Streaks, and the image without them if they are removed."""
+    streaks = find_streaks(view.pixels, view.quantum, view.ignored)
+    if not len(streaks.line):
+        return [], view
+    candidate = _Candidate(LineKind.STREAKS, streaks, streaks.nats)
+    component = _judged(candidate, view)
+    if component is None or component.outcome is not Outcome.REMOVED:
+        return [component] if component else [], view
+    return [component], view.without(_drawn(candidate, view))
+
+
+def _drawn(candidate: _Candidate, view: _View) -> torch.Tensor:
+    shape = (view.pixels.shape[0], view.pixels.shape[1])
+    return draw(candidate.pattern, shape).to(view.pixels.device)
+
+
+def _candidates(view: _View, profile: Profile, specimen: torch.Tensor) -> Iterator[_Candidate]:
+    """Few lines that stand out, and noise of all lines."""
+    refused = torch.zeros(2 * profile.lines, dtype=torch.bool)
+    for _ in range(_TRIES):
+        fitted = fit_lines(profile, specimen[0], refused)
+        if fitted.nats <= 0:
+            return
+        if not bool(fitted.outliers.any()):
+            break
+        all_lines = (fitted.outliers + fitted.rest)[None]
+        noise = _drawn(_Candidate(LineKind.LINES, all_lines, fitted.nats), view)
+        _, doubtful = weigh(view.pixels, noise, view.quantum, fitted.nats, view.ignored)
+        edges = _edges(fitted, doubtful)
+        if not bool(edges.any()):
+            break
+        refused |= edges
+    if bool(fitted.outliers.any()):
+        jumps = len(fitted.jumps)
+        kind = LineKind.JUMPS if jumps > len(fitted.single) else LineKind.SINGLE
+        yield _Candidate(kind, fitted.outliers[None], fitted.nats, jumps)
+    if bool(fitted.noise.any()):
+        variation = fit_variation(profile, specimen)
+        offsets = torch.cat([fitted.rest[None], variation])
+        yield _Candidate(LineKind.LINES, offsets, fitted.nats)
+
+
+def _edges(fitted: Fitted, doubtful: torch.Tensor) -> torch.Tensor:
+    """Outliers at doubtful differences, shape (2·W,)."""
+    before = torch.nn.functional.pad(doubtful, (1, 0))
+    after = torch.nn.functional.pad(doubtful, (0, 1))
+    edges = torch.zeros(2 * len(before), dtype=torch.bool)
+    edges[fitted.single] = (before | after)[fitted.single]
+    edges[len(before) + fitted.jumps] = before[fitted.jumps]
+    return edges
+
+
+def _judged(candidate: _Candidate, view: _View) -> LineNoise | None:
+    """Candidate with its evidence and what to do with it; None if it is no noise."""
+    noise = _drawn(candidate, view)
+    if float(noise.abs().max()) < _VISIBLE * view.quantum:
+        return None
+    evidence, _ = weigh(view.pixels, noise, view.quantum, candidate.nats, view.ignored)
+    if evidence.parts < _PARTS or evidence.saved < _SAVED / 2 or evidence.agreeing < 0.5:
+        return None
+    sure = _is_sure(candidate, evidence, view) and not 0 < candidate.jumps < _FEWEST_JUMPS
+    h, w = view.pixels.shape
+    return LineNoise(
+        candidate.kind,
+        Outcome.REMOVED if sure else Outcome.SUGGESTED,
+        view.axis,
+        (h, w) if view.axis == 0 else (w, h),
+        candidate.pattern,
+        float(noise.std()),
+        evidence,
+    )
+
+
+def _is_sure(candidate: _Candidate, evidence: LineEvidence, view: _View) -> bool:
+    """Whether this is noise for sure, and no specimen with straight edges."""
+    if (
+        evidence.agreeing < _AGREEING
+        or evidence.saved < _SAVED
+        or evidence.along > _ALONG
+        or evidence.left > _LEFT
+    ):
+        return False
+    if candidate.kind is LineKind.STREAKS:
+        if evidence.parts < _STREAK_PARTS or evidence.left > _STREAKS_LEFT:
+            return False
+        hidden = None if view.ignored is None else view.ignored.T
+        across = find_streaks(view.pixels.T.contiguous(), view.quantum, hidden)
+        return evidence.nats >= _STREAKS_ACROSS * across.nats
+    if candidate.kind is LineKind.LINES and evidence.parts >= _MOST_PARTS:
+        return True
+    return evidence.across <= _FEW_ACROSS and evidence.left <= _FEW_LEFT

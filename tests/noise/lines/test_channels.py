@@ -1,0 +1,95 @@
+"""Line noise of an image, from its pixels to the estimate and back."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.families import bundled, corrupt, rejection
+from napari_periodic_denoise import estimate_noise, select_waves
+from napari_periodic_denoise.noise.lines.result import Outcome
+from napari_periodic_denoise.records.record import record
+from napari_periodic_denoise.records.table import LineRow, rows, waves_as_csv
+from napari_periodic_denoise.records.words import in_words
+
+
+@pytest.fixture(scope="module")
+def striped():
+    """An image in which each row has its own offset, and the offsets."""
+    rng = np.random.default_rng(3)
+    clean = bundled("camera")[:256, :256]
+    noise = np.broadcast_to(0.06 * rng.normal(size=(256, 1)), clean.shape)
+    return corrupt(clean, noise, rng, 0.01), 255 * 0.6 * noise
+
+
+@pytest.fixture(scope="module")
+def estimate(striped):
+    return estimate_noise(striped[0], remainder="lines")
+
+
+def test_rows_of_any_offset_are_removed(striped, estimate):
+    assert rejection(estimate.noise, striped[1]) > 8
+    (line,) = estimate.removed_lines
+    assert (line.name, line.direction, line.channel) == ("rows: lines", 0.0, 0)
+    assert line.strength == pytest.approx(float(estimate.noise.std()), rel=0.1)
+    assert 0.8 < line.share <= 1
+    assert not estimate.suggested
+    assert estimate.components == (*estimate.waves, line)
+    assert "rows: lines" in estimate.summary
+
+
+def test_by_default_the_rows_stay(striped):
+    estimate = estimate_noise(striped[0])
+    assert estimate.lines == ()
+    assert rejection(estimate.noise, striped[1]) < 3
+
+
+def test_rows_are_switched_off_and_on_again(striped, estimate):
+    image = striped[0]
+    off = select_waves(image, estimate, off=["rows"])
+    if not estimate.waves:
+        np.testing.assert_array_equal(off.cleaned, image)
+    assert [line.outcome for line in off.lines] == [Outcome.SUGGESTED]
+    assert off.removed_variance < estimate.removed_variance / 4
+    assert any("suggestions='remove'" in warning for warning in off.warnings)
+    again = select_waves(image, off, off=[], on=["rows"])
+    np.testing.assert_allclose(again.noise, estimate.noise, atol=1e-3)
+    assert select_waves(image, estimate, off=["columns"]) is estimate
+
+
+def test_channels_are_decided_together(striped):
+    image = np.stack([striped[0], striped[0] // 2 + 60], -1)
+    estimate = estimate_noise(image, channel_axis=-1, remainder="lines")
+    assert [(line.channel, line.name) for line in estimate.removed_lines] == [
+        (0, "rows: lines"),
+        (1, "rows: lines"),
+    ]
+    strong, weak = estimate.removed_lines
+    assert weak.strength == pytest.approx(strong.strength / 2, rel=0.1)
+
+
+def test_a_record_has_a_row_of_lines(estimate):
+    found = json.loads(json.dumps(record(estimate)))
+    (row,) = (row for row in rows(found) if isinstance(row, LineRow))
+    assert row.is_on
+    assert row.frequencies == ["rows: lines"]
+    assert (row.angle, row.period()) == (0.0, np.inf)
+    assert row.strength == pytest.approx(estimate.removed_lines[0].strength)
+    assert row.amplitude(()) == f"±{row.strength:.3g}"
+    assert row.family == "lines"
+    assert "ines (rows)" in in_words(found)
+    table = waves_as_csv(rows(found), None).splitlines()
+    assert len(table) == 1 + len(estimate.waves) + 1
+
+
+def test_a_suggested_row_says_so(striped, estimate):
+    off = record(select_waves(striped[0], estimate, off=["rows"]))
+    (row,) = (row for row in rows(off) if isinstance(row, LineRow))
+    assert not row.is_on
+    assert row.family == "lines, suggested"
+
+
+def test_clean_images_come_back_to_the_bit():
+    for name in ("camera", "cell", "brick"):
+        image = (255 * bundled(name)[:256, :256]).astype(np.uint8)
+        np.testing.assert_array_equal(estimate_noise(image, remainder="lines").cleaned, image)
