@@ -12,6 +12,7 @@ import tifffile
 from typer.testing import CliRunner
 
 from napari_periodic_denoise import __version__, demo, estimate_noise
+from napari_periodic_denoise.batch import plan
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.noise import estimate as engine
 from napari_periodic_denoise.noise.progress import Progress, Stage
@@ -26,6 +27,7 @@ from napari_periodic_denoise.options import (
     WEIGHTS,
 )
 from napari_periodic_denoise.records.record import record
+from outputs import names
 
 COMMAND = [sys.executable, "-m", "napari_periodic_denoise"]
 
@@ -43,10 +45,6 @@ def noisy(dtype=np.uint8, shape=(96, 112), full=None, seed=3):
     full = full or (1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max)
     image *= full
     return image.astype(dtype) if np.dtype(dtype).kind == "f" else np.rint(image).astype(dtype)
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 @pytest.fixture
@@ -128,7 +126,7 @@ def test_help_tells_the_engines_defaults_and_choices():
     for choices in (NOISE_MODELS, REMAINDERS, METHODS, FEATURES, WEIGHTS):
         assert "|".join(choices) in help_text
     assert "|".join(STACK_MODELS).replace("_", "-") in help_text
-    assert "or striped is harmed. [default: none]" in help_text
+    assert "woven or striped. [default: none]" in help_text
 
 
 def test_what_is_no_wave_is_removed_and_told_where_asked_for(files, out, weave):
@@ -313,23 +311,46 @@ def test_existing_outputs_are_kept_unless_told(files, out):
     np.testing.assert_array_equal(tifffile.imread(out / "a.tif"), estimate_noise(noisy()).cleaned)
 
 
-def test_two_inputs_of_one_name_are_refused(files, out):
+def test_inputs_of_one_name_in_several_folders_keep_their_folders(files, out):
     (files / "b").mkdir()
     for name in ("a.tif", "b/a.tif", "c.tif"):
         tifffile.imwrite(files / name, noisy())
-    result = run("clean", files / "a.tif", files / "b" / "a.tif", files / "c.tif", "--out", out)
-    assert result.exit_code == 1
-    assert result.stderr.count(f"{out / 'a.tif'} would be written twice") == 2
-    assert names(out) == ["c.tif"]
-
-
-def test_two_noises_of_one_name_are_refused(files, out):
-    for name in ("a.tif", "a.png"):
-        iio.imwrite(files / name, noisy())
-    inputs = (files / "a.tif", files / "a.png")
-    assert run("clean", *inputs, "--out", out, "--noise").exit_code == 1
-    assert names(out) == []
+    inputs = [files / name for name in ("a.tif", "b/a.tif", "c.tif")]
     assert run("clean", *inputs, "--out", out).exit_code == 0
+    assert names(out) == ["a.tif", "b", "c.tif"]
+    assert names(out / "b") == ["a.tif"]
+
+
+def test_outputs_of_one_name_keep_the_ending_of_their_inputs(files, out):
+    for name in ("a.tif", "a.png", "b.jpg", "b.png", "c.jpg"):
+        iio.imwrite(files / name, noisy())
+    assert run("clean", files, "--out", out, "--noise").exit_code == 0
+    cleaned = ["a.png", "a.tif", "b.jpg.png", "b.png", "c.png"]
+    noises = [f"{name}-noise.tif" for name in ("a.png", "a.tif", "b.jpg", "b.png", "c")]
+    assert names(out) == sorted([*cleaned, *noises])
+
+
+def test_one_file_by_several_ways_is_done_once(files, out):
+    tifffile.imwrite(files / "a.tif", noisy())
+    (files / "loop").symlink_to(files, target_is_directory=True)
+    (files / "self.tif").symlink_to("self.tif")
+    inputs = ("a.tif", "loop/a.tif", "self.tif", ".")
+    result = run("clean", *(files / name for name in inputs), "--out", out)
+    assert result.exit_code == 1
+    assert result.stdout.count("\n") == 1
+    assert result.stderr.count("\n") == 1
+    assert "self.tif" in result.stderr
+    assert names(out) == ["a.tif"]
+
+
+def test_where_case_does_not_count_the_first_is_done(files, out, monkeypatch):
+    monkeypatch.setattr(plan, "_ignores_case", lambda folder: True)
+    for name in ("A.tif", "a.tif", "c.tif"):
+        tifffile.imwrite(files / name, noisy())
+    result = run("clean", files, "--out", out)
+    assert result.exit_code == 1
+    assert f"is the output for {files / 'A.tif'}" in result.stderr
+    assert names(out) == ["A.tif", "c.tif"]
 
 
 def test_running_out_of_memory_costs_one_file(files, out, monkeypatch):
@@ -502,5 +523,4 @@ def test_progress_is_shown_on_a_terminal(files, out, monkeypatch):
     result = run("clean", files / "a.tif", "--out", out)
     assert "1/1 a.tif" in result.stderr
     assert result.stdout.count("\n") == 1
-    assert result.stderr.count("\n") == 1
     assert "Traceback" not in result.output

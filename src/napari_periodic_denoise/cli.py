@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -23,11 +22,8 @@ from napari_periodic_denoise.options import (
     Remainder,
     Suggestions,
     Weights,
+    check_shared,
 )
-
-if TYPE_CHECKING:
-    from napari_periodic_denoise.batch.clean import Tell
-    from napari_periodic_denoise.batch.plan import Job
 
 # torch, tifffile, matplotlib and napari are imported where they are first needed: --help is quick
 
@@ -61,11 +57,14 @@ def main(
         ),
     ] = False,
 ) -> None:
-    """Set up what all the commands share."""
+    """Set up what all commands share."""
+    from napari_periodic_denoise.batch.progress import open_missing_streams
+
+    open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
-        # file names and ° may not exist in the terminal's encoding: never a reason to stop
+        # file names and ° may not exist in the terminal's encoding: no reason to stop
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    # what is wrong with a file is said once, by us, in one line
+    # what is wrong with a file is said once, by the command, in one line
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
@@ -75,9 +74,9 @@ def clean(
         list[Path],
         typer.Argument(
             metavar="IN",
-            readable=False,  # one that is not is told as any other that can't be done
-            help="Images and stacks, grey or in colour: TIFF, PNG, JPEG or OME-Zarr; folders of "
-            "such, or patterns with wildcards.",
+            readable=False,  # an unreadable input is reported like any other that fails
+            help="Images and stacks, grey or colour: TIFF, PNG, JPEG or OME-Zarr; folders of "
+            "these, or patterns with wildcards.",
         ),
     ],
     out: Annotated[
@@ -85,22 +84,23 @@ def clean(
         typer.Option(
             metavar="DIR",
             file_okay=False,
-            help="Folder for the cleaned images, made where needed. They keep their names, but "
-            "those of JPEG files become PNG: to compress them again would change them again.",
+            help="Folder for the cleaned images, made if it is missing. Names are kept; JPEG "
+            "inputs are written as PNG, since recompressing would change them. Inputs from "
+            "several folders are written into the same folders in DIR.",
         ),
     ],
     noise: Annotated[
         bool,
         typer.Option(
             "--noise",
-            help="Write the noise too, as NAME-noise.tif in float32; of an image in colour with "
-            "red, green and blue as three channels, one after the other.",
+            help="Also write the noise, as NAME-noise.tif in float32. Colour images give three "
+            "pages: red, green and blue.",
         ),
     ] = False,
     waves: Annotated[
         bool,
         typer.Option(
-            "--waves", help="Write which waves there are, and why, too, as NAME-waves.json."
+            "--waves", help="Also write the waves and the reasons for them to NAME-waves.json."
         ),
     ] = False,
     report: Annotated[
@@ -108,25 +108,25 @@ def clean(
         typer.Option(
             metavar="FILE",
             dir_okay=False,
-            help="Write which waves there are in which plane of which file, as .csv or .json.",
+            help="Write the waves of each plane of each file to one table, .csv or .json.",
         ),
     ] = None,
     method: Annotated[
         Method,
         typer.Option(
-            help="How the noise is found: by its waves, by these refined with a network, or as a "
-            "texture that shows what repeats, but not where, and is for comparison only."
+            help="How noise is found: as waves; as waves refined with a network; or as a texture, "
+            "which shows what repeats but not where, and serves for comparison only."
         ),
     ] = _USUAL.method,
     features: Annotated[
         Features | None,
         typer.Option(
-            show_default="edges, or vgg19 where a network is needed",
-            help="What is looked at to see what repeats.",
+            show_default="edges, or vgg19 if the method needs a network",
+            help="Features in which repetition is looked for.",
         ),
     ] = None,
     weights: Annotated[
-        Weights, typer.Option(help="Of a network; never downloaded unasked.")
+        Weights, typer.Option(help="Weights of the network; never downloaded unasked.")
     ] = _USUAL.weights,
     weights_path: Annotated[
         Path | None,
@@ -135,17 +135,16 @@ def clean(
     noise_model: Annotated[
         NoiseModel,
         typer.Option(
-            help="Whether the noise is added to the image, or multiplies it and so is stronger "
-            "where that is brighter; auto finds out."
+            help="Whether the noise is added to the image or multiplies it, which makes it "
+            "stronger in bright parts; auto decides wave by wave."
         ),
     ] = _USUAL.noise_model,
     remainder: Annotated[
         Remainder,
         typer.Option(
-            help="What to remove besides waves: noise of rows and columns, where it is certainly "
-            "not the specimen (lines); noise that keeps about to a period, but not to "
-            "its crests, or stripes of any width in one direction. A specimen that is itself "
-            "woven or striped is harmed."
+            help="What to remove besides waves: noise of rows and columns that is certainly not "
+            "the specimen (lines); noise of about one period whose phase wanders; or stripes of "
+            "any width in one direction. This harms a specimen that is itself woven or striped."
         ),
     ] = _USUAL.remainder,
     suggestions: Annotated[
@@ -158,21 +157,22 @@ def clean(
     sensitivity: Annotated[
         float,
         typer.Option(
-            help="False alarms to be expected in an image without periodic noise; 0.001 is one in "
-            "a thousand such images. More lets fainter waves be found.",
+            help="Expected number of false alarms in an image without periodic noise; 0.001 is "
+            "one in a thousand such images. A larger number finds weaker waves.",
         ),
     ] = _USUAL.sensitivity,
     model: Annotated[
         _StackModel,
         typer.Option(
             help="Of stacks: each plane by itself; waves found in many planes together, which "
-            "shows weaker ones, and shared by all; or shared, but drifting from plane to plane.",
+            "finds weaker ones, and shared by all planes; or shared, but drifting from plane to "
+            "plane.",
         ),
     ] = _PER_PLANE,
     channel_axis: Annotated[
         int | None,
         typer.Option(
-            help="Of TIFF stacks that don't say which axis their channels are along: 0 for the "
+            help="Axis of the channels, in TIFF stacks that do not say which it is; 0 is the "
             "first."
         ),
     ] = None,
@@ -180,7 +180,7 @@ def clean(
         str, typer.Option(help="Where to compute: auto, cpu, cuda or mps.")
     ] = _USUAL.device,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of the random choice of pixels to fit.")
+        int, typer.Option(min=0, help="Seed of the random choice of pixels to fit.")
     ] = _USUAL.seed,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace output files that exist.")
@@ -189,19 +189,19 @@ def clean(
         bool,
         typer.Option(
             "--resume",
-            help="Take up a run that was stopped: leave out what is written already, and remove "
-            "what was half written. For the same inputs and options, and with no other run at "
-            "work in DIR.",
+            help="Continue a run that was stopped. Outputs that are complete are kept; those "
+            "whose input or settings have changed since are done again. Several runs can share "
+            "DIR.",
         ),
     ] = False,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Processes, between which files and planes are shared out.")
+        int, typer.Option(min=1, help="Number of processes that share the files and planes.")
     ] = 1,
     scheduler: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Scheduler of dask.distributed, whose workers compute instead; they need to see "
+            help="Scheduler of dask.distributed, whose workers compute instead. They must see "
             "the inputs under the same names.",
         ),
     ] = None,
@@ -209,15 +209,9 @@ def clean(
     """Remove periodic noise from image files and stacks.
 
     Pixel type, resolution, pixel size, axes and transparency are kept. Stacks are read, cleaned
-    and written plane by plane. A file that can't be done is told in one line, and the others are
-    done all the same.
+    and written plane by plane. A file that fails is reported in one line; the others are
+    processed.
     """
-    from napari_periodic_denoise.runtime.device import resolve_device
-
-    try:
-        resolve_device(device)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--device") from error
     options: dict[str, Any] = {
         "method": method,
         "features": features,
@@ -230,59 +224,69 @@ def clean(
         "device": device,
         "seed": seed,
     }
-    try:
-        Options.of(options)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    stack_model = model.value.replace("-", "_")
+    _check_options(options, stack_model)
 
     from napari_periodic_denoise.batch.clean import Cleaner
+    from napari_periodic_denoise.batch.ledger import Ledger
     from napari_periodic_denoise.batch.plan import check_targets, expand, jobs_of
+    from napari_periodic_denoise.batch.progress import display
+    from napari_periodic_denoise.batch.run import Batch, reason_of, waiting_threads
     from napari_periodic_denoise.io.atomic import remove_leftovers
-    from napari_periodic_denoise.records.report import Report
-    from napari_periodic_denoise.runtime.workers import start, threads
+    from napari_periodic_denoise.records.report import open_report
+    from napari_periodic_denoise.runtime.signals import stoppable
+    from napari_periodic_denoise.runtime.workers import WorkersGoneError, start
 
-    todo = jobs_of(expand(inputs), out, noise=noise, waves=waves)
-    refused = check_targets(todo, overwrite=overwrite or resume)
-    failed = False
+    planned = jobs_of(expand(inputs), out, noise=noise, waves=waves)
     with ExitStack() as held:
+        check = held.enter_context(stoppable())
+        shown = held.enter_context(display())
         try:
             if resume:
-                remove_leftovers(out)
-            workers = held.enter_context(start(jobs, scheduler))
-            told = Report(report, resume=resume) if report else None
-        except (ValueError, OSError) as error:
-            raise typer.BadParameter(_reason(error)) from error
-        files = pieces = None
-        if workers.count > 1:
-            # of their own, as those who wait for files would wait for threads that they hold
-            files, pieces = (held.enter_context(threads(workers.count)) for _ in range(2))
-        cleaner = Cleaner(options, workers, pieces, channel_axis, model.value.replace("-", "_"))
-
-        def do(job: Job, tell: Tell) -> str:
-            if job.source in refused:
-                raise refused[job.source]
-            if resume and job.is_done:
-                return "done already"
-            return cleaner.clean(job, tell, partial(told.add, str(job.source)) if told else None)
-
-        begun = [files.submit(do, job, lambda *_: None) for job in todo] if files else []
-        for number, job in enumerate(todo):
-            try:
-                with _bar(f"{number + 1}/{len(todo)} {job.source.name}") as tell:
-                    summary = begun[number].result() if begun else do(job, tell)
-            except Exception as error:  # whatever is wrong with one file, the others are done
-                failed = True
-                typer.echo(f"error: {job.source}: {_reason(error)}", err=True)
-            else:
-                typer.echo(f"{job.source}: {summary}")
-        if told:
-            try:
-                told.finish(str(job.source) for job in todo)
-            except OSError as error:
-                failed = True
-                typer.echo(f"error: {report}: {_reason(error)}", err=True)
-    if failed:
+                for folder in {job.cleaned.parent for job in planned} | {out}:
+                    remove_leftovers(folder)
+            table = None
+            if report:
+                opened = open_report(report, resume=resume, overwrite=overwrite)
+                table = held.enter_context(opened)
+            workers = held.enter_context(start(jobs, scheduler, partial(shown.say, error=True)))
+        except (ValueError, OSError, WorkersGoneError) as error:
+            raise typer.BadParameter(reason_of(error)) from error
+        files, pieces = held.enter_context(waiting_threads(workers))
+        batch = Batch(
+            jobs=planned,
+            refused=check_targets(planned, overwrite=overwrite or resume),
+            cleaner=Cleaner(options, workers, pieces, channel_axis, stack_model),
+            ledger=Ledger(out, {**options, "model": stack_model, "channel_axis": channel_axis}),
+            display=shown,
+            check=check,
+            report=table,
+            overwrite=overwrite,
+            resume=resume,
+        )
+        is_well = batch.run(files)
+    if not is_well:
         raise typer.Exit(1)
+
+
+def _check_options(options: dict[str, Any], model: str) -> None:
+    """Say once what is wrong with the options, rather than once for each file."""
+    from napari_periodic_denoise.runtime.device import resolve_device
+
+    try:
+        resolve_device(options["device"])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--device") from error
+    try:
+        checked = Options.of(options)
+        if model != _PER_PLANE.value.replace("-", "_"):
+            check_shared(model, checked)
+        if checked.needs_network and checked.weights == "imagenet":
+            from napari_periodic_denoise.pretrained.weights import find_weights
+
+            find_weights(checked.features, checked.weights_path)
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(str(error).split("\n")[0]) from error
 
 
 @app.command()
@@ -291,66 +295,37 @@ def demo(
         Path, typer.Option(metavar="DIR", file_okay=False, help="Folder for images and figures.")
     ] = Path("demo-output"),
     no_gui: Annotated[
-        bool, typer.Option("--no-gui", help="Don't open napari, even where there is a display.")
+        bool, typer.Option("--no-gui", help="Do not open napari, even if there is a display.")
     ] = False,
 ) -> None:
     """Clean the two sample images, draw before, noise and after, and show them in napari."""
     from napari_periodic_denoise.batch.clean import estimate_image
+    from napari_periodic_denoise.batch.progress import display, say
+    from napari_periodic_denoise.batch.run import reason_of
     from napari_periodic_denoise.demo import has_display, open_napari, write_demo
     from napari_periodic_denoise.io.images import ImageFile
+    from napari_periodic_denoise.runtime.signals import stoppable
     from napari_periodic_denoise.samples import SAMPLES
 
-    for make in SAMPLES:
-        sample = make()
-        with _bar(sample.name) as tell:
-            estimate = estimate_image(ImageFile(sample.image), {}, tell)
-        try:
-            figure = write_demo(sample, estimate, out)
-        except OSError as error:
-            typer.echo(f"error: {out}: {_reason(error)}", err=True)
-            raise typer.Exit(1) from error
-        typer.echo(f"{sample.name}: {estimate.summary}\n    {figure.resolve()}")
-    typer.echo(f"Images and figures are in {out.resolve()}")
+    with stoppable():
+        for make in SAMPLES:
+            sample = make()
+            with display() as shown, shown.job(sample.name) as tell:
+                estimate = estimate_image(ImageFile(sample.image), {}, tell)
+            try:
+                figure = write_demo(sample, estimate, out)
+            except OSError as error:
+                say(f"error: {out}: {reason_of(error)}", error=True)
+                raise typer.Exit(1) from error
+            say(f"{sample.name}: {estimate.summary}\n    {figure.resolve()}")
+    say(f"Images and figures are in {out.resolve()}")
     if no_gui:
         return
     if not has_display():
-        typer.echo("No display here: napari is not opened.")
+        say("There is no display; napari is not opened.")
         return
-    typer.echo("Opening napari; close its window to end.")
+    say("Opening napari; close its window to end.")
     try:
         open_napari()
-    except RuntimeError as error:  # no failure of the demo: the files are there
-        typer.echo(str(error), err=True)
-
-
-@contextmanager
-def _bar(label: str) -> Iterator[Tell]:
-    """Show a progress bar, which only a terminal gets to see."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.fields[label]}", markup=False),
-        BarColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("reading", label=label, total=None)
-
-        def tell(done: int, total: int, message: str) -> None:
-            bar.update(task, completed=done, total=total, description=message)
-
-        yield tell
-
-
-def _reason(error: Exception) -> str:
-    """Say in one line what was wrong, with the type of an error that nobody expected."""
-    from napari_periodic_denoise.io.images import one_line
-
-    # RuntimeError is what torch raises when memory runs out
-    if isinstance(error, OSError | ValueError | TypeError | RuntimeError | MemoryError):
-        return one_line(error)
-    return f"{type(error).__name__}: {one_line(error)}"
+    except RuntimeError as error:  # the demo has not failed: its files are written
+        say(str(error), error=True)

@@ -19,6 +19,7 @@ from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.io import images as files
 from napari_periodic_denoise.io.atomic import replacing_folder
 from napari_periodic_denoise.records.record import record
+from outputs import contents, names
 from stacks import plane, stack
 
 COMMAND = [sys.executable, "-m", "napari_periodic_denoise", "clean"]
@@ -27,16 +28,6 @@ TMP = ".napari-periodic-denoise-"
 
 def run(*arguments):
     return CliRunner().invoke(app, ["clean", *map(str, arguments)])
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-
-
-def contents(folder):
-    """All files in a folder, by name."""
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import pytest
 import tifffile
 import zarr
 
+from outputs import names
 from stacks import plane, stack
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="permissions and limits as POSIX has them")
@@ -61,10 +62,6 @@ def one_of_each(folder, prefix=""):
     tifffile.imwrite(folder / f"{prefix}stack.tif", stack(4), photometric=1)
     zarr_image(folder / f"{prefix}zarr.zarr", stack(4))
     return sorted(path.name for path in folder.iterdir())
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 def tiff(path, width, height, compression=1, data=b"\0" * 100):
@@ -275,7 +272,7 @@ def test_what_may_not_be_read_is_told_and_the_rest_is_done(tmp_path):
     assert code == 1
     good = ["picture.png", "stack.tif"]
     assert [line.split(": ")[0] for line in told] == [str(tmp_path / "in" / name) for name in good]
-    assert names(tmp_path / "out") == good
+    assert names(tmp_path / "out/in") == good
     assert all("permission denied" in line.lower() for line in errors)
     bad = ["in/chunk.zarr", "in/image.tif", "in/zarr.zarr", "closed", "closed/closed-image.tif"]
     bad += ["closed/*.tif", "listed/listed-image.tif", "listed/listed-picture.png"]

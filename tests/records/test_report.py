@@ -1,45 +1,57 @@
 import json
 import os
+from contextlib import contextmanager
 
 import pytest
 
-from napari_periodic_denoise.records.report import Report
+from napari_periodic_denoise.io.atomic import ClaimedError
+from napari_periodic_denoise.records.report import open_report
 from records import PLAIN
 
 PLANE = {"plane": [2], "removed_variance": 0.25, "waves": [{**PLAIN.to_dict(), "reason": "α"}]}
 
 
+@contextmanager
+def reporting(path, files=(), **options):
+    """Open a report, and finish it for some files."""
+    with open_report(path, **options) as report:
+        yield report
+        report.finish(files)
+
+
 @pytest.mark.parametrize("suffix", ["csv", "json"])
-def test_a_report_that_was_killed_is_taken_up_from_its_journal(tmp_path, suffix):
+def test_a_report_that_was_killed_is_resumed_from_its_journal(tmp_path, suffix):
     path = tmp_path / f"deeper/r.{suffix}"
-    first = Report(path)
-    first.add("a", [PLANE])
-    first.add("b", [PLANE, PLANE])
-    journal = next(path.parent.iterdir())
+    with open_report(path) as first:
+        first.add("a", [PLANE])
+        first.add("b", [PLANE, PLANE])
+    journal = path.with_name(f"r.{suffix}.journal")
     with journal.open("a") as cut:
         cut.write('["c", [{"plane"')
     assert not path.exists()
-    again = Report(path, resume=True)
-    again.add("b", [PLANE])
-    again.finish(["b", "a", "c"])
-    whole = Report(tmp_path / f"whole.{suffix}")
-    for name in "ba":
-        whole.add(name, [PLANE])
-    whole.finish("ba")
-    assert path.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
+    with pytest.raises(ValueError, match="left from a run that was stopped"):
+        open_report(path).__enter__()
+    with reporting(path, "bac", resume=True) as again:
+        again.add("b", [PLANE])
+    whole = tmp_path / f"whole.{suffix}"
+    with reporting(whole, "ba") as report:
+        for name in "ba":
+            report.add(name, [PLANE])
+    assert path.read_bytes() == whole.read_bytes()
     assert list(path.parent.iterdir()) == [path]
-    Report(path, resume=True).finish("ba")
-    assert path.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
+    with reporting(path, "ba", resume=True):
+        pass
+    assert path.read_bytes() == whole.read_bytes()
 
 
 def test_half_a_line_in_a_journal_spoils_no_other(tmp_path):
     path = tmp_path / "r.json"
-    report = Report(path)
-    with next(tmp_path.iterdir()).open("a") as cut:
-        cut.write('["a", [{"half')  # where the disk was full, and then was not
-    report.add("b", [])
-    again = Report(path, resume=True)
-    again.finish("ab")
+    with open_report(path) as report:
+        with path.with_name("r.json.journal").open("a") as cut:
+            cut.write('["a", [{"half')  # where the disk was full, and then was not
+        report.add("b", [])
+    with reporting(path, "ab", resume=True):
+        pass
     assert json.loads(path.read_text()) == [{"file": "b", "planes": []}]
 
 
@@ -47,18 +59,59 @@ def test_half_a_line_in_a_journal_spoils_no_other(tmp_path):
 def test_files_whose_names_are_no_unicode_are_reported(tmp_path, suffix):
     path, name = tmp_path / f"r.{suffix}", os.fsdecode(b"\xff\xb5.tif")
     part = [{"plane": [], "removed_variance": 0.0, "waves": []}]
-    report = Report(path)
-    report.add(name, part)
-    report.finish([name])
+    with reporting(path, [name]) as report:
+        report.add(name, part)
     before = path.read_bytes()
     assert before
-    Report(path, resume=True).finish([name])
+    with reporting(path, [name], resume=True):
+        pass
     assert path.read_bytes() == before
 
 
-def test_without_resume_a_report_begins_anew(tmp_path):
-    for name in "ab":
-        report = Report(tmp_path / "r.json")
-        report.add(name, [PLANE])
-        report.finish("ab")
-    assert [told["file"] for told in json.loads((tmp_path / "r.json").read_text())] == ["b"]
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_a_report_is_replaced_only_on_request_and_rows_are_kept(tmp_path, suffix):
+    path = tmp_path / f"r.{suffix}"
+    with reporting(path, "a") as report:
+        report.add("a", [PLANE])
+    first = path.read_bytes()
+    with pytest.raises(ValueError, match="exists; --resume adds to it, --overwrite replaces it"):
+        open_report(path).__enter__()
+    assert path.read_bytes() == first
+    with reporting(path, "b", resume=True) as report:  # of other files
+        report.add("b", [PLANE, PLANE])
+    both = path.read_bytes()
+    assert both.count(b"\xce\xb1") == 3  # the reason, of each plane
+    assert both.startswith(first.removesuffix(b"\n]\n"))
+    with reporting(path, "a", overwrite=True) as report:
+        report.add("a", [PLANE])
+    assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("r.csv", "sample,dose\nA,3\n"),
+        ("r.csv", ""),
+        ("r.json", '{"my": "settings"}'),
+        ("r.json", "[" * 100_000),
+        ("r.json", "no JSON"),
+        ("r.json", '[{"file": "a", "planes": 3}]'),
+    ],
+)
+def test_a_table_of_something_else_is_left_alone(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ValueError, match="is not a report of this command"):
+        open_report(path, resume=True).__enter__()
+    assert path.read_text() == text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_runs_do_not_write_one_report(tmp_path):
+    path = tmp_path / "r.csv"
+    with (
+        open_report(path),
+        pytest.raises(ClaimedError, match="another run is writing"),
+        open_report(path, resume=True),
+    ):
+        pass

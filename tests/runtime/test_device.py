@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -47,3 +51,23 @@ def test_memory_is_released_where_it_is(name, monkeypatch):
         )
     release_memory(torch.device(name))
     assert released == ([] if name == "cpu" else [name])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_after_an_estimate_works():
+    script = (
+        "import multiprocessing, numpy as np\n"
+        "from napari_periodic_denoise import estimate_noise\n"
+        "y, x = np.indices((400, 400))\n"
+        "image = 1000 + 500 * np.cos(0.7 * y + 0.5 * x) + np.random.default_rng(0).normal(0, 50)\n"
+        "def waves(_): return len(estimate_noise(image).waves)\n"
+        "print(waves(0))\n"
+        "with multiprocessing.get_context('fork').Pool(1) as pool:\n"
+        "    print(pool.map_async(waves, [0]).get(30))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "1\n[1]\n"

@@ -3,38 +3,66 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import dask.array as da
 import numpy as np
 import pytest
 import tifffile
-from typer.testing import CliRunner
+import zarr
 
 from napari_periodic_denoise import clean_stack, estimate_noise
-from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.runtime import workers
 from stacks import plane, stack
+
+COMMAND = [sys.executable, "-m", "napari_periodic_denoise", "clean"]
 
 
 def test_one_process_is_this_one():
     with workers.start() as here:
         assert here.are_here
         assert here.call(os.getpid) == os.getpid()
-        assert here.compute(da.ones(3), da.zeros(2))[0].sum() == 3
 
 
-def test_several_processes_get_only_what_is_needed():
-    data = da.from_array(stack(4), chunks=(1, 64, 80))
+def test_errors_of_another_process_are_raised_here():
     with workers.start(jobs=2) as two:
         assert two.count == 2
         assert two.call(os.getpid) != os.getpid()
-        (made,) = two.compute(clean_stack(data).cleaned[1:2])
-    np.testing.assert_array_equal(made[0], estimate_noise(plane(1)).cleaned)
+        with pytest.raises(ZeroDivisionError):
+            two.call(divmod, 1, 0)
+        with pytest.raises(AttributeError):  # cannot be sent
+            two.call(lambda: 1)
+        assert two.call(divmod, 7, 2) == (3, 1)
 
 
-def test_an_error_in_another_process_is_told():
-    with workers.start(jobs=2) as two, pytest.raises(ZeroDivisionError):
-        two.call(divmod, 1, 0)
+def killed_while_it_works(notes, times):
+    """Be killed, but for the call after so many."""
+    with notes.open("a") as file:
+        file.write("called\n")
+    if notes.read_text().count("called") <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+def test_a_process_that_is_killed_costs_its_own_call_one_more_try(tmp_path):
+    with workers.start(jobs=2) as two, ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(two.call, time.sleep, 1)
+        assert two.call(killed_while_it_works, tmp_path / "once", 1) == "done"
+        with pytest.raises(workers.WorkerKilledError, match="killed twice; is there enough mem"):
+            two.call(killed_while_it_works, tmp_path / "twice", 2)
+        assert (tmp_path / "twice").read_text().count("called") == 2
+        slow.result()
+        assert two.call(divmod, 7, 2) == (3, 1)
+
+
+def test_workers_that_are_stopped_end_what_they_are_at():
+    with workers.start(jobs=2) as two, ThreadPoolExecutor(3) as pool:
+        begun = [pool.submit(two.call, time.sleep, 100) for _ in range(3)]
+        two.stop()
+        for future in begun:
+            with pytest.raises(workers.WorkersGoneError):
+                future.result(20)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
@@ -66,16 +94,16 @@ def test_distributed_that_is_not_installed_is_told(monkeypatch):
 
 
 @pytest.fixture
-def cluster():
-    """Two processes on this machine, with a scheduler, all of them ended afterwards."""
+def cluster(request):
+    """A scheduler on this machine with two workers, or as many as asked for, and its process."""
     distributed = pytest.importorskip("distributed")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     script = (
         "import sys\n"
         "from distributed import LocalCluster\n"
         "if __name__ == '__main__':\n"
-        "    with LocalCluster(n_workers=2, threads_per_worker=1, host='127.0.0.1',\n"
-        "                      dashboard_address=None) as cluster:\n"
+        f"    with LocalCluster(n_workers={getattr(request, 'param', 2)}, threads_per_worker=1,\n"
+        "                      host='127.0.0.1', dashboard_address=None) as cluster:\n"
         "        print(cluster.scheduler_address, flush=True)\n"
         "        sys.stdin.read()\n"
     )
@@ -86,7 +114,7 @@ def cluster():
     ) as process:  # fmt: skip
         address = process.stdout.readline().strip()
         assert address.startswith("tcp://127.0.0.1:"), distributed.__version__
-        yield address
+        yield address, process.pid
         process.stdin.close()
         process.wait(60)
 
@@ -97,18 +125,18 @@ def test_a_cluster_cleans_as_one_process_does_though_a_worker_is_killed(cluster,
     data = stack(24)
     tifffile.imwrite(tmp_path / "a.tif", data, photometric=1)
     tifffile.imwrite(tmp_path / "b.tif", plane(1))
-    command = [sys.executable, "-m", "napari_periodic_denoise", "clean", str(tmp_path)]
+    address, _ = cluster
     with (
-        Client(cluster, set_as_default=False) as client,
+        Client(address, set_as_default=False) as client,
         subprocess.Popen(
-            [*command, "--out", str(tmp_path / "out"), "--noise", "--scheduler", cluster],
+            [*COMMAND, tmp_path, "--out", tmp_path / "out", "--noise", "--scheduler", address],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         ) as process,
     ):  # fmt: skip
         victim = None
         while process.poll() is None and victim is None:
             busy = {worker: tasks for worker, tasks in client.processing().items() if tasks}
-            if any("periodic" in str(tasks) for tasks in busy.values()):
+            if any("_clean_opened" in str(tasks) for tasks in busy.values()):
                 victim = client.run(os.getpid, workers=[next(iter(busy))])
                 os.kill(next(iter(victim.values())), signal.SIGKILL)
             time.sleep(0.01)
@@ -127,15 +155,75 @@ def test_a_lazy_result_is_computed_on_a_cluster_there_already(cluster):
 
     data = stack(4)
     result = clean_stack(da.from_array(data, chunks=(2, 64, 80)))
-    with Client(cluster, set_as_default=False) as client:
+    with Client(cluster[0], set_as_default=False) as client:
         made = client.compute(result.cleaned).result()
     np.testing.assert_array_equal(made, clean_stack(data).cleaned)
 
 
-def test_a_scheduler_that_is_not_there_is_told(tmp_path):
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "somewhere", "http://127.0.0.1:9"])
+def test_a_wrong_address_is_one_line_within_seconds(tmp_path, address):
     pytest.importorskip("distributed")
     tifffile.imwrite(tmp_path / "a.tif", plane(1))
-    arguments = ["--out", str(tmp_path / "out"), "--scheduler", "tcp://127.0.0.1:9"]
-    result = CliRunner().invoke(app, ["clean", str(tmp_path / "a.tif"), *arguments])
-    assert result.exit_code == 2
-    assert "no scheduler of dask.distributed" in result.stderr
+    begun = time.monotonic()
+    done = subprocess.run(
+        [*COMMAND, tmp_path / "a.tif", "--out", tmp_path / "out", "--scheduler", address],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"no scheduler of dask.distributed at {address}" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - begun < 30
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+@pytest.mark.parametrize("cluster", [0], indirect=True)
+def test_a_scheduler_without_workers_is_said_and_its_end_ends_the_run(cluster, tmp_path):
+    address, pid = cluster
+    tifffile.imwrite(tmp_path / "a.tif", plane(1))
+    with subprocess.Popen(
+        [*COMMAND, tmp_path / "a.tif", "--out", tmp_path / "out", "--scheduler", address],
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert "has no workers yet; waiting" in process.stderr.readline()
+        os.kill(pid, signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "is gone" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+def test_a_scheduler_that_dies_ends_the_run_in_seconds(cluster, tmp_path):
+    address, pid = cluster
+    tifffile.imwrite(tmp_path / "a.tif", stack(200), photometric=1)
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        [*COMMAND, tmp_path / "a.tif", "--out", out, "--scheduler", address],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        while not list(out.glob("*")) and not list(out.glob(".*.part")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.kill(pid, signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "is gone; the run has ended" in errors
+    assert "Traceback" not in errors
+    assert not list(out.glob(".*.part"))
+
+
+def test_chunks_of_several_planes_are_cleaned_by_a_cluster(cluster, tmp_path):
+    address, _ = cluster
+    data = stack(10)
+    image = {"axes": [{"name": name} for name in "zyx"], "datasets": [{"path": "0"}]}
+    for depth in (1, 2, 5):
+        attributes = {"ome": {"multiscales": [image]}}
+        group = zarr.create_group(tmp_path / f"in/{depth}.zarr", attributes=attributes)
+        chunks = (depth, 64, 80)
+        group.create_array("0", shape=data.shape, chunks=chunks, dtype=data.dtype)[:] = data
+    arguments = [tmp_path / "in", "--out", tmp_path / "out", "--noise", "--scheduler", address]
+    subprocess.run([*COMMAND, *arguments], check=True)
+    expected = clean_stack(data).cleaned
+    for depth in (1, 2, 5):
+        written = zarr.open_group(tmp_path / f"out/{depth}.zarr", mode="r")["0"][:]
+        np.testing.assert_array_equal(written, expected)

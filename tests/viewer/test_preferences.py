@@ -40,6 +40,7 @@ def test_what_was_written_is_read(tmp_path):
         ("[1]", ["expected an object, got [1]"]),
         ('{"method": "al', ["is damaged or not JSON"]),
         ("", ["is damaged or not JSON"]),
+        ("[" * 100_000, ["is nested too deeply"]),
         (b"\xff\xfe", ["is damaged or not JSON"]),
     ],
 )

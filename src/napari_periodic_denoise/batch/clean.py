@@ -1,4 +1,4 @@
-"""What is done with many files: which are read and written, and how a stack is cleaned."""
+"""Clean one file: an image at once, a stack piece by piece."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 
+from napari_periodic_denoise.batch.ledger import stamp_of
 from napari_periodic_denoise.batch.plan import Job
 from napari_periodic_denoise.io.atomic import write_json
 from napari_periodic_denoise.io.image_file import describe_dropped
@@ -24,17 +27,20 @@ from napari_periodic_denoise.io.images import (
     write_image,
 )
 from napari_periodic_denoise.io.stores import StoredStack, is_zarr, tiff_stack, zarr_stack
-from napari_periodic_denoise.io.tiff_pages import TiffPages
+from napari_periodic_denoise.io.tiff_pages import TiffPages, TiffTarget
 from napari_periodic_denoise.runtime.steps import finish, mapped
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_periodic_denoise.batch.progress import Tell
     from napari_periodic_denoise.noise.progress import Progress
     from napari_periodic_denoise.noise.result import NoiseEstimate
     from napari_periodic_denoise.runtime.workers import Workers
+    from napari_periodic_denoise.stacks.clean import StackPlan
 
-Planes = list[dict[str, Any]]  # what was found in each, as report.record has it
-Found = Callable[[Planes], None]
-Tell = Callable[[int, int, str], None]  # done, of how many, and what is being done
+Records = list[dict[str, Any]]  # of each plane its place in the stack, and its `record`
+Found = Callable[[Records], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +53,9 @@ class Cleaner:
         Of the engine.
     workers : Workers
     threads : Executor or None
-        In which as many pieces of a stack are waited for as there are workers; None for one.
+        Waits for as many pieces of a stack as there are workers; None for one worker.
     channel_axis : int or None
-        Of TIFF stacks that don't say themselves.
+        Of TIFF stacks that do not say which axis it is.
     model : str
         Of stacks, see `clean_stack`.
     """
@@ -60,33 +66,44 @@ class Cleaner:
     channel_axis: int | None = None
     model: str = "per_plane"
 
-    def clean(self, job: Job, tell: Tell, found: Found | None = None) -> str:
-        """Clean a file, and return what was found in one line.
+    def open(self, job: Job) -> ImageFile | StoredStack:
+        """Open the input of a job; of a stack no pixels are read yet.
 
         Parameters
         ----------
         job : Job
-        tell : callable
-            Is told how far it is.
-        found : callable, optional
-            Gets what was found in each plane, just before the files get their names.
         """
-        if is_zarr(job.source):
-            return self._clean_stack(zarr_stack(job.source), job, tell, found)
-        if job.source.is_dir():
-            next(job.source.iterdir(), None)  # an error, if it can't be read
-            raise ImageFileError("no images in this folder")
-        image = read_image(job.source, self.channel_axis)
-        if isinstance(image.pixels, TiffPages):
-            return self._clean_stack(tiff_stack(image), job, tell, found)
-        return self._clean_image(image, job, tell, found)
+        return _open(job.source, self.channel_axis)
 
-    def _clean_image(self, image: ImageFile, job: Job, tell: Tell, found: Found | None) -> str:
+    def clean(self, source: ImageFile | StoredStack, job: Job, tell: Tell, found: Found) -> str:
+        """Clean an input, write the outputs, and return the result in one line.
+
+        Parameters
+        ----------
+        source : ImageFile or StoredStack
+            As `open` returns it.
+        job : Job
+        tell : callable
+            Called with how far it is.
+        found : callable
+            Called with the record of each plane, just before the files get their names.
+        """
+        if isinstance(source, ImageFile):
+            summary = self._clean_image(source, job, tell, found)
+        else:
+            summary = self._clean_stack(source, job, tell, found)
+        missing = [target for target in job.targets if not target.exists()]
+        if missing:
+            raise OSError(f"{missing[0]} was written, and is not there any more")
+        return summary
+
+    def _clean_image(self, image: ImageFile, job: Job, tell: Tell, found: Found) -> str:
         from napari_periodic_denoise.records.record import record
 
         if self.workers.are_here:
             estimate = estimate_image(image, self.options, tell)
         else:
+            tell(0, 1, "computing")
             read = (job.source.absolute(), self.channel_axis, self.options)
             estimate = self.workers.call(_estimate_file, *read)
         if job.noise is not None:
@@ -95,81 +112,141 @@ class Cleaner:
                 noise = np.moveaxis(noise, image.channel_axis, 0)
                 channels = len(noise)
             write_image(job.noise, noise, image.calibration.of_noise(channels))
-        told = record(estimate)
+        found_here = record(estimate)
         if job.waves is not None:
-            write_json(job.waves, told)
-        if found is not None:
-            found([{"plane": [], **told}])
+            write_json(job.waves, found_here)
+        found([{"plane": [], **found_here}])
         write_cleaned(job.cleaned, estimate.cleaned, image)
         return estimate.summary + describe_dropped(image.dropped)
 
-    def _clean_stack(self, source: StoredStack, job: Job, tell: Tell, found: Found | None) -> str:
-        from napari_periodic_denoise.records.record import record
-        from napari_periodic_denoise.stacks.clean import iter_clean_stack, of_each
-        from napari_periodic_denoise.stacks.layout import Layout
-
-        def report(step: Progress) -> None:
-            tell(step.done, step.total, step.message)
+    def _clean_stack(self, source: StoredStack, job: Job, tell: Tell, found: Found) -> str:
+        from napari_periodic_denoise.stacks.clean import iter_plan_stack
 
         axes: dict[str, Any] = {
             "plane_axes": source.plane_axes,
             "channel_axis": source.channel_axis,
         }
-        axes_and_options = {**axes, **self.options, "alpha": source.alpha, "model": self.model}
-        result = finish(mapped(iter_clean_stack(source.levels, **axes_and_options), report))
-        records = of_each(record, result.estimates)
-        layout = Layout.of(source.levels[0].ndim, **axes)
-        planes: Planes = []
-        total = math.prod(layout.stacked_shape(source.levels[0]))
+        run = iter_plan_stack(
+            source.levels, **axes, alpha=source.alpha, model=self.model, **self.options
+        )
+        plan = finish(mapped(run, lambda step: tell(step.done, step.total, step.message)))
         with ExitStack() as outputs:
             # the cleaned stack comes first and so is named last: where it is, all is
             cleaned = outputs.enter_context(source.open_cleaned(job.cleaned))
-            arrays = [result.cleaned]
-            targets = [cleaned]
-            if job.noise is not None:
-                targets.append(outputs.enter_context(source.open_noise(job.noise)))
-                arrays.append([source.as_noise(level) for level in result.noise])
-
-            def write(piece: _Piece) -> None:
-                wanted = [part[i][piece.where] for part in arrays for i in piece.levels]
-                made = [part[i] for part in targets for i in piece.levels]
-                if piece.levels[0] == 0:
-                    wanted.append(records[piece.stacked])
-                blocks = list(self.workers.compute(*wanted))
-                if piece.levels[0] == 0:
-                    told = blocks.pop()
-                    for index in np.ndindex(told.shape):
-                        start = (part.start for part in piece.stacked)
-                        place = [a + b for a, b in zip(start, index, strict=True)]
-                        planes.append({"plane": place, **told[index]})
-                for target, block in zip(made, blocks, strict=True):
-                    target[piece.where] = block
-                tell(len(planes), total, f"plane {len(planes)} of {total}")
-
-            tell(0, total, f"plane 1 of {total}")
-            self._for_each(write, _pieces(source.levels, layout))
-            planes.sort(key=lambda told: told["plane"])
+            noise = outputs.enter_context(source.open_noise(job.noise)) if job.noise else []
+            written = _Written(cleaned, noise)
+            records = self._clean_pieces(source, job, plan, written, tell)
+            written.check()
             if job.waves is not None:
-                write_json(job.waves, {"planes": planes})
-            if found is not None:
-                found(planes)
-        noisy = sum(bool(told["waves"] or told["remainder_variance"]) for told in planes)
-        summary = f"{total} plane{'s' * (total > 1)}, periodic noise in {noisy}"
+                write_json(job.waves, {"planes": records})
+            found(records)
+        noisy = sum(bool(part["waves"] or part["remainder_variance"]) for part in records)
+        summary = f"{len(records)} plane{'s' * (len(records) > 1)}, periodic noise in {noisy}"
         return summary + describe_dropped(source.dropped)
 
-    def _for_each(self, write: Callable[[_Piece], None], pieces: Iterable[_Piece]) -> None:
+    def _clean_pieces(
+        self, source: StoredStack, job: Job, plan: StackPlan, written: _Written, tell: Tell
+    ) -> Records:
+        """Clean a stack into its outputs, and return the record of each plane, in order."""
+        records: Records = []
+        total = math.prod(plan.layout.stacked_shape(source.levels[0]))
+        wants_noise = job.noise is not None
+        opened = (job.source.absolute(), str(stamp_of(job.source)), self.channel_axis)
+
+        def progress(done: int, message: str) -> None:
+            done += len(records)
+            tell(done, total, f"plane {min(done + 1, total)} of {total}: {message}")
+
+        def clean(piece: Piece) -> None:
+            options = plan.groups[piece.group][1]
+            if self.workers.are_here:
+                made = clean_piece(source, piece, options, wants_noise, progress)
+            else:
+                made = self.workers.call(_clean_opened, opened, piece, options, wants_noise)
+            written.add(piece, made)
+            if piece.is_finest:
+                records.extend(made.records)
+                tell(len(records), total, f"plane {len(records)} of {total}")
+
+        tell(0, total, f"plane 1 of {total}")
+        self._for_each(clean, pieces_of(source.levels, plan))
+        return sorted(records, key=lambda part: part["plane"])
+
+    def _for_each(self, clean: Callable[[Piece], None], pieces: Iterable[Piece]) -> None:
         if self.threads is None:
             for piece in pieces:
-                write(piece)
+                clean(piece)
             return
-        begun = [self.threads.submit(write, piece) for piece in pieces]
+        begun = [self.threads.submit(clean, piece) for piece in pieces]
         try:
             for future in begun:
                 future.result()
         finally:
-            # those that run, else one would go on writing to what is removed after an error; of
-            # those cancelled nobody tells when they are over
+            # a piece under way would be written to what is removed after an error
             wait([future for future in begun if not future.cancel()])
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Planes that are computed and written at a time.
+
+    Attributes
+    ----------
+    group : int
+        Of levels that hold the same planes, see `StackPlan`.
+    levels : tuple of int
+    stacked : tuple of slice
+        Along the stacked axes.
+    where : tuple of slice
+        In the stack.
+    """
+
+    group: int
+    levels: tuple[int, ...]
+    stacked: tuple[slice, ...]
+    where: tuple[slice, ...]
+
+    @property
+    def is_finest(self) -> bool:
+        """Whether the finest level is among them, whose planes are recorded."""
+        return self.levels[0] == 0
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedPiece:
+    """A piece without its noise: arrays of each level, and the record of each plane."""
+
+    cleaned: list[NDArray[Any]]
+    noise: list[NDArray[np.float32]]
+    records: Records
+
+
+class _Written:
+    """The outputs of a stack, one array for each level, and what has been written to them."""
+
+    def __init__(self, cleaned: list[Any], noise: list[Any]) -> None:
+        self._cleaned, self._noise = cleaned, noise
+        self._sums: list[tuple[Any, tuple[slice, ...], int]] = []
+
+    def add(self, piece: Piece, made: CleanedPiece) -> None:
+        for outputs, blocks in ((self._cleaned, made.cleaned), (self._noise, made.noise)):
+            for level, block in zip(piece.levels, blocks, strict=False):
+                output = outputs[level]
+                output[piece.where] = block
+                # a file that is gone cannot take its name; of a folder, chunks may be gone
+                if not isinstance(output, TiffTarget):
+                    # read back, as codecs may lose something
+                    self._sums.append((output, piece.where, _sum_of(output[piece.where])))
+
+    def check(self) -> None:
+        """Raise an OSError if an output has lost what was written, before it gets its name."""
+        for output, where, expected in self._sums:
+            if _sum_of(output[where]) != expected:
+                raise OSError("another program removed a part of the output; all is discarded")
+
+
+def _sum_of(block: NDArray[Any]) -> int:
+    return crc32(np.ascontiguousarray(block).tobytes())
 
 
 def estimate_image(image: ImageFile, options: dict[str, Any], tell: Tell) -> NoiseEstimate:
@@ -181,37 +258,114 @@ def estimate_image(image: ImageFile, options: dict[str, Any], tell: Tell) -> Noi
     options : dict
         Of the engine.
     tell : callable
-        Is told each step.
+        Called with each step.
     """
+    from napari_periodic_denoise.runtime.device import one_thread
     from napari_periodic_denoise.stacks.planes import iter_clean_plane
 
     axes: dict[str, Any] = {"channel_axis": image.channel_axis, "alpha": image.alpha}
-
-    def report(step: Progress) -> None:
-        tell(step.done, step.total, step.message)
-
-    return finish(mapped(iter_clean_plane(image.pixels, **axes, **options), report))
+    run = iter_clean_plane(image.pixels, **axes, **options)
+    with one_thread():  # sums depend on the number of threads, and outputs must not
+        return finish(mapped(run, lambda step: tell(step.done, step.total, step.message)))
 
 
 def _estimate_file(path: Path, channel_axis: int | None, options: dict[str, Any]) -> NoiseEstimate:
-    return estimate_image(read_image(path, channel_axis), options, lambda *_: None)
+    image = _open(path, channel_axis)
+    assert isinstance(image, ImageFile)
+    return estimate_image(image, options, lambda *_: None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """What is computed and written at a time."""
+def _open(path: Path, channel_axis: int | None) -> ImageFile | StoredStack:
+    """Open a file; of a stack no pixels are read yet."""
+    if is_zarr(path):
+        return zarr_stack(path)
+    if path.is_dir():
+        next(path.iterdir(), None)  # an error, if it cannot be read
+        raise ImageFileError("no images in this folder")
+    image = read_image(path, channel_axis)
+    return tiff_stack(image) if isinstance(image.pixels, TiffPages) else image
 
-    levels: tuple[int, ...]
-    where: tuple[slice, ...]
-    stacked: tuple[slice, ...]
+
+def clean_piece(
+    source: StoredStack,
+    piece: Piece,
+    options: dict[str, Any],
+    wants_noise: bool,
+    tell: Callable[[int, str], None],
+) -> CleanedPiece:
+    """Clean the planes of a piece, which are read here.
+
+    Parameters
+    ----------
+    source : StoredStack
+    piece : Piece
+    options : dict
+        Of `clean_plane`.
+    wants_noise : bool
+        Whether to return the noise.
+    tell : callable
+        Called with the number of planes that are done, and the current step.
+    """
+    from napari_periodic_denoise.records.record import record
+    from napari_periodic_denoise.runtime.device import one_thread
+    from napari_periodic_denoise.stacks.layout import Layout
+    from napari_periodic_denoise.stacks.planes import iter_clean_levels, naming_plane
+
+    layout = Layout.of(source.levels[0].ndim, source.plane_axes, source.channel_axis)
+    levels = [np.asarray(source.levels[i][piece.where]) for i in piece.levels]
+    shape = layout.stacked_shape(source.levels[piece.levels[0]])
+    cleaned = [np.empty_like(level) for level in levels]
+    shapes = [layout.noise_shape(level, options["alpha"]) for level in levels]
+    noise = [np.empty(size, np.float32) for size in shapes if wants_noise]
+    records: Records = []
+    for done, index in enumerate(np.ndindex(layout.stacked_shape(levels[0]))):
+        at = layout.at(index)
+        place = [part.start + i for part, i in zip(piece.stacked, index, strict=True)]
+        number = int(np.ravel_multi_index(place, shape)) if shape else 0
+        run = iter_clean_levels([level[at] for level in levels], number, options)
+        # sums depend on the number of threads, and outputs must not
+        with one_thread(), naming_plane(tuple(place)):
+            estimates = finish(mapped(run, partial(_tell_step, tell, done)))
+        for i, estimate in enumerate(estimates):
+            cleaned[i][at] = estimate.cleaned
+            if wants_noise:
+                noise[i][at] = estimate.noise
+        records.append({"plane": place, **record(estimates[0])})
+    return CleanedPiece(cleaned, [source.as_noise(part) for part in noise], records)
 
 
-def _pieces(levels: list[Any], layout: Any) -> Iterator[_Piece]:  # noqa: ANN401
-    """Pieces of whole chunks, so that no two of them write to the same one."""
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for i, level in enumerate(levels):
-        groups.setdefault(layout.stacked_shape(level), []).append(i)
-    for shape, members in groups.items():
+def _tell_step(tell: Callable[[int, str], None], done: int, step: Progress) -> None:
+    tell(done, step.message)
+
+
+def _clean_opened(
+    opened: tuple[Path, str, int | None],
+    piece: Piece,
+    options: dict[str, Any],
+    wants_noise: bool,
+) -> CleanedPiece:
+    """Clean a piece in another process, which keeps the file open for the next one."""
+    return clean_piece(_kept_open(*opened), piece, options, wants_noise, lambda *_: None)
+
+
+@lru_cache(maxsize=1)
+def _kept_open(path: Path, _stamp: str, channel_axis: int | None) -> StoredStack:
+    source = _open(path, channel_axis)
+    assert isinstance(source, StoredStack)
+    return source
+
+
+def pieces_of(levels: list[Any], plan: StackPlan) -> Iterator[Piece]:
+    """Yield pieces of whole chunks, so that no two of them write to the same one.
+
+    Parameters
+    ----------
+    levels : list of array
+    plan : StackPlan
+    """
+    layout = plan.layout
+    for group, (members, _) in enumerate(plan.groups):
+        shape = layout.stacked_shape(levels[members[0]])
         chunks = [getattr(levels[i], "shards", None) or levels[i].chunks for i in members]
         steps = [math.lcm(*(chunk[axis] for chunk in chunks)) for axis in layout.stacked]
         starts = (range(0, n, step) for n, step in zip(shape, steps, strict=True))
@@ -221,4 +375,4 @@ def _pieces(levels: list[Any], layout: Any) -> Iterator[_Piece]:  # noqa: ANN401
             where = [slice(None)] * levels[0].ndim
             for axis, part in zip(layout.stacked, stacked, strict=True):
                 where[axis] = part
-            yield _Piece(tuple(members), tuple(where), stacked)
+            yield Piece(group, tuple(members), stacked, tuple(where))

@@ -1,4 +1,4 @@
-"""What was found in an image: as plain values for files, and in words."""
+"""The waves of many files, as one table of CSV or one file of JSON."""
 
 from __future__ import annotations
 
@@ -6,120 +6,173 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-_NO_UNICODE = "surrogateescape"  # names of files that are none come as they are on disk
+from napari_periodic_denoise.io.atomic import claim, replacing, write_json
+
+#: Bytes of file names that are not Unicode are kept as they are on disk.
+_NOT_UNICODE = "surrogateescape"
+_COLUMNS = (
+    *("file", "plane", "removed_variance", "channel", "frequency_y", "frequency_x"),
+    *("period", "amplitude", "phase", "reason"),
+)
 
 
 class Report:
-    """What was found in many files, as one file of CSV or JSON.
+    """The waves of many files, as one file of CSV or JSON; see `open_report`.
 
-    Each file's part is kept in a journal beside it at once, so that a run that was killed can be
-    taken up again; at the end the report is made of it.
+    The part of each file is appended to a journal beside the report at once, so that a run that
+    was killed can be resumed. The report is made from it at the end.
 
     Parameters
     ----------
     path : Path
-        CSV, a row for each wave and for each plane without, or JSON.
-    resume : bool
-        Whether to keep what an earlier run has found in files that are not cleaned again.
-
-    Raises
-    ------
-    ValueError
-        If the name says another format.
+        CSV, with one row for each wave and for each plane without any, or JSON.
+    parts : dict of str to list of dict
+        What is known already, by file.
     """
 
-    columns = (
-        *("file", "plane", "removed_variance", "channel", "frequency_y", "frequency_x"),
-        *("period", "amplitude", "phase", "reason"),
-    )
-
-    def __init__(self, path: Path, *, resume: bool = False) -> None:
-        if path.suffix.lower() not in (".csv", ".json"):
-            raise ValueError(f"{path} is named neither .csv nor .json")
-        self._path, self._lock = path, Lock()
-        self._is_csv = path.suffix.lower() == ".csv"
-        self._journal = path.with_name(f"{path.name}.journal")
-        self._parts: dict[str, list[dict[str, Any]]] = {}
-        if resume:
-            self._read()
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, parts: dict[str, list[dict[str, Any]]]) -> None:
+        self.path, self._lock, self._parts = path, Lock(), parts
+        self._journal = _journal_of(path)
         with self._journal.open("w", encoding="utf-8") as journal:
-            for file, part in self._parts.items():
-                self._write(journal, file, part)
+            for file, part in parts.items():
+                _append(journal, file, part)
 
     def add(self, file: str, planes: list[dict[str, Any]]) -> None:
-        """Add what was found in a file, to the journal too.
+        """Add the record of a file, to the journal too.
 
         Parameters
         ----------
         file : str
         planes : list of dict
-            Of each plane its place in the stack, and what `record` returns.
+            For each plane its place in the stack, and what `record` returns.
         """
-        part = list(_rows(planes)) if self._is_csv else planes
+        part = list(_rows(planes)) if _is_csv(self.path) else planes
         with self._lock:
             with self._journal.open("a", encoding="utf-8") as journal:
-                self._write(journal, file, part)
+                _append(journal, file, part)
             self._parts[file] = part
 
     def finish(self, files: Iterable[str]) -> None:
-        """Write the report; it appears whole or not at all.
+        """Write the report; it appears complete or not at all.
 
         Parameters
         ----------
         files : iterable of str
-            In the order in which they are to be told; those of which nothing is known are not.
+            The files of this run, in order. Files of earlier runs come before them.
         """
-        from napari_periodic_denoise.io.atomic import replacing, write_json
-
-        known = {file: self._parts[file] for file in files if file in self._parts}
-        if not self._is_csv:
-            told = [{"file": file, "planes": part} for file, part in known.items()]
-            write_json(self._path, told)
-        else:
+        order = list(files)
+        earlier = [file for file in self._parts if file not in set(order)]
+        known = {file: self._parts[file] for file in [*earlier, *order] if file in self._parts}
+        if _is_csv(self.path):
             text = io.StringIO(newline="")
-            table = csv.DictWriter(text, self.columns)
+            table = csv.DictWriter(text, _COLUMNS)
             table.writeheader()
             for file, part in known.items():
                 table.writerows({"file": file, **row} for row in part)
-            with replacing(self._path) as target:
-                target.write(text.getvalue().encode(errors=_NO_UNICODE))
+            with replacing(self.path) as target:
+                target.write(text.getvalue().encode(errors=_NOT_UNICODE))
+        else:
+            entries = [{"file": file, "planes": part} for file, part in known.items()]
+            write_json(self.path, entries)
         self._journal.unlink()
 
-    @staticmethod
-    def _write(journal: io.TextIOBase, file: str, part: list[dict[str, Any]]) -> None:
-        # begun on a line of its own: the last write may have failed halfway, on a full disk
-        journal.write(f"\n{json.dumps([file, part])}\n")
 
-    def _read(self) -> None:
-        """Read the report of an earlier run, and the journal of one that was killed."""
-        if self._path.exists() and not self._is_csv:
-            told = json.loads(self._path.read_text("utf-8"))
-            self._parts = {entry["file"]: entry["planes"] for entry in told}
-        elif self._path.exists():
-            with self._path.open(encoding="utf-8", errors=_NO_UNICODE, newline="") as table:
-                for row in csv.DictReader(table):
-                    self._parts.setdefault(row.pop("file"), []).append(row)
-        if self._journal.exists():
-            for line in self._journal.read_text("utf-8").splitlines():
-                with suppress(ValueError):  # of an empty line, or one that was being written
-                    file, part = json.loads(line)
-                    self._parts[file] = part
+@contextmanager
+def open_report(path: Path, *, resume: bool = False, overwrite: bool = False) -> Iterator[Report]:
+    """Open a report that no other run writes until the end of the block.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in .csv or .json.
+    resume : bool
+        Whether to keep what earlier runs found.
+    overwrite : bool
+        Whether a file of that name may be replaced.
+
+    Raises
+    ------
+    ValueError
+        If the name has another ending, the file exists, or it is not a report.
+    ClaimedError
+        If another run is writing it.
+    """
+    if path.suffix.lower() not in (".csv", ".json"):
+        raise ValueError(f"expected a report named .csv or .json, got {path}")
+    with claim(path, wait=False):
+        if not (resume or overwrite):
+            if path.exists():
+                raise ValueError(f"{path} exists; --resume adds to it, --overwrite replaces it")
+            if _journal_of(path).exists():
+                raise ValueError(
+                    f"{_journal_of(path)} is left from a run that was stopped; --resume "
+                    "continues it, --overwrite discards it"
+                )
+        yield Report(path, _read(path) if resume else {})
 
 
-def _rows(planes: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    for told in planes:
-        place = " ".join(map(str, told["plane"]))
-        plane = {"plane": place, "removed_variance": told["removed_variance"]}
-        for wave in told["waves"] or [{}]:
-            row = {name: wave[name] for name in Report.columns if name in wave}
+def _is_csv(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"
+
+
+def _journal_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.journal")
+
+
+def _append(journal: io.TextIOBase, file: str, part: list[dict[str, Any]]) -> None:
+    # on a line of its own: the last write may have failed halfway, on a full disk
+    journal.write(f"\n{json.dumps([file, part])}\n")
+
+
+def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Read the report of an earlier run, and the journal of one that was killed."""
+    parts: dict[str, list[dict[str, Any]]] = {}
+    if path.exists():
+        try:
+            parts = _read_table(path) if _is_csv(path) else _read_json(path)
+        except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
+            raise ValueError(f"{path} is not a report of this command; nothing is done") from error
+    if _journal_of(path).exists():
+        for line in _journal_of(path).read_text("utf-8", errors="replace").splitlines():
+            with suppress(ValueError):  # of an empty line, or one that was being written
+                file, part = json.loads(line)
+                parts[file] = part
+    return parts
+
+
+def _read_json(path: Path) -> dict[str, list[dict[str, Any]]]:
+    parts = {entry["file"]: entry["planes"] for entry in json.loads(path.read_text("utf-8"))}
+    if not all(isinstance(part, list) for part in parts.values()):
+        raise TypeError
+    return parts
+
+
+def _read_table(path: Path) -> dict[str, list[dict[str, Any]]]:
+    parts: dict[str, list[dict[str, Any]]] = {}
+    with path.open(encoding="utf-8", errors=_NOT_UNICODE, newline="") as text:
+        table = csv.DictReader(text, strict=True)
+        if tuple(table.fieldnames or ()) != _COLUMNS:
+            raise ValueError
+        for row in table:
+            if None in row or None in row.values():
+                raise ValueError
+            parts.setdefault(row.pop("file"), []).append(row)
+    return parts
+
+
+def _rows(planes: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for plane in planes:
+        place = " ".join(map(str, plane["plane"]))
+        common = {"plane": place, "removed_variance": plane["removed_variance"]}
+        for wave in plane["waves"] or [{}]:
+            row = {name: wave[name] for name in _COLUMNS if name in wave}
             if wave:
                 fy, fx = wave["frequency"]
                 row |= {"frequency_y": fy, "frequency_x": fx, "period": 1 / math.hypot(fy, fx)}
-            yield {**plane, **row}
+            yield {**common, **row}

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from threading import Condition
 from typing import TypeVar
 
 import torch
 
 from napari_periodic_denoise.runtime.steps import T
+
+if hasattr(os, "register_at_fork"):
+    # OpenMP's threads do not survive a fork: a process made by one would wait for them forever
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:

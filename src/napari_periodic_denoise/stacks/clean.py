@@ -27,8 +27,7 @@ from napari_periodic_denoise.runtime.device import resolve_device, run_with_cpu_
 from napari_periodic_denoise.runtime.steps import finish, mapped
 from napari_periodic_denoise.stacks.layout import Layout, is_in_memory
 from napari_periodic_denoise.stacks.planes import (
-    clean_level,
-    iter_clean_plane,
+    iter_clean_levels,
     naming_plane,
     without_last,
 )
@@ -174,9 +173,71 @@ def iter_clean_stack(
     -------
     StackEstimate
     """
-    check_choice("model", model, STACK_MODELS)
     is_pyramid = isinstance(data, Sequence)
     levels = [_as_array(level) for level in (data if is_pyramid else [data])]
+    axes: dict[str, Any] = {"plane_axes": plane_axes, "channel_axis": channel_axis}
+    plan = yield from iter_plan_stack(levels, **axes, alpha=alpha, model=model, **options)
+    results: dict[int, _Arrays] = {}
+    for members, group_options in plan.groups:
+        group = [levels[i] for i in members]
+        if all(map(is_in_memory, group)):
+            made = yield from _clean_now(group, plan.layout, group_options)
+        else:
+            from napari_periodic_denoise.stacks.lazy import as_lazy, clean_lazily
+
+            lazy = [as_lazy(level, plan.layout) for level in group]
+            made = clean_lazily(lazy, plan.layout, group_options)
+        results.update(zip(members, made, strict=True))
+    noise, cleaned, estimates = zip(*(results[i] for i in range(len(levels))), strict=True)
+    found = plan.groups[0][1]["model"]
+    if is_pyramid:
+        return StackEstimate(list(noise), list(cleaned), estimates[0], found)
+    return StackEstimate(noise[0], cleaned[0], estimates[0], found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StackPlan:
+    """How the planes of a stack are cleaned.
+
+    Attributes
+    ----------
+    layout : Layout
+    groups : list of (list of int, dict)
+        Levels that hold the same planes, by number, the finest first; and the options of
+        `planes.clean_plane` for them, with the model that their planes share.
+    """
+
+    layout: Layout
+    groups: list[tuple[list[int], dict[str, Any]]]
+
+
+def iter_plan_stack(
+    levels: Sequence[Any],
+    *,
+    plane_axes: tuple[int, int],
+    channel_axis: int | None,
+    alpha: int,
+    model: str,
+    **options: Any,  # noqa: ANN401
+) -> Generator[Progress, None, StackPlan]:
+    """Check the options for a stack, and find the model that its planes share.
+
+    Parameters
+    ----------
+    levels : sequence of array
+        Of a pyramid, the finest first; or one stack.
+    plane_axes, channel_axis, alpha, model, **options
+        As for `clean_stack`, whose errors are raised.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    StackPlan
+    """
+    check_choice("model", model, STACK_MODELS)
     if not levels or len({level.ndim for level in levels}) > 1:
         raise ValueError(
             "expected the levels of a pyramid as one or more arrays with the same number of axes, "
@@ -187,27 +248,14 @@ def iter_clean_stack(
     _check(levels[0], layout, model, options)
     _check_planes(levels[0], layout, model, alpha)
     options["alpha"] = alpha
-
     groups: dict[tuple[int, ...], list[int]] = {}  # levels with the same planes, finest first
     for i, level in enumerate(levels):
         groups.setdefault(layout.stacked_shape(level), []).append(i)
-    results: dict[int, _Arrays] = {}
-    models: list[SharedModel | None] = []
+    planned = []
     for members in groups.values():
-        group = [levels[i] for i in members]
-        models.append((yield from _find_model(group[0], layout, model, options)))
-        options["model"] = models[-1]
-        if all(map(is_in_memory, group)):
-            made = yield from _clean_now(group, layout, options)
-        else:
-            from napari_periodic_denoise.stacks.lazy import as_lazy, clean_lazily
-
-            made = clean_lazily([as_lazy(level, layout) for level in group], layout, options)
-        results.update(zip(members, made, strict=True))
-    noise, cleaned, estimates = zip(*(results[i] for i in range(len(levels))), strict=True)
-    if is_pyramid:
-        return StackEstimate(list(noise), list(cleaned), estimates[0], models[0])
-    return StackEstimate(noise[0], cleaned[0], estimates[0], models[0])
+        found = yield from _find_model(levels[members[0]], layout, model, options)
+        planned.append((members, {**options, "model": found}))
+    return StackPlan(layout, planned)
 
 
 def of_each(function: Callable[[NoiseEstimate], Any], estimates: Any) -> Any:  # noqa: ANN401
@@ -328,15 +376,10 @@ def _clean_now(
     total = math.prod(shape)
     for done, index in enumerate(np.ndindex(shape)):
         where = layout.at(index)
-        for level, (noise, cleaned, estimates) in zip(levels, made, strict=True):
-            plane = level[where]
-            with naming_plane(index):
-                if level is levels[0]:
-                    run = iter_clean_plane(plane, done, **options)
-                    fine = yield from _of_plane(run, done, total)
-                    estimate = fine
-                else:
-                    estimate = clean_level(plane, levels[0][where], fine, options)
+        run = iter_clean_levels([level[where] for level in levels], done, options)
+        with naming_plane(index):
+            found = yield from _of_plane(run, done, total)
+        for estimate, (noise, cleaned, estimates) in zip(found, made, strict=True):
             noise[where], cleaned[where] = estimate.noise, estimate.cleaned
             # views, so each plane is stored once
             estimates[index] = replace(estimate, noise=noise[where], cleaned=cleaned[where])
@@ -345,8 +388,8 @@ def _clean_now(
 
 
 def _of_plane(
-    run: Generator[Progress, None, NoiseEstimate], done: int, total: int
-) -> Generator[Progress, None, NoiseEstimate]:
+    run: Generator[Progress, None, list[NoiseEstimate]], done: int, total: int
+) -> Generator[Progress, None, list[NoiseEstimate]]:
     """Turn the progress of a plane into progress of the stack."""
 
     def progress(step: Progress) -> Progress:

@@ -1,4 +1,4 @@
-"""The graph of a stack's planes, for dask: nothing is computed here."""
+"""The dask graph of the planes of a stack; nothing is computed here."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Array = Any  # dask's, whose own types are not to be had in full
 
 
 def as_lazy(data: Any, layout: Layout) -> Array:  # noqa: ANN401
-    """Return a dask array of any array, in the chunks in which it is stored.
+    """Return a dask array of any array, in the chunks that it is stored in.
 
     Parameters
     ----------
     data : array
-        Of dask; or with shards or chunks; or else taken plane by plane.
+        A dask array, or one with shards or chunks; any other is read plane by plane.
     layout : Layout
     """
     if is_dask_collection(data):
@@ -43,10 +43,10 @@ def as_lazy(data: Any, layout: Layout) -> Array:  # noqa: ANN401
 def clean_lazily(
     levels: list[Array], layout: Layout, options: dict[str, Any]
 ) -> list[tuple[Array, Array, Array]]:
-    """Return noise, cleaned stack and estimates of each level, as arrays yet to be computed.
+    """Return noise, cleaned stack and estimates of each level, as arrays that compute later.
 
-    Their names follow from the data's and the options, so that what one graph has computed, a
-    cache has for another.
+    Their names follow from those of the data and from the options. So a cache knows a plane that
+    another graph has computed.
 
     Parameters
     ----------
@@ -59,19 +59,19 @@ def clean_lazily(
     Returns
     -------
     list of (noise, cleaned, estimates)
-        As `stack.StackEstimate` has them.
+        As in `clean.StackEstimate`.
     """
-    # a task of its own, as an exemplar is as large as a plane: else every plane's had a copy
-    told = delayed(options, name=f"periodic-options-{tokenize(options)}", traverse=False)
+    # a task of its own: an exemplar is as large as a plane, and is not copied for each
+    shared = delayed(options, name=f"periodic-options-{tokenize(options)}", traverse=False)
     planes = [_planes(level, layout) for level in levels]
-    finest = _tasks(_clean_block, [planes[0]], told)
+    finest = _tasks(_clean_block, [planes[0]], shared)
     blocks = [finest] + [
-        _tasks(_level_block, [plane, planes[0], finest], told) for plane in planes[1:]
+        _tasks(_level_block, [plane, planes[0], finest], shared) for plane in planes[1:]
     ]
     return [
         (
-            _taken("noise", block, level, layout, layout.noise_shape(level, options["alpha"])),
-            _taken("cleaned", block, level, layout, level.shape),
+            _part_of("noise", block, level, layout, layout.noise_shape(level, options["alpha"])),
+            _part_of("cleaned", block, level, layout, level.shape),
             block.map_blocks(_estimate_of, block.ndim, **objects(block.ndim)),
         )
         for block, level in zip(blocks, levels, strict=True)
@@ -79,7 +79,7 @@ def clean_lazily(
 
 
 def objects(ndim: int) -> dict[str, Any]:
-    """Return what dask is to know of an array of objects, rather than to try it out.
+    """Return the dtype and meta of an array of objects, which dask would find out by a trial.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def objects(ndim: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Block:
-    """What a task makes of a plane; tells its size to the caches of dask and napari."""
+    """The result of a plane's task, with its size for the caches of dask and napari."""
 
     estimate: NoiseEstimate
 
@@ -103,7 +103,7 @@ class _Block:
 
 
 def _planes(level: Array, layout: Layout) -> Array:
-    """Array over the stacked axes whose blocks are the planes."""
+    """Return an array over the stacked axes whose blocks are the planes."""
     whole = {**dict.fromkeys(layout.plane, -1), **dict.fromkeys(layout.stacked, 1)}
     return level.rechunk(whole, method="tasks").map_blocks(
         np.squeeze,
@@ -114,8 +114,10 @@ def _planes(level: Array, layout: Layout) -> Array:
     )
 
 
-def _taken(name: str, block: Array, level: Array, layout: Layout, shape: tuple[int, ...]) -> Array:
-    """Array of one of the estimates' arrays, in as large chunks of planes as the level's."""
+def _part_of(
+    name: str, block: Array, level: Array, layout: Layout, shape: tuple[int, ...]
+) -> Array:
+    """Return one array of the estimates, with as many planes in a chunk as in the level."""
     dtype = np.dtype(np.float32) if name == "noise" else level.dtype
     result = block.map_blocks(
         _array_of,
@@ -130,10 +132,10 @@ def _taken(name: str, block: Array, level: Array, layout: Layout, shape: tuple[i
 
 
 def _tasks(function: Callable[..., _Block], arrays: list[Array], *shared: Array) -> Array:
-    """Array of what a function makes of each plane's number, of its arrays, and of what all share.
+    """Return an array of ``function(number, *planes, *shared)`` for each plane.
 
-    As `dask.array.map_blocks`, but a task that dask does not fuse with those which take the noise
-    or the cleaned plane out of its result: so that a cache has it for the other one.
+    Unlike tasks of `dask.array.map_blocks`, dask does not fuse these with the tasks that take the
+    noise or the cleaned plane out of the result: a cache has the result for both.
     """
     name = f"periodic-noise-{tokenize(function, arrays, shared)}"
     keys = [one.key for one in shared]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -94,6 +94,34 @@ def _begin(
         options = {name: options[name] for name in ("seed",) if name in options}
     given = {"channel_axis": channel_axis, "alpha": alpha, "device": device, **options}
     return leaving_alpha(estimate, plane, **given)
+
+
+def iter_clean_levels(
+    planes: Sequence[NDArray[Any]], number: int, options: dict[str, Any]
+) -> Generator[Progress, None, list[NoiseEstimate]]:
+    """Estimate the noise of one plane in all levels of a pyramid.
+
+    Parameters
+    ----------
+    planes : sequence of ndarray
+        The plane in each level, the finest first.
+    number : int
+        Of the plane in its stack.
+    options : dict
+        Of `clean_plane`.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    list of NoiseEstimate
+        One for each level.
+    """
+    fine = yield from iter_clean_plane(planes[0], number, **options)
+    coarse = [clean_level(plane, planes[0], fine, options) for plane in planes[1:]]
+    return [fine, *coarse]
 
 
 def clean_plane(

@@ -57,6 +57,8 @@ def read_choices(path: Path, allowed: Allowed) -> dict[str, Any]:
         choices = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path} is nested too deeply") from error
     except ValueError as error:  # from JSON or from UTF-8
         raise SettingsError(f"{path} is damaged or not JSON: {error}") from error
     if not isinstance(choices, dict):
