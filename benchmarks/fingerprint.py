@@ -95,7 +95,7 @@ def command() -> Iterator[tuple[str, str]]:
         tifffile.imwrite(source / "stack.tif", np.stack([noisy, noisy[::-1]]))
         clean = [sys.executable, "-m", "napari_periodic_denoise", "clean", str(source)]
         subprocess.run([*clean, "--out", str(out), "--noise"], check=True, capture_output=True)
-        for path in sorted(out.iterdir()):
+        for path in sorted(out.glob("*.tif")):
             yield f"command {path.name}", digest(tifffile.imread(path))
 
 
