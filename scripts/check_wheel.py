@@ -15,7 +15,7 @@ WANTED = (
     "py.typed",
 )
 ENTRY_POINTS = (
-    "[console_scripts]\nnapari-periodic-denoise = napari_periodic_denoise.cli:app\n",
+    "[console_scripts]\nnapari-periodic-denoise = napari_periodic_denoise.__main__:main\n",
     "[napari.manifest]\nnapari-periodic-denoise = napari_periodic_denoise:napari.yaml\n",
 )
 QT_BINDINGS = ("pyqt", "pyside")
