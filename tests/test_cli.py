@@ -112,6 +112,7 @@ def test_options_reach_the_engine(files, out, monkeypatch):
         "seed": 7,
         "noise_model": "additive",
         "remainder": "stripes",
+        "suggestions": "keep",
         "channel_axis": None,
         "method": "aligned",
         "features": "cosines",
@@ -142,7 +143,7 @@ def test_what_is_no_wave_is_removed_and_told_where_asked_for(files, out, weave):
     assert not expected.waves
     assert expected.remainder_variance
     assert result.stdout == f"{files / 'a.tif'}: {expected.summary}\n"
-    assert "but quasi-periodic noise; removed" in result.stdout
+    assert "quasi-periodic noise, no single waves; removed" in result.stdout
     np.testing.assert_array_equal(tifffile.imread(out / "a.tif"), expected.cleaned)
     np.testing.assert_array_equal(tifffile.imread(out / "a-noise.tif"), expected.noise)
     found = json.loads((out / "a-waves.json").read_text("utf-8"))

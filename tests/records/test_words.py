@@ -22,7 +22,7 @@ def test_what_is_off_is_recorded_and_told():
     assert [row.is_on for row in rows(found)] == [True, False]
     assert in_words(found).startswith("1 of 2 waves removed (50% of the image variance).")
     words = words_of(off=[PLAIN, other])
-    assert words == "All waves that were found are switched off and stay in the image."
+    assert words == "All noise that was found is switched off and stays in the image."
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_the_cache_that_napari_looks_through_knows_the_plane(computed):
 
 
 def test_caches_are_told_how_large_a_plane_is():
-    block = lazy._clean_block(0, stack(1)[0], {})
+    block = lazy._clean_block((0, (0,)), stack(1)[0], {})
     expected = block.estimate.noise.nbytes + block.estimate.cleaned.nbytes
     assert block.nbytes == expected
     assert expected <= dask.sizeof.sizeof(block) < 1.1 * expected

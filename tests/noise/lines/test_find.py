@@ -14,7 +14,7 @@ def camera():
 
 def found(image):
     given = normalize(np.clip(np.round(image), 0, 255).astype(np.uint8))
-    return find_lines(given.pixels, given.quantum, given.limited), given.unit
+    return find_lines(given.pixels, given.quantum, given.saturated), given.unit
 
 
 def removed(components, unit):

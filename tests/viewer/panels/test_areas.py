@@ -70,7 +70,7 @@ def test_only_what_applies_is_shown(viewer, panel):
     [
         (None, "“drawn” marks nothing in the displayed plane"),
         ([[[90, 90], [90, 99], [99, 99], [99, 90]]], "lies outside the image"),
-        ([[[2, 2], [2, 9], [9, 9], [9, 2]]], "too small"),
+        ([[[2, 2], [2, 9], [9, 9], [9, 2]]], "at least 256 are needed"),
     ],
 )
 def test_an_unsuitable_area_is_reported(viewer, dock, wait, image, corners, words):

@@ -157,8 +157,8 @@ def test_a_failed_download_is_reported(dock, missing, published, wait, notificat
     panel.download.native.click()
     wait()
     (notification,) = notifications
-    assert "not the file it should be" in notification.message
-    assert "not the file it should be" in dock.status.value
+    assert "has the wrong content" in notification.message
+    assert "has the wrong content" in dock.status.value
     assert not list(source.path.parent.iterdir())
     assert is_shown(panel)
     assert dock.method_panel.enabled
@@ -198,7 +198,7 @@ def test_a_wrong_file_is_refused_with_the_reason(
     answer(monkeypatch, page)
     panel.choose.native.click()
     wait()
-    assert dock.status.value == f"{page} is damaged, cut short, or no file of torch's."
+    assert dock.status.value == f"{page} is damaged, truncated, or not a file of torch."
     assert len(notifications) == 1
     assert is_shown(panel)
     assert panel.chosen("vgg16") is None

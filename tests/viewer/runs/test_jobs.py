@@ -173,6 +173,6 @@ def test_a_download_counts_its_bytes(serve):
 
 def test_a_download_of_another_file_is_a_message(serve):
     source = serve(b"something else", digits="0123abcd")
-    with pytest.raises(thread.CannotRunError, match="not the file it should be"):
+    with pytest.raises(thread.CannotRunError, match="has the wrong content"):
         finish(jobs.download_weights(source))
     assert not source.path.exists()

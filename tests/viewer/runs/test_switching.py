@@ -58,7 +58,7 @@ def test_both_layers_follow_and_come_back(dock, viewer, image, result, settle):
         assert record["settings"]["off"] == [list(WAVE)]
         assert [wave["frequency"] for wave in record["off"]] == [list(WAVE)]
         assert record["waves"] == []
-    assert dock.found.words.value.startswith("All waves that were found are switched off")
+    assert dock.found.words.value.startswith("All noise that was found is switched off")
     assert dock.status.value == "no periodic noise found"
     assert source.data is image
     dock.found.table.switch(WAVE, on=True)

@@ -73,6 +73,11 @@ def in_random_noise(image: torch.Tensor) -> bool:
     return _bulk(along_y.diff(dim=1)) > _WHITE * first
 
 
+def _is_rounding(image: torch.Tensor, quantum: float) -> bool:
+    """Whether what differs from the surroundings is smaller than half a grey level."""
+    return robust_scale(image - _smooth(image)) < quantum / 2
+
+
 def find_weak(channel: ChannelModel, sensitivity: float) -> ChannelModel:
     """Add constant waves that only all pixels together tell, and fit all of them efficiently.
 
@@ -88,7 +93,7 @@ def find_weak(channel: ChannelModel, sensitivity: float) -> ChannelModel:
         The channel itself where random noise does not dominate, or without constant waves.
     """
     left = channel.residual()
-    if not in_random_noise(left):
+    if not in_random_noise(left) or _is_rounding(left, channel.sample.quantum):
         return channel
     for round_ in range(_ROUNDS):
         flat, scale = _flat(left, channel.saturated)
@@ -122,7 +127,9 @@ def _apart(candidates: list[Candidate], channel: ChannelModel) -> list[Candidate
 def agreement(maps: torch.Tensor, frequencies: Float) -> Float:
     """How well the parts of maps agree on the phase of waves: mean over standard error.
 
-    Each part's Fourier sum is projected onto the sum of all others.
+    Each part's Fourier sum is projected onto the sum of all others. The parts of a row of parts
+    share the noise of lines, and layers of a specimen, so rows and columns of parts have to agree
+    too: the least agreement counts.
 
     Parameters
     ----------
@@ -136,6 +143,13 @@ def agreement(maps: torch.Tensor, frequencies: Float) -> Float:
         A wave of power P, in units of the noise's at its frequency, has about √(2 P).
     """
     sums = np.array([_sums_of_parts(maps, frequency) for frequency in frequencies])
+    grid = sums.reshape(len(frequencies), _PARTS, _PARTS)
+    least: Float = np.min([_ratio(part) for part in (sums, grid.sum(1), grid.sum(2))], 0)
+    return least
+
+
+def _ratio(sums: Complex) -> Float:
+    """Mean over standard error of each part's projection onto the others, shape (K,)."""
     others = sums.sum(1, keepdims=True) - sums
     projected = (sums * others.conj()).real
     error = projected.std(1, ddof=1) / math.sqrt(projected.shape[1])
