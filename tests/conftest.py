@@ -18,9 +18,12 @@ settings.load_profile("default")
 VGG16 = Path(__file__).parents[2] / "shared/weights/vgg16_features_to_conv5_1.pt"
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def _one_thread():
-    """Small arrays gain nothing from threads, which on busy processors wait for each other."""
+    """Small arrays gain nothing from threads, which on busy processors wait for each other.
+
+    For each test: runs in the viewer's threads change the number of all.
+    """
     torch.set_num_threads(1)
     dask.config.set(scheduler="synchronous")  # the number of threads holds for this one alone
 

@@ -661,9 +661,9 @@ def test_a_proposed_wave_is_examined_like_any_other():
     rng = np.random.default_rng(0)
     y, x = np.indices((256, 256))
     image = 100 + rng.normal(0, 10, y.shape)
-    noise = 0.5 * np.cos(2 * np.pi * (0.11 * y + 0.07 * x) + 1)
+    noise = 1.2 * np.cos(2 * np.pi * (0.11 * y + 0.07 * x) + 1)
     frequency = (0.11 + 0.3 / 256, 0.07 - 0.2 / 256)
-    options = {"sensitivity": 1e-9}
+    options = {"sensitivity": 1e-60}
     assert not estimate_noise(image + noise, **options).waves
     estimate = estimate_noise(image + noise, proposed=[frequency], **options)
     (wave,) = estimate.waves

@@ -273,7 +273,7 @@ def _summed_spectrum(
     channels = len(found) // len(planes)
     spectrum: Spectrum | None = None
     for i, plane in enumerate(planes):
-        message = f"searching waves in plane {plane + 1} ({len(found[0])} found)"
+        message = f"searching for waves in plane {plane + 1} ({len(found[0])} found)"
         yield Step(Stage.DETECT, message)
         in_plane = found[i * channels : (i + 1) * channels]
         for image, waves in zip(channels_of(int(plane)), in_plane, strict=True):

@@ -430,7 +430,7 @@ def test_networks_are_loaded_beside_the_llvm_that_draws():
     assert python("-c", code) == "True\n"
 
 
-@pytest.mark.parametrize("stage", ["Starting", "Looking", "Fitting", "Subtracting"])
+@pytest.mark.parametrize("stage", ["Starting", "Searching", "Fitting", "Subtracting"])
 def test_cancel_within_a_second(viewer, qtbot, stage):
     viewer.add_image(moire(4096, "uint16"), contrast_limits=(0, 200))
     dock = open_dock(viewer)
@@ -448,7 +448,7 @@ def test_cancel_within_a_second(viewer, qtbot, stage):
     assert dock.status.value == "Cancelled."
 
 
-@pytest.mark.parametrize("stage", ["Loading", "Taking", "Texture"])
+@pytest.mark.parametrize("stage", ["Loading", "Computing", "Texture"])
 def test_cancel_a_texture_within_a_second(viewer, qtbot, stage):
     """With the largest network, whose steps take longer than that on one core."""
     viewer.open_sample(PLUGIN, "cell")
@@ -517,7 +517,7 @@ def test_error_in_the_real_window(viewer, qtbot, notifications, engine):
     assert "swallowed" in notifications[0].message
 
 
-@pytest.mark.parametrize("stage", ["Looking", "Texture"])
+@pytest.mark.parametrize("stage", ["Searching", "Texture"])
 def test_quitting_napari_while_running(stage):
     code = f"""
 import napari, numpy

@@ -96,7 +96,7 @@ def _find(
     window = (min(shape[0], _TILE), min(shape[1], _TILE))
     grid = (fast_length_above(window[0] + _MARGIN), fast_length_above(window[1] + _MARGIN))
     what = "stripes" if kind == "stripes" else "quasi-periodic noise"
-    yield Step(Stage.DETECT, f"searching {what}")
+    yield Step(Stage.DETECT, f"searching for {what}")
     features = edges(pixels)
     if kind == "stripes":
         density = stripe_density(features, grid, window, sensitivity)

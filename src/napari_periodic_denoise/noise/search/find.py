@@ -172,10 +172,10 @@ def _add_waves(
     residuals: list[torch.Tensor] = []
     spectrum: Spectrum | None = None
     for channel in channels:
-        yield Step(Stage.DETECT, f"searching waves ({count} found)")
+        yield Step(Stage.DETECT, f"searching for waves ({count} found)")
         residuals.append(channel.residual())
         spectrum = extract(*_clear_part(residuals[-1], channel.saturated, clear)).plus(spectrum)
-    message = f"searching waves ({count} found)"
+    message = f"searching for waves ({count} found)"
     yield Step(Stage.DETECT, message, residuals=residuals if count else None)
     assert spectrum is not None
     peaks = find_peaks(spectrum, sensitivity=sensitivity, channels=len(channels))

@@ -69,7 +69,7 @@ def refine_all(channel: ChannelModel) -> Steps:
     """Tie harmonics and lattices to bases, fit all constant waves finally, and test them."""
     if not len(channel.found):
         return channel
-    yield Step(Stage.FIT, "searching harmonics and lattices")
+    yield Step(Stage.FIT, "searching for harmonics and lattices")
     full = channel.sample.of(channel.before_constant())
     full = full.first(max(_MIN_FINAL, _FINAL_WORK // len(channel.found)))
     channel = _tied(channel, full.first(SEARCH_PIXELS))
@@ -244,7 +244,7 @@ def modulate(channel: ChannelModel) -> Steps:
     """
     if not len(channel.found):
         return channel
-    yield Step(Stage.DETECT, "searching drift and fading")
+    yield Step(Stage.DETECT, "searching for drift and fading")
     shape, device, frequencies = (
         channel.shape,
         channel.pixels.device,
