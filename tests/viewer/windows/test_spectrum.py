@@ -25,11 +25,12 @@ def viewer(make_napari_viewer):
 
 @pytest.fixture
 def pixels():
-    """Grain with a strong wave, and one that does not stand out enough to be found."""
+    """Tiles and grain with a strong wave, and one that is too faint to be found."""
     y, x = np.indices((256, 256))
     strong, faint = (np.cos(2 * np.pi * (fy * y + fx * x)) for fy, fx in (FOUND, FAINT))
-    grain = np.random.default_rng(0).normal(0, 10, y.shape)
-    return (100 + grain + 20 * strong + 0.9 * faint).astype(np.float32)
+    grain = np.rint(np.random.default_rng(0).normal(0, 10, y.shape) / 6) * 6
+    tiles = np.kron(np.random.default_rng(1).normal(0, 60, (32, 32)), np.ones((8, 8)))
+    return (100 + tiles + grain + 20 * strong + 0.9 * faint).astype(np.float32)
 
 
 def seen(dock, qtbot):
