@@ -72,3 +72,10 @@ def test_hard_stripes_on_flat_ground_are_removed(period):
     stripes = 15 * np.sign(np.sin(2 * np.pi * (np.arange(256) / period + 0.2))) + 0 * y
     image = np.round(51 + 153 * disk + stripes).astype(np.uint8)
     assert rejection(estimate_noise(image).noise, stripes) > 20
+
+
+def test_noise_of_rows_is_no_agreement_of_parts():
+    rows = 0.5 * np.random.default_rng(4).normal(size=(SIZE, 1))
+    maps = torch.from_numpy((noise() + rows).astype(np.float32))
+    frequencies = np.array([(k / SIZE, 0.0) for k in range(20, 240, 4)])
+    assert agreement(maps, frequencies).max() < 8

@@ -85,7 +85,7 @@ def find_weak(channel: ChannelModel, sensitivity: float) -> ChannelModel:
     ----------
     channel : ChannelModel
     sensitivity : float
-        False alarms to expect, see `detect.find_peaks`.
+        False alarms to expect, see `peaks.find_peaks`.
 
     Returns
     -------
