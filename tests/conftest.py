@@ -12,7 +12,10 @@ from hypothesis import settings
 from napari_periodic_denoise.pretrained.weights import ENVIRONMENT, Source
 
 # the first call of a torch function takes a second on a busy machine
-settings.register_profile("default", deadline=None, max_examples=50)
+# The same examples each time, so that a change is judged by what it changes; each night tries
+# others: --hypothesis-profile=random.
+settings.register_profile("default", deadline=None, max_examples=50, derandomize=True)
+settings.register_profile("random", settings.get_profile("default"), derandomize=False)
 settings.load_profile("default")
 
 VGG16 = Path(__file__).parents[2] / "shared/weights/vgg16_features_to_conv5_1.pt"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_periodic_denoise.noise.fitting.gauss_newton import fit_waves, zero_fit
@@ -49,11 +49,12 @@ def rejection(fit, noise: np.ndarray) -> float:
 
 @settings(max_examples=8)
 @given(st.floats(0.04, 0.12), st.floats(-0.12, 0.12), st.floats(0.2, 0.8))
+@example(0.11962310637667306, 0.01687641584151478, 0.8)  # a coarser search missed it
 def test_hard_edges_at_any_angle(fy, fx, duty):
     frequency = np.array([fy, fx])
     noise = bands(frequency, duty)
     off = frequency + np.array([0.005, -0.005]) / SHAPE
-    # of 136 draws of frequencies that are no round numbers, the worst was 25.3 dB
+    # of 220 draws of frequencies that are no round numbers, the worst was 26.6 dB
     assert rejection(fitted(specimen() + noise, off), noise) > 24
 
 
@@ -65,7 +66,7 @@ def test_hard_edges_are_usually_fitted_better():
         noise = bands(frequency, duty)
         off = frequency + np.array([0.005, -0.005]) / SHAPE
         values.append(rejection(fitted(specimen() + noise, off), noise))
-    assert np.mean(values) > 30
+    assert np.mean(values) > 33
 
 
 @pytest.mark.parametrize("period", [5.0, 8.3, 12.5])

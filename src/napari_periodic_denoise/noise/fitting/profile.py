@@ -22,12 +22,12 @@ _OFFSET = (math.sqrt(5) - 1) / 2 / _STEPS
 _PARTS = 4  # a step beside an edge is split into so many
 _SPLITS = 3  # times; for a period of 15 pixels the last steps are a thousandth of a pixel wide
 _FIRST_FOLD = Schedule(2.0, 9)
-_NEXT_FOLD = Schedule(0.3, 4)
+_NEXT_FOLD = Schedule(0.3, 8)
 _EQUAL = 0.1  # quanta; total variation has merged steps that differ by less
 _TRIAL_PIXELS = 60_000  # pixels of the first fold, which decides whether to go on
 _EDGE = 2.0  # quanta between the steps on both sides of an edge: more than rounding makes
 _REACH = 0.02  # cycles across the image; first search radius, twice the error of the waves' fit
-_FINEST = 1 / 8  # last search step, in units of the radius
+_FINEST = 1 / 16  # last search step, in units of the radius
 _MIN_CYCLES = 4.0  # across the image; fewer periods do not prove repetition
 
 
