@@ -56,6 +56,7 @@ BOUNDS = {
     "streaks on single lines": (9, 4),
     "odd and even columns": (18, 10),
     "three bad columns": (12, 4),
+    "columns and rows": (8, 3),
 }
 AHEAD = 3
 MICROGRAPHS = ("cell", "retina", "immunohistochemistry", "microaneurysms", *SHARED)
@@ -127,6 +128,11 @@ def bad_columns(rng: np.random.Generator, clean: Array) -> Array:
     return np.broadcast_to(offsets, clean.shape)
 
 
+def columns_and_rows(rng: np.random.Generator, clean: Array) -> Array:
+    """Each column an offset of its own, and each row."""
+    return columns(rng, clean) + columns(rng, clean.T).T
+
+
 FAMILIES: dict[str, tuple[Callable[[np.random.Generator, Array], Array], int]] = {
     "random column offsets": (columns, 0),
     "1/f rows": (pink_rows, 1),
@@ -135,6 +141,7 @@ FAMILIES: dict[str, tuple[Callable[[np.random.Generator, Array], Array], int]] =
     "streaks on single lines": (streaks, 1),
     "odd and even columns": (odd_even, 0),
     "three bad columns": (bad_columns, 0),
+    "columns and rows": (columns_and_rows, 0),
 }
 
 

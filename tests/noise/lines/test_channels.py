@@ -31,7 +31,7 @@ def test_rows_of_any_offset_are_removed(striped, estimate):
     assert rejection(estimate.noise, striped[1]) > 8
     (line,) = estimate.removed_lines
     assert (line.name, line.direction, line.channel) == ("rows: lines", 0.0, 0)
-    assert 0 < line.strength < float(estimate.noise.std())
+    assert 0 < line.strength < 1.001 * float(estimate.noise.std())
     assert line.share == pytest.approx((line.strength / float(estimate.noise.std())) ** 2, rel=0.1)
     assert not estimate.suggested
     assert estimate.components == (*estimate.waves, line)
@@ -55,6 +55,30 @@ def test_rows_are_switched_off_and_on_again(striped, estimate):
     again = select_waves(image, off, off=[], on=["rows"])
     np.testing.assert_allclose(again.noise, estimate.noise, atol=1e-3)
     assert select_waves(image, estimate, off=["columns"]) is estimate
+
+
+def test_waves_are_not_taken_out_of_the_lines():
+    rng = np.random.default_rng(0)
+    clean = bundled("moon")[:256, :256]
+    columns = 0.1 * rng.normal(size=256) + 0.1 * (-1.0) ** np.arange(256)
+    noise = np.broadcast_to(columns, clean.shape)
+    slanted = 0.05 * np.cos(2 * np.pi * (0.11 * np.arange(256)[:, None] + 0.17 * np.arange(256)))
+    estimate = estimate_noise(corrupt(clean, noise + slanted, rng, 0.01))
+    assert "columns: lines" in [line.name for line in estimate.removed_lines]
+    (wave,) = estimate.waves
+    np.testing.assert_allclose(wave.frequency, (0.11, 0.17), atol=1e-4)
+    assert rejection(estimate.noise, 255 * 0.6 * (noise + slanted)) > 12
+
+
+def test_a_strong_wave_along_the_lines_stays_a_wave():
+    rng = np.random.default_rng(0)
+    clean = bundled("moon")[:256, :256]
+    wave = 0.15 * np.cos(2 * np.pi * 0.0937 * np.arange(256))
+    noise = np.broadcast_to(0.01 * rng.normal(size=256) + wave, clean.shape)
+    estimate = estimate_noise(corrupt(clean, noise, rng, 0.01))
+    assert [line.name for line in estimate.removed_lines] == ["columns: lines"]
+    assert len(estimate.waves) == 1
+    assert rejection(estimate.noise, 255 * 0.6 * noise) > 25
 
 
 def test_channels_are_decided_together(striped):

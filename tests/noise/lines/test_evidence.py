@@ -28,6 +28,18 @@ def test_noise_of_half_the_image_does_not():
     assert doubtful.float().mean() > 0.7
 
 
+def test_lines_in_a_smooth_border_lack_the_texture():
+    offsets = torch.zeros(128)
+    offsets[[3, 5, 90]] = torch.tensor([4.0, -4.0, 0])
+    noise = offsets.expand(128, -1)
+    texture = white(128, 128)
+    texture[:, :10] *= 0.2
+    evidence, _ = weigh(texture + noise, noise, 1e-3, 5.0)
+    assert evidence.texture < 0.5
+    evidence, _ = weigh(white(128, 128) + noise, noise, 1e-3, 5.0)
+    assert 0.75 < evidence.texture < 4 / 3
+
+
 def test_a_specimen_that_is_coarser_where_the_lines_are_is_seen():
     lines = (torch.arange(128) % 16 == 0).float()
     noise = lines.expand(128, -1)

@@ -40,6 +40,25 @@ def test_offsets_of_lines_are_removed_in_either_direction(axis):
     assert rejection(removed(components, unit), noise) > 6
 
 
+@pytest.mark.parametrize("strength", [(8, 8), (8, 3), (3, 8)])
+def test_offsets_of_columns_and_of_rows_are_told_apart(strength):
+    rng = np.random.default_rng(0)
+    columns = strength[0] * rng.normal(size=256)
+    rows = strength[1] * rng.normal(size=(256, 1))
+    components, unit = found(camera() + rng.normal(0, 2, (256, 256)) + columns + rows)
+    kept = [c for c in components if c.outcome is Outcome.REMOVED]
+    assert [c.name for c in kept] == ["columns: lines", "rows: lines"]
+    assert rejection(removed(components, unit), columns + rows) > 6
+
+
+def test_the_bars_of_a_border_stay():
+    rng = np.random.default_rng(0)
+    image = camera() + rng.normal(0, 4, (256, 256))
+    image[:, :12] = np.repeat([0, 200, 0, 200, 0, 200], 2) + rng.normal(0, 1, (256, 12))
+    components, _ = found(image)
+    assert all(c.outcome is Outcome.SUGGESTED for c in components)
+
+
 def test_streaks_are_removed():
     rng = np.random.default_rng(0)
     noise = np.zeros((256, 256))

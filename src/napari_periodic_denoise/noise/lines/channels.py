@@ -8,9 +8,13 @@ from dataclasses import replace
 from napari_periodic_denoise.noise.assemble import ChannelNoise
 from napari_periodic_denoise.noise.input import Normalized
 from napari_periodic_denoise.noise.lines.find import find_lines
-from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, accept
+from napari_periodic_denoise.noise.lines.result import LineKind, LineNoise, Outcome, accept
 from napari_periodic_denoise.noise.lines.screen import may_show_lines
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
+from napari_periodic_denoise.noise.waves.wave import Wave
+
+_CONSTANT = 0.25  # cycles along the lines, that their slow variation follows
+_MUCH = 10.0  # times the variance of the lines; their fit leaves 2 to 10% (benchmarks.lines)
 
 
 def with_lines(
@@ -19,7 +23,8 @@ def with_lines(
     """Add the line noise of what the waves leave of each channel.
 
     A scan has its lines in all channels. Noise of rows that is removed from one channel is not
-    kept in another, because this would leave coloured stripes.
+    kept in another, because this would leave coloured stripes. The search of waves takes the
+    strongest frequencies of line noise for waves. These are left to the lines.
 
     Parameters
     ----------
@@ -34,19 +39,52 @@ def with_lines(
     -------
     list of ChannelNoise
     """
-    lines = [
-        find_lines(
-            image.pixels - render_noise(image.pixels, part.waves) if part.waves else image.pixels,
-            image.quantum,
-            ignored=image.saturated,
-        )
-        for image, part in zip(images, found, strict=True)
-    ]
-    certain = {noise.name for each in lines for noise in each if noise.outcome is Outcome.REMOVED}
+    both = [_found(image, part.waves) for image, part in zip(images, found, strict=True)]
+    certain = {noise.name for _, lines in both for noise in lines if _is_removed(noise)}
     return [
-        replace(part, lines=tuple(_decided(noise, certain, suggestions) for noise in each))
-        for part, each in zip(found, lines, strict=True)
+        replace(
+            part,
+            waves=waves,
+            lines=tuple(_decided(noise, certain, suggestions) for noise in lines),
+        )
+        for part, (waves, lines) in zip(found, both, strict=True)
     ]
+
+
+def _found(image: Normalized, waves: list[Wave]) -> tuple[list[Wave], list[LineNoise]]:
+    """Line noise of a channel, and its waves that are not a part of it."""
+    lines = _beside(image, waves)
+    axes = _axes_of_lines(lines)
+    others = [wave for wave in waves if not _is_constant_along(axes, wave, image.pixels.shape)]
+    if len(others) == len(waves):
+        return waves, lines
+    parts = render_noise(image.pixels, [wave for wave in waves if wave not in others])
+    if float(parts.var()) > _MUCH * sum(
+        noise.strength**2 for noise in lines if _is_removed(noise)
+    ):
+        return waves, lines
+    again = _beside(image, others)
+    return (others, again) if axes <= _axes_of_lines(again) else (waves, lines)
+
+
+def _axes_of_lines(lines: list[LineNoise]) -> set[int]:
+    """Axes along which noise of all lines is removed."""
+    return {noise.axis for noise in lines if noise.kind is LineKind.LINES and _is_removed(noise)}
+
+
+def _beside(image: Normalized, waves: list[Wave]) -> list[LineNoise]:
+    """Line noise of what waves leave."""
+    pixels = image.pixels - render_noise(image.pixels, waves) if waves else image.pixels
+    return find_lines(pixels, image.quantum, ignored=image.saturated)
+
+
+def _is_removed(noise: LineNoise) -> bool:
+    return noise.outcome is Outcome.REMOVED
+
+
+def _is_constant_along(axes: set[int], wave: Wave, shape: Sequence[int]) -> bool:
+    """Whether a wave is the same all along the lines of one of the axes."""
+    return any(abs(wave.frequency[axis]) * shape[axis] < _CONSTANT for axis in axes)
 
 
 def may_have_lines(image: Normalized) -> bool:

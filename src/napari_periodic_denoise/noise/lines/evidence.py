@@ -42,6 +42,8 @@ class LineEvidence:
         of the noise, line by line; of noise about 0.
     left : float
         Strength of what is left across the lines where the noise is, relative to lines around.
+    texture : float
+        Strength of what is left along the lines where the noise is, relative to the median line.
     """
 
     nats: float
@@ -51,6 +53,7 @@ class LineEvidence:
     along: float
     across: float
     left: float
+    texture: float
 
 
 def weigh(
@@ -109,6 +112,7 @@ def weigh(
     agreeing = (along_lines > 0).float().mean(0)
     strength = cut.abs().mean(0)
     along = _line_strength(below)
+    beside = (along[1:] + along[:-1]) / 2
     across = _line_strength(size)
     share = cut.square().sum(0)
     share /= share.sum().clamp_min(1e-30)
@@ -119,9 +123,10 @@ def weigh(
         parts=int(could.sum()),
         agreeing=float((saved > 0)[could].float().mean()) if bool(could.any()) else 0.0,
         saved=float(saved.sum() / worth.sum().clamp_min(1e-9)),
-        along=_correlation((along[1:] + along[:-1]) / 2, strength),
+        along=_correlation(beside, strength),
         across=_correlation(across, strength),
         left=float((share * across).sum()) / max(around, 1e-30),
+        texture=float((share * beside).sum()) / max(float(beside.median()), 1e-30),
     )
     return evidence, doubtful
 

@@ -25,6 +25,7 @@ _ALONG = 0.45  # correlation with the texture, which bricks have 0.6 of
 _LEFT = 1.45  # times what is left around the lines, where these vary along themselves
 _FEW_ACROSS = 0.2  # correlation of what is left of few lines with their strength
 _FEW_LEFT = 1.15  # times what is left of lines around
+_FEW_TEXTURE = 4 / 3  # times the usual texture, or this part of it; borders have 0.3 to 0.6
 _FEWEST_JUMPS = 4  # one or two may be a border or a shelf
 _STREAK_PARTS = 24  # of 64; the edges of a few things reach less far
 _STREAKS_LEFT = 1.3
@@ -99,7 +100,7 @@ def find_lines(
     ):
         if not suspect:
             continue
-        specimen = specimen_power(other, profile.lines)
+        specimen = specimen_power(other, profile.lines, may_be_noise=all(suspects))
         lines, rest = _lines(view, profile, specimen)
         streaks, left = _streaks(rest)
         if left is not rest:
@@ -215,4 +216,5 @@ def _is_sure(candidate: _Candidate, evidence: LineEvidence, view: _View) -> bool
         return evidence.nats >= _STREAKS_ACROSS * across.nats
     if candidate.kind is LineKind.LINES and evidence.parts >= _MOST_PARTS:
         return True
-    return evidence.across <= _FEW_ACROSS and evidence.left <= _FEW_LEFT
+    is_usual = 1 / _FEW_TEXTURE <= evidence.texture <= _FEW_TEXTURE
+    return is_usual and evidence.across <= _FEW_ACROSS and evidence.left <= _FEW_LEFT

@@ -13,6 +13,7 @@ from napari_periodic_denoise.noise.lines.differences import Differences
 
 _SLOPES = (0.0, 0.5, 1.0)  # the power of line noise falls with the frequency: white to 1/f
 _SPECIMEN = 2.0  # times the specimen's profile in the other direction; `benchmarks.lines`
+_CONSTANT = 4.0  # times what varies along the lines is the specimen's; `benchmarks.lines`
 _SLOWEST = 0.02  # cycles/line, under which the specimen may be as strong as noise
 _CLIP = 4.0  # deviations
 _ROUNDS = 60  # at most, of fitting offsets and their spectrum in turn
@@ -204,11 +205,13 @@ def least_squares(profile: Profile, pulls: torch.Tensor) -> torch.Tensor:
     return cosine_transform(most_probable(profile, pulls, wide, torch.zeros_like(wide)))
 
 
-def specimen_power(other: Profile, lines: int) -> torch.Tensor:
+def specimen_power(other: Profile, lines: int, *, may_be_noise: bool = False) -> torch.Tensor:
     """Power of the specimen's own profile, by frequency.
 
     Specimens have no preferred direction: what the differences find along the other axis, where
-    there is no line noise, is as much as they take for noise along this one.
+    there is no line noise, is as much as they take for noise along this one. If there may be
+    line noise as well, what varies along the lines tells the specimen's share: line noise is
+    the same in all parts.
 
     Parameters
     ----------
@@ -216,6 +219,8 @@ def specimen_power(other: Profile, lines: int) -> torch.Tensor:
         Of the other axis.
     lines : int
         Lines along this axis.
+    may_be_noise : bool
+        Whether the other axis may have line noise of its own.
 
     Returns
     -------
@@ -225,6 +230,9 @@ def specimen_power(other: Profile, lines: int) -> torch.Tensor:
     usual = as_profile([_clipped(d) for d in other.differences])
     power = least_squares(usual, usual.pulls).square()
     excess = (_over_an_octave(power, lines) - _over_an_octave(other.error, lines)).clamp_min(0)
+    if may_be_noise:
+        varying = excess[1 : len(excess) // 2]  # the others tell the variance
+        excess[0] = torch.minimum(excess[0], _CONSTANT * varying.amax(0))
     return _SPECIMEN * excess
 
 
