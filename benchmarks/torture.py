@@ -255,7 +255,7 @@ def ome_tiffs() -> Iterator[Case]:
             writer.write(draw()[:40], photometric=1)
 
     yield Case("companion.ome.tif", "tifffile", with_companion)
-    yield Case("two-images.ome.tif", "tifffile", two_images, "2 images that are no stack; save")
+    yield Case("two-images.ome.tif", "tifffile", two_images, "2 images that do not form a stack")
 
 
 def ome_xml(z: int, t: int, parts: str, uuid: str = "") -> bytes:

@@ -84,7 +84,7 @@ def clean(
         typer.Option(
             metavar="DIR",
             file_okay=False,
-            help="Folder for the cleaned images, made if it is missing. Names are kept; JPEG "
+            help="Folder for the cleaned images; created if it is missing. Names are kept; JPEG "
             "inputs are written as PNG, since recompressing would change them. Inputs from "
             "several folders are written into the same folders in DIR.",
         ),
@@ -114,19 +114,20 @@ def clean(
     method: Annotated[
         Method,
         typer.Option(
-            help="How noise is found: as waves; as waves refined with a network; or as a texture, "
-            "which shows what repeats but not where, and serves for comparison only."
+            help="aligned finds waves. gram_aligned refines them with a network. texture "
+            "synthesises an image that shows what repeats but not where; it is for comparison "
+            "only."
         ),
     ] = _USUAL.method,
     features: Annotated[
         Features | None,
         typer.Option(
             show_default="edges, or vgg19 if the method needs a network",
-            help="Features in which repetition is looked for.",
+            help="Features of the image in which repeats are searched.",
         ),
     ] = None,
     weights: Annotated[
-        Weights, typer.Option(help="Weights of the network; never downloaded unasked.")
+        Weights, typer.Option(help="Weights of the network. This command never downloads them.")
     ] = _USUAL.weights,
     weights_path: Annotated[
         Path | None,
@@ -135,8 +136,8 @@ def clean(
     noise_model: Annotated[
         NoiseModel,
         typer.Option(
-            help="Whether the noise is added to the image or multiplies it, which makes it "
-            "stronger in bright parts; auto decides wave by wave."
+            help="Whether the noise is added to the image, or multiplies it and so is stronger "
+            "in bright parts. auto decides for each wave."
         ),
     ] = _USUAL.noise_model,
     remainder: Annotated[
@@ -164,16 +165,16 @@ def clean(
     model: Annotated[
         _StackModel,
         typer.Option(
-            help="Of stacks: each plane by itself; waves found in many planes together, which "
-            "finds weaker ones, and shared by all planes; or shared, but drifting from plane to "
-            "plane.",
+            help="How stacks are cleaned. per-plane cleans each plane by itself. shared finds "
+            "waves in many planes together, also weaker ones, and fits them to all planes. "
+            "drifting does the same for waves that drift from plane to plane.",
         ),
     ] = _PER_PLANE,
     channel_axis: Annotated[
         int | None,
         typer.Option(
-            help="Axis of the channels, in TIFF stacks that do not say which it is; 0 is the "
-            "first."
+            help="Axis of the channels of TIFF stacks whose files do not name it; 0 is the "
+            "first axis."
         ),
     ] = None,
     device: Annotated[
@@ -298,7 +299,7 @@ def demo(
         bool, typer.Option("--no-gui", help="Do not open napari, even if there is a display.")
     ] = False,
 ) -> None:
-    """Clean the two sample images, draw before, noise and after, and show them in napari."""
+    """Clean the two sample images, draw the results, and show them in napari."""
     from napari_periodic_denoise.batch.clean import estimate_image
     from napari_periodic_denoise.batch.progress import display, say
     from napari_periodic_denoise.batch.run import reason_of

@@ -441,7 +441,7 @@ REFUSED = [
     (png_enormous, "a.png", "131072×131072 pixels; a PNG file may have at most 2³¹"),
     (tiff_cmyk, "a.tif", "SEPARATED; convert it to RGB .* Fiji"),
     (tiff_palette, "a.tif", "PALETTE; convert it to RGB"),
-    (tiff_two_images, "a.tif", "2 images that are no stack; save each"),
+    (tiff_two_images, "a.tif", "2 images that do not form a stack; save each"),
 ]
 
 

@@ -31,7 +31,7 @@ def test_what_is_off_is_recorded_and_told():
         (0.0, "fewer than one in a billion images"),
         (1.3e-5, "about one in 80,000 images"),
         (0.5, "about one in 2 images"),
-        (40.0, "may arise by chance, but they do not fit so well"),
+        (40.0, "may arise by chance, but such peaks do not fit so well"),
     ],
 )
 def test_how_sure_it_is_is_told_of_the_least_sure(false_alarms, words):
@@ -83,7 +83,7 @@ def test_what_may_be_the_specimen_is_told():
     assert "A lattice of 3 waves was found, which may be part of the specimen" in words_of(
         *lattice
     )
-    left = "Left in the image:\n5.0 px at 0°: kept: the exemplar shows 4% of it"
+    left = "Left in the image:\n5.0 px at 0°: the area of noise alone shows only 4% of it"
     words = words_of(PLAIN, rejected=(ITS_OWN, FEW))
     assert left in words
     assert "only a few parts" not in words

@@ -4,6 +4,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
+PACKAGE = ROOT / "src" / "napari_periodic_denoise"
 
 
 def run_example(page):
@@ -43,3 +44,16 @@ def test_figures_on_the_artefacts_pages_are_the_measured_ones():
     for page in pages:
         figures = set(re.findall(r"[\d.]+(?=(?:, [\d.]+)? dB)", page.read_text(encoding="utf-8")))
         assert {f for f in figures if "." in f} <= set(re.findall(r"\d+\.\d", measured)), page
+
+
+def test_the_map_in_contributing_names_all_folders_and_no_missing_module():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    places = page.split("\n## Map\n")[1].split("\n## What a change")[0]
+    named = set(re.findall(r"`((?:\w+/)*\w+(?:/|\.py))`", places))
+    folders = [path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE]
+    others = (PACKAGE, PACKAGE.parent, ROOT / "benchmarks", ROOT / "tests")
+    modules = [*PACKAGE.rglob("*.py"), *ROOT.glob("benchmarks/*.py")]
+    there = [f"/{path.as_posix()}" for path in modules]
+    there += [f"/{path.as_posix()}/" for path in (*folders, *others)]
+    assert {name for name in named if not any(t.endswith(f"/{name}") for t in there)} == set()
+    assert {path.name for path in folders if f"{path.name}/" not in named} == set()

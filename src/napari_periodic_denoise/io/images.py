@@ -78,7 +78,7 @@ def read_image(path: Path, channel_axis: int | None = None) -> ImageFile:
     ------
     ImageFileError
         If the file is missing, empty, damaged, of another kind than its name says, or holds
-        several images that are no stack.
+        several images that do not form a stack.
     """
     kind = _kind(path)
     try:

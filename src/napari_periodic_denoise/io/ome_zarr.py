@@ -78,7 +78,7 @@ def open_zarr(path: Path) -> OmeZarr:
     for name in names:
         level = group.get(name)
         if not isinstance(level, zarr.Array):
-            raise ValueError(f"level {name} is missing or is no array")
+            raise ValueError(f"level {name} is missing or not an array")
         levels.append(level)
     told = images[0].get("axes", _DEFAULT_AXES[-levels[0].ndim :])
     axes = tuple(axis["name"] if isinstance(axis, Mapping) else axis for axis in told)

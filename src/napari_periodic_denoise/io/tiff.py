@@ -153,10 +153,10 @@ def _stack(tiff: tifffile.TiffFile) -> _Stack:
         names, sizes, numbers = own.grid()
         return _part(tiff, [tiff.pages[number] for number in numbers], names, sizes)
     if len(tiff.series) != 1:
-        hint = "save each as a file of its own"
+        hint = "save each in its own file"
         if xml:
             hint += ", for example with Bio-Formats: bfconvert -series 0 IN OUT.ome.tif"
-        raise ImageFileError(f"{len(tiff.series)} images that are no stack; {hint}")
+        raise ImageFileError(f"{len(tiff.series)} images that do not form a stack; {hint}")
     series = tiff.series[0]
     images = (tiff.imagej_metadata or {}).get("images", 1)
     pages = [page for page in series.pages if page is not None]

@@ -122,8 +122,8 @@ class NoiseEstimate:
             return ()
         return (
             f"A lattice of {found} waves was found, which may be part of the specimen. Check the "
-            "noise. If it shows the specimen, mark an area that contains only noise as the "
-            "exemplar.",
+            "noise. If it shows the specimen, mark an area that contains only noise (the "
+            "exemplar).",
         )
 
     def _lattice(self, channel: int) -> int:

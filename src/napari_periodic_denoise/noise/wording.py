@@ -29,16 +29,16 @@ _REASONS: Mapping[Cause, str] = {
     Cause.NO_GAIN: "its removal does not shorten the description of the image",
     Cause.TOO_WEAK: "too weak: saves {measured:.0f} of the required {required:.0f} nats",
     Cause.PARTS_DISAGREE: (
-        "parts of the image disagree: t = {measured:.1f}, {required:.1f} are required"
+        "parts of the image disagree: t = {measured:.1f}; more than {required:.1f} is required"
     ),
     Cause.ROUNDING: "only {measured:.2f} grey levels: may be the rounding of another wave",
-    Cause.DUPLICATE: "moved onto a stronger wave",
+    Cause.DUPLICATE: "the same as a stronger wave, onto which the fit moved",
     Cause.INCOMPLETE: (
-        "kept: removal would leave {measured:.0%} of it; too irregular for noise, probably "
-        "specimen"
+        "its removal would leave {measured:.0%} of it, so it is too irregular for noise and "
+        "probably belongs to the specimen"
     ),
     Cause.OUTSIDE_EXEMPLAR: (
-        "kept: the exemplar shows {measured:.0%} of it, so it belongs to the specimen"
+        "the area of noise alone shows only {measured:.0%} of it, so it belongs to the specimen"
     ),
 }
 

@@ -69,7 +69,7 @@ def _certainty(on: Sequence[WaveRow]) -> str:
     alarms = max(row.false_alarms for row in on)
     one = "it" if len(on) == 1 else "the weakest one"
     if alarms >= 1:
-        chance = f"peaks as strong as {one} may arise by chance, but they do not fit so well"
+        chance = f"peaks as strong as {one} may arise by chance, but such peaks do not fit so well"
     elif alarms < _CERTAIN:
         chance = (
             f"a peak as strong as {one} arises by chance in fewer than one in a billion images"

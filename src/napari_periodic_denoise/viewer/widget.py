@@ -97,8 +97,9 @@ class PeriodicNoiseDock(Container[Widget]):
             lambda layer: isinstance(layer, Image) and layer is not self.preview.layer,
             tooltip=(
                 "The image layer to clean. It does not change: the noise and the cleaned image\n"
-                "are added as new layers. The choice follows the selection in the layer list,\n"
-                "except to result layers. Choose a result layer here to clean it once more."
+                "are added as new layers. If you select another image in the layer list, it is\n"
+                "chosen here too, unless it is a result. To clean a result\n"
+                "once more, choose it here."
             ),
         )
         self._layer_row = row("Image", self.layer)

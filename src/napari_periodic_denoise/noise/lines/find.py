@@ -12,6 +12,7 @@ from napari_periodic_denoise.noise.lines.evidence import LineEvidence, weigh
 from napari_periodic_denoise.noise.lines.outliers import Fitted, fit_lines, fit_variation
 from napari_periodic_denoise.noise.lines.profile import Profile, as_profile, specimen_power
 from napari_periodic_denoise.noise.lines.result import LineKind, LineNoise, Outcome, draw
+from napari_periodic_denoise.noise.lines.screen import may_show_lines
 from napari_periodic_denoise.noise.lines.streaks import Streaks, find_streaks
 
 # Between what made noise of ten images and fifteen real ones show, and clean images and their
@@ -76,7 +77,8 @@ def find_lines(
 
     Notes
     -----
-    Each line has an unknown offset. Robust differences between neighbouring lines, and between
+    An image whose lines do not differ in all its parts alike is left at once. Else each line
+    has an unknown offset. Robust differences between neighbouring lines, and between
     means of more of them, tell it but for what is slow, where the specimen's own profile along
     the other axis tells how much is noise. A few lines or jumps that stand out, a stationary
     rest, and its variation along the lines are taken as far as they shorten the description.
@@ -87,9 +89,16 @@ def find_lines(
         _View(0, pixels, quantum, ignored),
         _View(1, pixels.T.contiguous(), quantum, None if ignored is None else ignored.T),
     ]
+    suspects = [may_show_lines(v.pixels, v.quantum, v.ignored) for v in views]
+    if not any(suspects):
+        return []
     profiles = [as_profile(line_differences(v.pixels, quantum, v.ignored)) for v in views]
     found: list[LineNoise] = []
-    for view, profile, other in zip(views, profiles, reversed(profiles), strict=True):
+    for view, profile, other, suspect in zip(
+        views, profiles, reversed(profiles), suspects, strict=True
+    ):
+        if not suspect:
+            continue
         specimen = specimen_power(other, profile.lines)
         lines, rest = _lines(view, profile, specimen)
         streaks, left = _streaks(rest)

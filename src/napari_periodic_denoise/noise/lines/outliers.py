@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -46,6 +47,16 @@ class Fitted:
     nats: float
 
 
+class _Round(NamedTuple):
+    """Outliers of a round, what they explain, and what they leave."""
+
+    chosen: torch.Tensor
+    explained: torch.Tensor
+    rest: torch.Tensor
+    noise: torch.Tensor
+    nats: float
+
+
 def fit_lines(
     profile: Profile, specimen: torch.Tensor, refused: torch.Tensor | None = None
 ) -> Fitted:
@@ -68,14 +79,13 @@ def fit_lines(
     """
     lines, pulls = profile.lines, profile.pulls[:1]
     raw = least_squares(profile, pulls)[0]
-    error = profile.error() + specimen
+    error = profile.error + specimen
     nothing = _length(raw, error)
     chosen = torch.zeros(0, dtype=torch.long)
     heights = torch.zeros(0, dtype=torch.float64)
-    best: Fitted | None = None
+    best: _Round | None = None
     for _ in range(_ROUNDS):
-        atoms = _atoms(chosen, lines)
-        explained = heights @ atoms
+        explained = heights @ _atoms(chosen, lines)
         left = raw - cosine_transform(explained)
         noise, saved = noise_power(left.square(), error)
         if saved <= 0:
@@ -83,15 +93,7 @@ def fit_lines(
         nats = nothing - _length(left, error + noise) - _PRICE * math.log(lines) * len(chosen)
         rest = pulls - profile.precision(explained[None])
         if best is None or nats > best.nats:
-            smooth = most_probable(profile, rest, noise[None], specimen[None])[0]
-            best = Fitted(
-                explained,
-                smooth,
-                chosen[chosen < lines],
-                chosen[chosen >= lines] - lines,
-                noise,
-                nats,
-            )
+            best = _Round(chosen, explained, rest, noise, nats)
         elif nats < best.nats:
             break
         background = noise + specimen
@@ -100,7 +102,14 @@ def fit_lines(
             break
         chosen, heights = _fitted(profile, torch.cat([chosen, more]), background)
     assert best is not None
-    return best
+    return Fitted(
+        best.explained,
+        most_probable(profile, best.rest, best.noise[None], specimen[None])[0],
+        best.chosen[best.chosen < lines],
+        best.chosen[best.chosen >= lines] - lines,
+        best.noise,
+        best.nats,
+    )
 
 
 def _length(left: torch.Tensor, power: torch.Tensor) -> float:
@@ -134,7 +143,7 @@ def _standing_out(
     """Outliers not chosen yet that are worth their price, the strongest of a neighbourhood."""
     lines = profile.lines
     rest = _unexplained(profile, rest, background)[0]
-    total = (profile.error() + background)[1:]
+    total = (profile.error + background)[1:]
     variance = profile.differences[0].variance
     # variance of a line about its two neighbours, and of a difference, relative to the mean
     uneven = torch.ones(lines, dtype=torch.float64)
@@ -164,20 +173,21 @@ def _fitted(
     profile: Profile, chosen: torch.Tensor, background: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Heights of outliers fitted together; those not worth their price are left out."""
-    while len(chosen):
-        atoms = _atoms(chosen, profile.lines)
-        measured = _unexplained(profile, profile.precision(atoms), background)
-        curvature = measured @ atoms.T
-        curvature = (curvature + curvature.T) / 2
-        wanted = _unexplained(profile, profile.pulls[:1], background)[0] @ atoms.T
+    atoms = _atoms(chosen, profile.lines)
+    pulls = torch.cat([profile.precision(atoms), profile.pulls[:1]])
+    measured = _unexplained(profile, pulls, background) @ atoms.T
+    every, pulled = (measured[:-1] + measured[:-1].T) / 2, measured[-1]
+    kept = torch.arange(len(chosen))
+    while len(kept):
+        curvature, wanted = every[kept][:, kept], pulled[kept]
         covariance = torch.linalg.pinv(curvature, hermitian=True)
         heights = covariance @ wanted
         worth = heights.square() / covariance.diagonal().clamp_min(1e-30) / 2
         keep = worth > _PRICE * math.log(profile.lines)
         if bool(keep.all()):
-            return chosen, heights
-        chosen = chosen[keep]
-    return chosen, torch.zeros(0, dtype=torch.float64)
+            return chosen[kept], heights
+        kept = kept[keep]
+    return chosen[:0], torch.zeros(0, dtype=torch.float64)
 
 
 def fit_variation(profile: Profile, specimen: torch.Tensor) -> torch.Tensor:
@@ -196,7 +206,7 @@ def fit_variation(profile: Profile, specimen: torch.Tensor) -> torch.Tensor:
     """
     orders = len(profile.pulls) // 2  # the others tell the variance
     raw = least_squares(profile, profile.pulls[1:orders]).square()
-    error = profile.error()
+    error = profile.error
     noise = torch.zeros_like(raw)
     last = 0
     for order in range(1, orders):

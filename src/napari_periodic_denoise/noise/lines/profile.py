@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
@@ -31,11 +32,14 @@ class Profile:
         Weighted differences gathered at each line, order by order.
     bands : Tensor of float64, shape (W, 2·b + 1)
         Diagonals of the matrix that takes offsets to pulls, from b below the main one on.
+    error : Tensor of float64, shape (W,)
+        Variance of the least-squares offsets by frequency; infinite at 0.
     """
 
     differences: Sequence[Differences]
     pulls: torch.Tensor
     bands: torch.Tensor
+    error: torch.Tensor
 
     @property
     def lines(self) -> int:
@@ -48,17 +52,6 @@ class Profile:
         beside = torch.nn.functional.pad(offsets, (width // 2, width // 2)).unfold(1, width, 1)
         gathered: torch.Tensor = torch.einsum("kwb,wb->kw", beside, self.bands)
         return gathered
-
-    def error(self) -> torch.Tensor:
-        """Variance of the least-squares offsets by frequency, shape (W,); infinite at 0."""
-        turn = torch.arange(self.lines, dtype=torch.float64) * (math.pi / 2 / self.lines)
-        known = torch.zeros_like(turn)
-        for d in self.differences:
-            narrow = torch.sin(d.size * turn) / (d.size * torch.sin(turn))
-            narrow[0] = 1
-            response = (2 * narrow * torch.sin(d.size * turn)).square()
-            known += response * len(d.variance) / self.lines / float(d.variance.mean())
-        return 1 / known
 
 
 def as_profile(differences: Sequence[Differences]) -> Profile:
@@ -75,7 +68,20 @@ def as_profile(differences: Sequence[Differences]) -> Profile:
     """
     pulls = [_gathered(d.orders / d.variance, d.size) for d in differences]
     gathered = torch.stack(pulls).sum(0)
-    return Profile(differences, gathered, _bands(differences, gathered.shape[1]))
+    lines = gathered.shape[1]
+    return Profile(differences, gathered, _bands(differences, lines), _error(differences, lines))
+
+
+def _error(differences: Sequence[Differences], lines: int) -> torch.Tensor:
+    """Variance of the least-squares offsets by frequency, shape (W,); infinite at 0."""
+    turn = torch.arange(lines, dtype=torch.float64) * (math.pi / 2 / lines)
+    known = torch.zeros_like(turn)
+    for d in differences:
+        narrow = torch.sin(d.size * turn) / (d.size * torch.sin(turn))
+        narrow[0] = 1
+        response = (2 * narrow * torch.sin(d.size * turn)).square()
+        known += response * len(d.variance) / lines / float(d.variance.mean())
+    return 1 / known
 
 
 def _bands(differences: Sequence[Differences], lines: int) -> torch.Tensor:
@@ -123,21 +129,28 @@ def cosine_transform(values: torch.Tensor) -> torch.Tensor:
     """
     n = values.shape[-1]
     both = torch.fft.rfft(torch.cat([values, values.flip(-1)], -1))[..., :n]
-    turn = torch.arange(n, dtype=values.dtype) * (math.pi / 2 / n)
-    result: torch.Tensor = (both * torch.exp(-1j * turn)).real / math.sqrt(2 * n)
-    result[..., 0] /= math.sqrt(2)
+    result: torch.Tensor = (both * _turns(n).conj()).real
     return result
 
 
 def inverse_cosine_transform(coefficients: torch.Tensor) -> torch.Tensor:
     """Inverse of `cosine_transform`, which is its transpose."""
     n = coefficients.shape[-1]
-    scaled = coefficients * math.sqrt(2 * n)
-    scaled[..., 0] *= math.sqrt(2)
-    turn = torch.arange(n, dtype=coefficients.dtype) * (math.pi / 2 / n)
-    spectrum = torch.nn.functional.pad(scaled * torch.exp(1j * turn), (0, 1))
+    spectrum = coefficients * _turns(n)
+    # half of each sequence's spectrum is not given: the mean counts once, all others twice
+    spectrum = torch.nn.functional.pad(spectrum * (2 * n), (0, 1))
+    spectrum[..., 0] *= 2
     both: torch.Tensor = torch.fft.irfft(spectrum, 2 * n)
     return both[..., :n]
+
+
+@lru_cache(maxsize=8)
+def _turns(lines: int) -> torch.Tensor:
+    """Half a sample's turn at each frequency, scaled so that the transform is orthonormal."""
+    turn = torch.arange(lines, dtype=torch.float64) * (math.pi / 2 / lines)
+    scale = torch.full_like(turn, 1 / math.sqrt(2 * lines))
+    scale[0] /= math.sqrt(2)
+    return torch.polar(scale, turn)
 
 
 def most_probable(
@@ -160,7 +173,7 @@ def most_probable(
     both = noise + specimen
     inverse = 1 / both.clamp_min(1e-30)
     inverse[..., 0] = 1e12  # the mean is kept
-    scale = 1 / (1 / profile.error() + inverse)
+    scale = 1 / (1 / profile.error + inverse)
 
     def applied(coefficients: torch.Tensor) -> torch.Tensor:
         gathered = cosine_transform(profile.precision(inverse_cosine_transform(coefficients)))
@@ -211,7 +224,7 @@ def specimen_power(other: Profile, lines: int) -> torch.Tensor:
     # one straight edge across all of the image has power at all frequencies
     usual = as_profile([_clipped(d) for d in other.differences])
     power = least_squares(usual, usual.pulls).square()
-    excess = (_over_an_octave(power, lines) - _over_an_octave(other.error(), lines)).clamp_min(0)
+    excess = (_over_an_octave(power, lines) - _over_an_octave(other.error, lines)).clamp_min(0)
     return _SPECIMEN * excess
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import avg_pool2d, pad
 
-_BLOCK = 8  # pixels along a line that are taken together
+BLOCK = 8  # pixels along a line that are taken together
 _PRICE = 2.0  # times ln(blocks): where it begins and how far it goes, and how bright it is
-_CLIP = 4.0  # deviations that a block counts as at most, so that a streak needs three blocks
+CLIP = 4.0  # deviations that a block counts as at most, so that a streak needs three blocks
 _TEXTURE = 1.6  # of a median's deviation to a mean's, and of a normal variable's to its magnitude
 _ROUNDS = 3  # a streak beside another shows when that is gone
 _LEAST_BLOCKS = 4  # along a line; fewer show no part of it
@@ -81,35 +81,78 @@ def find_streaks(
 
 def _found(pixels: torch.Tensor, quantum: float, ignored: torch.Tensor | None) -> Streaks:
     """Streaks that stand out from the lines beside them as these are now."""
-    blocks = len(pixels) // _BLOCK
+    blocks = len(pixels) // BLOCK
     if blocks < _LEAST_BLOCKS:
         nothing = torch.zeros(0, dtype=torch.long)
         return Streaks(nothing, nothing, nothing, nothing.double(), 0.0)
-    apart = pixels[: blocks * _BLOCK].diff()
+    apart = pixels[: blocks * BLOCK].diff()
     if ignored is not None:
-        hidden = ignored.cpu()[: blocks * _BLOCK]
+        hidden = ignored.cpu()[: blocks * BLOCK]
         apart = apart.masked_fill(hidden[:, 1:] | hidden[:, :-1], 0)
-    by_block = apart.view(blocks, _BLOCK, -1)
+    by_block = apart.view(blocks, BLOCK, -1)
     middle = by_block.median(1).values
     texture = (by_block - middle[:, None]).abs_().mean(1)
-    texture = avg_pool2d(pad(texture, (1, 1))[None], 3, 1, 1, count_include_pad=False)[0]
-    scale = (texture[:, 1:] + texture[:, :-1]) / 2 * (_TEXTURE / math.sqrt(_BLOCK)) + quantum / 2
+    offsets, scale = relative_offsets(middle, texture, quantum)
+    line, first, last, nats = _segments(offsets.clamp_(-CLIP, CLIP), scale, price(offsets.numel()))
+    return _refined(apart, line, first * BLOCK, last * BLOCK, nats)
+
+
+def relative_offsets(
+    middle: torch.Tensor, texture: torch.Tensor, quantum: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far blocks stand out from those in both lines beside them, in deviations.
+
+    Parameters
+    ----------
+    middle, texture : Tensor of float32, shape (B, W − 1)
+        Location and mean magnitude of the differences between neighbouring lines in each of B
+        blocks along the lines.
+    quantum : float
+        Step between two grey levels.
+
+    Returns
+    -------
+    offsets, scale : Tensor of float32, shape (B, W)
+        Offsets in deviations; zero where one line beside is brighter and the other darker. The
+        deviations.
+    """
+    texture = _around(pad(texture, (1, 1)), 3)
+    scale = (texture[:, 1:] + texture[:, :-1]) / 2 * (_TEXTURE / math.sqrt(BLOCK)) + quantum / 2
     left, right = pad(middle, (1, 0)), pad(-middle, (0, 1))
     both = torch.where(left.abs() < right.abs(), left, right)
     both = torch.where(left * right > 0, both, 0.0)
     # what the specimen itself makes of it, around
     usual = both.abs().clamp_max(3 * float(both.abs().mean()))
-    scale = scale + avg_pool2d(usual[None], 5, 1, 2, count_include_pad=False)[0]
-    price = _PRICE * math.log(both.numel())
-    line, first, last, nats = _segments((both / scale).clamp(-_CLIP, _CLIP), scale, price)
-    return _refined(apart, line, first * _BLOCK, last * _BLOCK, nats)
+    scale = scale + _around(usual, 5)
+    return both / scale, scale
+
+
+def _around(values: torch.Tensor, size: int) -> torch.Tensor:
+    """Mean over a square around each value, at the border over what there is of it."""
+    half = size // 2
+    mean = avg_pool2d(values[None], (size, 1), 1, (half, 0), count_include_pad=False)
+    mean = avg_pool2d(mean, (1, size), 1, (0, half), count_include_pad=False)
+    return mean[0]
+
+
+def price(blocks: int) -> float:
+    """Nats that a streak among so many blocks has to save."""
+    return _PRICE * math.log(blocks)
 
 
 def _segments(
     relative: torch.Tensor, scale: torch.Tensor, price: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, float]:
     """Segments of all lines that save the most nats together, by dynamic programming."""
+    # by Cauchy and Schwarz, blocks of one sign save at most half the sum of their squares
+    most = torch.maximum(
+        relative.clamp_min(0).square().sum(0), relative.clamp_max(0).square().sum(0)
+    )
+    able = (most > 2 * price).nonzero()[:, 0]
+    relative, scale = relative[:, able], scale[:, able]
     blocks, lines = relative.shape
+    if not lines:
+        return able, able, able, 0.0
     weight = pad((1 / scale.square()).cumsum(0), (0, 0, 1, 0))
     pull = pad((relative / scale).cumsum(0), (0, 0, 1, 0))
     best = torch.zeros(blocks + 1, lines)
@@ -129,7 +172,7 @@ def _segments(
                 segments.append((line, first, end))
             end = first if first >= 0 else end - 1
     found = torch.tensor(segments, dtype=torch.long).view(-1, 3)
-    return found[:, 0], found[:, 1], found[:, 2], float(best[-1].sum())
+    return able[found[:, 0]], found[:, 1], found[:, 2], float(best[-1].sum())
 
 
 def _refined(
@@ -144,8 +187,8 @@ def _refined(
         size = max(abs(level), 1e-9)
         # up to half a block beyond and within: a pixel belongs if it is nearer to the level
         belongs = (about * math.copysign(1, level)).clamp(-size, 2 * size) - size / 2
-        low, high = max(a - _BLOCK, 0), min(b + _BLOCK, len(about))
-        inner = min(_BLOCK, (b - a) // 2)
+        low, high = max(a - BLOCK, 0), min(b + BLOCK, len(about))
+        inner = min(BLOCK, (b - a) // 2)
         head = belongs[low : a + inner].flip(0).cumsum(0)
         tail = belongs[b - inner : high].cumsum(0)
         first[i] = a + inner - (int(head.argmax()) + 1 if float(head.max()) > 0 else 0)

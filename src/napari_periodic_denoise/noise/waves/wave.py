@@ -116,7 +116,7 @@ class Wave:
 
     @property
     def reason(self) -> str:
-        """Why the wave was kept, in words."""
+        """Why the wave was accepted, in words."""
         return (
             f"{self.false_alarms:.0e} false alarms expected; shortens the description of the "
             f"image by {self.evidence:.0f} nats; all parts of the image agree"

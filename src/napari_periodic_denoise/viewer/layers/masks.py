@@ -141,7 +141,7 @@ def _fill_shapes(
     extended = _extended_axes(matrix)
     if np.linalg.matrix_rank(matrix) < 2:
         raise NothingMarkedError(
-            f"“{name}” is drawn in planes of another direction than the displayed one."
+            f"“{name}” is not drawn parallel to the displayed plane. Draw in this view."
         )
     # napari's rule for whether a shape is visible
     level = np.rint(offset[~extended])

@@ -45,7 +45,7 @@ class AreasPanel(Container[Widget]):
             tooltip=(
                 "A Shapes or Labels layer that marks an area to ignore in the search, such as a\n"
                 "scale bar, text, or a specimen with stripes of its own. Noise found around it\n"
-                "is removed inside it too, unless its pixels are kept."
+                "is removed inside it too, unless you keep its pixels."
             ),
         )
         self.keep = CheckBox(

@@ -26,9 +26,9 @@ class FoundPanel(QWidget):
         self.words = wrapped_label(
             tooltip=(
                 "What was found, how much was removed, and how certain that is. Also says what\n"
-                "to check before you use the result, and what to try if nothing was found. The\n"
-                "layers' metadata hold all details. Planes are numbered from 0, as the sliders\n"
-                "are."
+                "to check before you use the result, and what to try if nothing was found.\n"
+                "Nats measure the evidence for a wave: the more, the more certain. The layers'\n"
+                "metadata hold all details. Planes are numbered from 0, as the sliders are."
             ),
         )
         self.table = WavesTable()

@@ -54,7 +54,7 @@ class SettingsPanel(Container[Widget]):
             ),
             (
                 "&Reset settings",
-                "Sets all choices to their defaults; Sensitivity to that of napari's preferences.",
+                "Resets all choices. Sensitivity gets the default of napari's preferences.",
                 self._reset,
             ),
         ):

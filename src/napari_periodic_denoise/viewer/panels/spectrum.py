@@ -297,7 +297,7 @@ class SpectrumPanel(QWidget):
             "light theme, the darker), the more it stands out. Long periods are near the centre,\n"
             "short ones near the edges. The direction from the centre is the direction of the\n"
             "wave. Each wave has two marks, on opposite sides of the centre: a circle if it is\n"
-            "removed, a cross if it is kept.\n"
+            "removed, a cross if it stays.\n"
             "Click a mark to switch its wave. The arrow keys go from mark to mark, and the\n"
             "space bar switches. The table under Found does the same.\n"
             "Click a peak without a mark to propose it. It gets the same tests as any other\n"
