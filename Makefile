@@ -63,6 +63,7 @@ bench-quick: $(READY)
 
 bench: bench-quick
 	$(VENV)/bin/python -m benchmarks.stacks --check --size $(SIZE)
+	$(VENV)/bin/python -m benchmarks.growth --check
 	$(VENV)/bin/python -m benchmarks.shared --check --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.peers --quick
 

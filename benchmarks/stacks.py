@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import resource
 import subprocess
 import sys
 import tempfile
@@ -57,6 +56,16 @@ def write_stack(path: Path, planes: int, size: int, different: int) -> None:
         array[number] = plane(number)
 
 
+def peak_memory() -> int:
+    """Return this process's peak memory in bytes, on Linux.
+
+    The figure of `resource.getrusage` includes that of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text()
+    kilobytes = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return 1024 * int(kilobytes.split()[1])
+
+
 def clean(source: Path, out: Path) -> None:
     """Clean a stack as the command does, and print the memory that it needed, in bytes."""
     from typer.testing import CliRunner
@@ -66,11 +75,11 @@ def clean(source: Path, out: Path) -> None:
     from napari_periodic_denoise.cli import app
     from napari_periodic_denoise.stacks import lazy  # noqa: F401
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     result = CliRunner().invoke(app, ["clean", str(source), "--out", str(out), "--noise"])
     if result.exit_code:
         raise SystemExit(result.output)
-    print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+    print(peak_memory() - before)
 
 
 def measure(suffix: str, planes: int, size: int, different: int) -> tuple[float, float]:
