@@ -1,4 +1,4 @@
-"""How much of known line noise is removed, and what is done to clean images.
+"""How much of known line noise is removed by default, and what is done to clean images.
 
 ``python -m benchmarks.lines [--clean] [--crops N] [--check]``
 """
@@ -30,9 +30,7 @@ from benchmarks.families import (
     corrupt,
     rejection,
 )
-from napari_periodic_denoise.noise.input import normalize
-from napari_periodic_denoise.noise.lines.find import find_lines
-from napari_periodic_denoise.noise.lines.result import Outcome
+from napari_periodic_denoise import estimate_noise
 
 IMAGES = (
     "astronaut",
@@ -140,16 +138,10 @@ FAMILIES: dict[str, tuple[Callable[[np.random.Generator, Array], Array], int]] =
 }
 
 
-def line_noise(image: NDArray[np.generic]) -> tuple[Array, int]:
-    """Noise of lines that is removed by default, in grey levels; and how many suggestions."""
-    given = normalize(image)
-    found = find_lines(given.pixels, given.quantum, given.limited)
-    noise = torch.zeros_like(given.pixels)
-    for component in found:
-        if component.outcome is Outcome.REMOVED:
-            noise += component.render()
-    suggested = sum(component.outcome is Outcome.SUGGESTED for component in found)
-    return noise.numpy().astype(float) * given.unit, suggested
+def removed(image: NDArray[np.generic]) -> tuple[Array, int]:
+    """Noise that is removed by default, in grey levels; and how many suggestions there are."""
+    estimate = estimate_noise(image)
+    return estimate.noise.astype(float), len(estimate.suggested)
 
 
 def line_median(upright: Array, window: int) -> Array:
@@ -176,7 +168,7 @@ def measured(family: str, name: str, seed: int) -> list[float]:
     truth = 255 * 0.6 * noise
     upright = image.astype(float) if axis == 0 else image.T.astype(float)
     true_upright = truth if axis == 0 else truth.T
-    return [rejection(line_noise(image)[0], truth)] + [
+    return [rejection(removed(image)[0], truth)] + [
         rejection(peer(upright, window), true_upright)
         for peer in (line_median, median_difference)
         for window in WINDOWS
@@ -230,7 +222,7 @@ def crops(names: tuple[str, ...], count: int) -> Iterator[tuple[str, int, int]]:
 def touched(name: str, top: int = 0, left: int = 0, size: int = 1 << 20) -> tuple[bool, bool]:
     """Whether a clean image, or a square of it, is changed, and whether more is suggested."""
     image = whole(name)[top : top + size, left : left + size]
-    noise, suggested = line_noise(np.ascontiguousarray(image))
+    noise, suggested = removed(np.ascontiguousarray(image))
     return bool(noise.any()), suggested > 0
 
 

@@ -126,10 +126,11 @@ def test_only_what_was_changed_is_listed(method):
 @pytest.mark.parametrize("model", STACK_MODELS[1:])
 def test_a_model_of_all_planes_takes_what_waves_are_found_with(model):
     shared = {"features": "cosines", "noise_model": "additive", "sensitivity": 0.1, "seed": 2}
+    shared |= {"remainder": "none", "suggestions": "remove"}
     assert shared.keys() < set(SHARED_OPTIONS)
     check_shared(model, Options(**shared, channel_axis=0, device="cpu"))
     for wrong in (
-        *({"remainder": remainder} for remainder in REMAINDERS[1:]),
+        *({"remainder": remainder} for remainder in REMAINDERS[2:]),
         *({"features": features} for features in FEATURES if features in NETWORKS),
         {"method": "texture"},
         {"gram": True},

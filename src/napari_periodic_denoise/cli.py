@@ -143,9 +143,10 @@ def clean(
     remainder: Annotated[
         Remainder,
         typer.Option(
-            help="What to remove besides waves: noise of rows and columns that is certainly not "
-            "the specimen (lines); noise of about one period whose phase wanders; or stripes of "
-            "any width in one direction. This harms a specimen that is itself woven or striped."
+            help="What to remove besides waves. auto removes noise of rows and columns that is "
+            "certainly not the specimen. quasi-periodic removes noise of about one period whose "
+            "phase wanders, and stripes those of any width in one direction; both damage a "
+            "specimen that is itself woven or striped."
         ),
     ] = _USUAL.remainder,
     suggestions: Annotated[

@@ -21,7 +21,7 @@ Features = Literal["edges", "cosines", "vgg16", "vgg19"]
 Weights = Literal["imagenet", "random"]
 Optimizer = Literal["adam", "lbfgs"]
 NoiseModel = Literal["auto", "additive", "multiplicative"]
-Remainder = Literal["none", "lines", "quasi-periodic", "stripes"]
+Remainder = Literal["auto", "none", "quasi-periodic", "stripes"]
 Suggestions = Literal["keep", "remove"]
 StackModel = Literal["per_plane", "shared", "drifting"]
 
@@ -57,7 +57,17 @@ DEFAULT_MAX_SIZE = 400  # pixels; takes minutes on a CPU (docs/textbook.md)
 DEFAULT_SENSITIVITY = 1e-3  # false alarms per image: one clean image in a thousand has one
 
 #: Options of a model that all planes of a stack share.
-SHARED_OPTIONS = ("features", "noise_model", "sensitivity", "device", "seed", "channel_axis")
+SHARED_OPTIONS = (
+    "features",
+    "noise_model",
+    "remainder",
+    "suggestions",
+    "sensitivity",
+    "device",
+    "seed",
+    "channel_axis",
+)
+_SHARED_REMAINDERS = ("auto", "none")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -92,7 +102,7 @@ class Options:
     steps: int | None = None
     max_size: int = DEFAULT_MAX_SIZE
     noise_model: NoiseModel = "auto"
-    remainder: Remainder = "none"
+    remainder: Remainder = "auto"
     suggestions: Suggestions = "keep"
     channel_axis: int | None = None
     exemplar: Any = None
@@ -242,6 +252,11 @@ def check_shared(model: str, options: Options) -> None:
                 f"{name}={reprlib.repr(value)} is not supported with model={model!r}, which "
                 f"supports {', '.join(SHARED_OPTIONS[:-1])}: omit it, or use model='per_plane'"
             )
+    if options.remainder not in _SHARED_REMAINDERS:
+        raise ValueError(
+            f"remainder={options.remainder!r} is not supported with model={model!r}, which "
+            f"supports {', '.join(_SHARED_REMAINDERS)}: omit it, or use model='per_plane'"
+        )
     if options.needs_network:
         maps = [name for name in FEATURES if name not in NETWORKS]
         raise ValueError(

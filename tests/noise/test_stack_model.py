@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +74,27 @@ def test_a_stack_without_periodic_noise_has_no_waves():
     estimate = estimate_plane(model, 3, image)
     assert not estimate.noise.any()
     np.testing.assert_array_equal(estimate.cleaned, image)
+
+
+def test_noise_of_rows_is_removed_from_each_plane():
+    rng = np.random.default_rng(5)
+    rows = 40 * rng.normal(size=(PLANES, SHAPE[0], 1))
+
+    # the waves of planes without rows: their search takes long where rows are in the way
+    model = model_of(lambda i: specimen(i) + wave(i, 60.0))
+    assert not model.lines
+    for i in (0, PLANES - 1):
+        image = specimen(i) + rows[i] + wave(i, 60.0)
+        estimate = estimate_plane(replace(model, lines=True), i, image)
+        assert [line.name for line in estimate.removed_lines] == ["rows: lines"]
+        assert rejection(estimate.noise, rows[i] + wave(i, 60.0)) > 10
+
+
+@pytest.mark.parametrize("remainder", ["auto", "none"])
+def test_rows_are_looked_for_in_the_sampled_planes(remainder):
+    rows = np.random.default_rng(5).normal(size=(SHAPE[0], 1))
+    model = model_of(lambda i: specimen(i) + 20 * rows * (i == 3), remainder=remainder)
+    assert model.lines == (remainder == "auto")
 
 
 def test_amplitude_and_phase_are_each_planes_own_and_may_be_nothing():

@@ -96,8 +96,8 @@ def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
     noise_model : {"auto", "additive", "multiplicative"}
         Whether the noise is added to the intensities, or multiplies them by one plus the noise.
         ``"auto"`` chooses for each wave by the shorter description.
-    remainder : {"none", "lines", "quasi-periodic", "stripes"}
-        Noise to remove besides waves. ``"lines"``: noise of rows and columns (lines of any
+    remainder : {"auto", "none", "quasi-periodic", "stripes"}
+        Noise to remove besides waves. ``"auto"``: noise of rows and columns (lines of any
         offset, single lines, jumps, streaks), if it is certainly not the specimen; see
         `lines.find.find_lines`. ``"quasi-periodic"``: noise with a narrow spectrum all over the
         image. ``"stripes"``: stripes of any width in one direction. The last two damage a
@@ -116,9 +116,9 @@ def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
         of ``"gram_aligned"`` is the largest rectangle in it. The texture and the remainder ignore
         it.
     protect : array-like, optional
-        Area that the fit of waves ignores, in the form of an exemplar: where the specimen
-        resembles the noise, or where there is no noise. The texture, the remainder and the
-        refinement of ``"gram_aligned"`` use the whole image.
+        Area that the fit of waves and lines ignores, in the form of an exemplar: where the
+        specimen resembles the noise, or where there is no noise. The texture, the other kinds of
+        remainder and the refinement of ``"gram_aligned"`` use the whole image.
     protect_edge : float, optional
         Width in pixels of the transition around the protected area. Protected pixels then do not
         change, to the bit, and the subtraction fades out over the transition. By default the
@@ -374,7 +374,7 @@ def _waves(
             waves = yield from _refined(image, waves, network, options, exemplar)
             residual = image.pixels - render_noise(image.pixels, waves)
         remainder = None
-        if options.remainder not in ("none", "lines"):
+        if options.remainder in ("stripes", "quasi-periodic"):
             kind: Kind = "stripes" if options.remainder == "stripes" else "quasi-periodic"
             residual = channel.residual() if residual is None else residual
             remainder = yield from find_remainder(
@@ -382,7 +382,7 @@ def _waves(
             )
             remainder = remainder if bool(remainder.any()) else None
         found.append(ChannelNoise(waves, remainder, channel.rejected))
-    if options.remainder == "lines":
+    if options.remainder == "auto":
         yield Step(Stage.DETECT, "searching for noise of rows and columns")
         found = with_lines(images, found, suggestions=options.suggestions)
     return found

@@ -28,6 +28,7 @@ from napari_periodic_denoise.noise.fitting.gauss_newton import (
 from napari_periodic_denoise.noise.fitting.sample import GradientSample, sample_gradient
 from napari_periodic_denoise.noise.fitting.schedule import APPROACH, FINAL, REFIT, Schedule
 from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
+from napari_periodic_denoise.noise.lines.channels import may_have_lines, with_lines
 from napari_periodic_denoise.noise.progress import Progress, Stage, Step
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.search.acceptance import assess_waves
@@ -89,8 +90,11 @@ class SharedModel:
     plain : bool
         Whether all waves are constant. Otherwise some have hard edges, multiply, fade or drift
         within a plane, and each plane is searched, starting with these waves.
-    features, noise_model, sensitivity
+    features, noise_model, sensitivity, suggestions
         Options of the search, see `find_shared`.
+    lines : bool
+        Whether some sampled planes show noise of rows or columns. Each plane is searched for its
+        own then.
     """
 
     shape: tuple[int, int]
@@ -103,6 +107,8 @@ class SharedModel:
     features: str = "edges"
     noise_model: str = "auto"
     sensitivity: float = 1e-3
+    suggestions: str = "keep"
+    lines: bool = False
 
     @property
     def drifts(self) -> bool:
@@ -124,6 +130,8 @@ def find_shared(
     channel_axis: int | None = None,
     features: str = "edges",
     noise_model: str = "auto",
+    remainder: str = "auto",
+    suggestions: str = "keep",
     sensitivity: float = 1e-3,
     seed: int = 0,
     device: str = "auto",
@@ -148,6 +156,10 @@ def find_shared(
         Features of the spectral Gram matrix.
     noise_model : {"auto", "additive", "multiplicative"}
         Whether waves may or must multiply.
+    remainder : {"auto", "none"}
+        Whether noise of rows and columns is removed, if there is any.
+    suggestions : {"keep", "remove"}
+        Treatment of noise of rows and columns that may be part of the specimen.
     sensitivity : float
         Expected number of false alarms, see `peaks.find_peaks`.
     seed : int
@@ -172,9 +184,13 @@ def find_shared(
     channels_of = _channel_reader(read, channel_axis, resolve_device(device))
     spread, chosen = _choose_planes(count, drifting=drifting)
     samples: list[GradientSample] = []
+    lines = False
     for plane in chosen:
         yield Step(Stage.READ, f"reading plane {plane + 1}")
-        samples += (_sampled(image, seed, _PIXELS) for image in channels_of(int(plane)))
+        images = channels_of(int(plane))
+        samples += (_sampled(image, seed, _PIXELS) for image in images)
+        if remainder == "auto":
+            lines = lines or any(may_have_lines(image) for image in images)
     found, rejected = yield from _search(samples, chosen, channels_of, features, sensitivity)
     model = SharedModel(
         shape=samples[0].shape,
@@ -186,6 +202,8 @@ def find_shared(
         features=features,
         noise_model=noise_model,
         sensitivity=sensitivity,
+        suggestions=suggestions,
+        lines=lines,
     )
     if not len(found[0]):
         return model
@@ -337,6 +355,11 @@ def iter_estimate_plane(
         steps = _waves_in(model, plane, image_of, seed)
         waves = yield from mapped(steps, partial(_progress, done, len(images) + 1))
         found.append(ChannelNoise(waves))
+    if model.lines:
+        yield Progress(
+            Stage.DETECT, len(images), len(images) + 1, "searching for noise of rows and columns"
+        )
+        found = with_lines(images, found, suggestions=model.suggestions)
     yield Progress(Stage.SUBTRACT, len(images), len(images) + 1, "subtracting the noise")
     return assemble_estimate(
         channels,
@@ -348,6 +371,7 @@ def iter_estimate_plane(
             "features": model.features,
             "noise_model": model.noise_model,
             "sensitivity": model.sensitivity,
+            "suggestions": model.suggestions,
             "model": "drifting" if model.drifts else "shared",
             "plane": int(plane),
             "frequencies": model.at(plane).tolist(),

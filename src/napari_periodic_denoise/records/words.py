@@ -128,7 +128,7 @@ def _advice(settings: Mapping[str, Any], of_stack: bool) -> Iterator[str]:
         yield "• a higher sensitivity, under More options"
     if settings.get("features") == "edges":
         yield "• cosine patterns as features, if the image is grainy"
-    if settings.get("remainder") == "none":
+    if settings.get("remainder") in ("auto", "none"):
         yield "• removing stripes or quasi-periodic noise as well, if the noise is uneven"
     if settings.get("exemplar") is None:
         yield "• marking an area that contains only noise, or an area to ignore"

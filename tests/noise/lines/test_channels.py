@@ -24,7 +24,7 @@ def striped():
 
 @pytest.fixture(scope="module")
 def estimate(striped):
-    return estimate_noise(striped[0], remainder="lines")
+    return estimate_noise(striped[0])
 
 
 def test_rows_of_any_offset_are_removed(striped, estimate):
@@ -38,8 +38,8 @@ def test_rows_of_any_offset_are_removed(striped, estimate):
     assert "rows: lines" in estimate.summary
 
 
-def test_by_default_the_rows_stay(striped):
-    estimate = estimate_noise(striped[0])
+def test_on_request_the_rows_stay(striped):
+    estimate = estimate_noise(striped[0], remainder="none")
     assert estimate.lines == ()
     assert rejection(estimate.noise, striped[1]) < 8
 
@@ -59,7 +59,7 @@ def test_rows_are_switched_off_and_on_again(striped, estimate):
 
 def test_channels_are_decided_together(striped):
     image = np.stack([striped[0], striped[0] // 2 + 60], -1)
-    estimate = estimate_noise(image, channel_axis=-1, remainder="lines")
+    estimate = estimate_noise(image, channel_axis=-1)
     assert [(line.channel, line.name) for line in estimate.removed_lines] == [
         (0, "rows: lines"),
         (1, "rows: lines"),
@@ -92,4 +92,4 @@ def test_a_suggested_row_says_so(striped, estimate):
 def test_clean_images_come_back_to_the_bit():
     for name in ("camera", "cell", "brick"):
         image = (255 * bundled(name)[:256, :256]).astype(np.uint8)
-        np.testing.assert_array_equal(estimate_noise(image, remainder="lines").cleaned, image)
+        np.testing.assert_array_equal(estimate_noise(image, remainder="auto").cleaned, image)

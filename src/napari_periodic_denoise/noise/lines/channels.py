@@ -9,6 +9,7 @@ from napari_periodic_denoise.noise.assemble import ChannelNoise
 from napari_periodic_denoise.noise.input import Normalized
 from napari_periodic_denoise.noise.lines.find import find_lines
 from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, accept
+from napari_periodic_denoise.noise.lines.screen import may_show_lines
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 
 
@@ -46,6 +47,14 @@ def with_lines(
         replace(part, lines=tuple(_decided(noise, certain, suggestions) for noise in each))
         for part, each in zip(found, lines, strict=True)
     ]
+
+
+def may_have_lines(image: Normalized) -> bool:
+    """Tell after a quick look whether one channel may have noise of rows or columns."""
+    turned = None if image.saturated is None else image.saturated.T
+    return may_show_lines(image.pixels, image.quantum, image.saturated) or may_show_lines(
+        image.pixels.T.contiguous(), image.quantum, turned
+    )
 
 
 def _decided(noise: LineNoise, certain: set[str], suggestions: str) -> LineNoise:

@@ -37,7 +37,6 @@ _LABELS = {
     "additive": "Added to the image",
     "multiplicative": "Follows brightness",
     "none": "Nothing more",
-    "lines": "Lines, if certain",
     "stripes": "Parallel stripes",
     "quasi-periodic": "Quasi-periodic noise",
     "adam": "Adam",
@@ -158,9 +157,9 @@ class MethodPanel(Container[Widget]):
             choices=_labelled(REMAINDERS),
             tooltip=(
                 "What else is removed after the waves.\n"
-                "Lines, if certain: noise of rows and columns, such as light-sheet stripes or\n"
-                "scan lines, where it is certainly not the specimen. If that is uncertain, the\n"
-                "noise is listed as suggested, and a tick in the table removes it.\n"
+                "Automatic: noise of rows and columns, such as light-sheet stripes or scan\n"
+                "lines, where it is certainly not the specimen. If that is uncertain, the noise\n"
+                "is listed as suggested, and a tick in the table removes it.\n"
                 "Parallel stripes: all in one direction, which is found automatically. Their\n"
                 "width, strength and spacing are irregular, as in curtaining or shadows.\n"
                 "Quasi-periodic noise: has a rough period but irregular crests, such as a weave\n"
