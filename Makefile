@@ -59,9 +59,11 @@ bench-quick: $(READY)
 	$(VENV)/bin/python -m benchmarks.rejection --check --seeds $(SEEDS) --every $(EVERY)
 	$(VENV)/bin/python -m benchmarks.speed --check --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.networks --check --margin $(MARGIN)
+	$(VENV)/bin/python -m benchmarks.stacks --check --size 256 --planes 32
 
 bench: bench-quick
 	$(VENV)/bin/python -m benchmarks.stacks --check --size $(SIZE)
+	$(VENV)/bin/python -m benchmarks.growth --check
 	$(VENV)/bin/python -m benchmarks.shared --check --margin $(MARGIN)
 	$(VENV)/bin/python -m benchmarks.peers --quick
 

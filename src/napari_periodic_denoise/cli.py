@@ -258,7 +258,7 @@ def clean(
         batch = Batch(
             jobs=planned,
             refused=check_targets(planned, overwrite=overwrite or resume),
-            cleaner=Cleaner(options, workers, pieces, channel_axis, stack_model),
+            cleaner=Cleaner(options, workers, pieces, channel_axis, stack_model, bool(report)),
             ledger=Ledger(out, {**options, "model": stack_model, "channel_axis": channel_axis}),
             display=shown,
             check=check,

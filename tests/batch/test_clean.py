@@ -14,11 +14,13 @@ import zarr
 from typer.testing import CliRunner
 
 from napari_periodic_denoise import clean_stack, estimate_noise
-from napari_periodic_denoise.batch.plan import expand
+from napari_periodic_denoise.batch.clean import Cleaner
+from napari_periodic_denoise.batch.plan import expand, jobs_of
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.io import images as files
 from napari_periodic_denoise.io.atomic import replacing_folder
 from napari_periodic_denoise.records.record import record
+from napari_periodic_denoise.runtime import workers
 from outputs import contents, names
 from stacks import plane, stack
 
@@ -349,6 +351,22 @@ def test_the_report_has_the_waves_of_each_plane(source, tmp_path, out):
     entries = json.loads((tmp_path / "report.json").read_text())
     assert [len(entry["planes"]) for entry in entries] == [3, 1]
     assert entries[1]["planes"][0] == {"plane": [], **record(estimate_noise(plane(1)))}
+
+
+@pytest.mark.parametrize("keeps_records", [False, True])
+@pytest.mark.parametrize("waves", [False, True])
+def test_records_are_kept_only_for_who_needs_them(source, out, keeps_records, waves):
+    tifffile.imwrite(source / "a.tif", stack(3), photometric=1)
+    (job,) = jobs_of(expand([source]), out, noise=False, waves=waves)
+    found = []
+    with workers.start() as here:
+        cleaner = Cleaner({}, here, keeps_records=keeps_records)
+        summary = cleaner.clean(cleaner.open(job), job, lambda *_: None, found.extend)
+    assert summary.startswith("3 planes, periodic noise in 1")
+    expected = [{"plane": [i], **record(estimate_noise(part))} for i, part in enumerate(stack(3))]
+    assert found == (expected if keeps_records or waves else [])
+    if waves:
+        assert json.loads(job.waves.read_text())["planes"] == json.loads(json.dumps(expected))
 
 
 def test_a_report_of_another_format_is_refused(source, tmp_path, out):

@@ -357,14 +357,22 @@ def test_the_noise_of_ome_zarr_keeps_a_display_window(source, out):
     assert window["min"] <= window["start"] < window["end"] <= window["max"]
 
 
-def test_out_inside_the_image_is_refused(source):
+@pytest.mark.parametrize("by_link", [False, True])
+def test_out_inside_an_input_is_refused(source, by_link):
     ome_zarr(source / "a.zarr", noisy(1000, 2000))
-    before = sorted(map(str, source.rglob("*")))
-    for out in (source / "a.zarr", source / "a.zarr" / "new"):
-        result = clean(source / "a.zarr", "--out", out)
+    ome_zarr(source / "b.zarr", noisy(1000, 2000))
+    out = source / "b.zarr"
+    if by_link:
+        out = source / "link"
+        out.symlink_to(source / "b.zarr", target_is_directory=True)
+    before = sorted(source.rglob("*"))
+    for inputs in ([source / "b.zarr"], [source / "a.zarr", source / "b.zarr"]):
+        result = clean(*inputs, "--out", out / "deep" / "er", "--overwrite")
         assert result.exit_code == 1
-        assert "inside the image" in result.stderr
-    assert sorted(path for path in map(str, source.rglob("*")) if "new" not in path) == before
+        errors = result.stderr.splitlines()
+        assert len(errors) == len(inputs)
+        assert all("inside the input" in error and "b.zarr;" in error for error in errors)
+        assert sorted(source.rglob("*")) == before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions as POSIX has them")

@@ -1,4 +1,5 @@
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from napari_periodic_denoise.io import tiff_pages as tiffpages
 from napari_periodic_denoise.io.atomic import replacing
 from napari_periodic_denoise.io.images import read_image
 from napari_periodic_denoise.io.tiff_copy import copying
-from napari_periodic_denoise.io.tiff_pages import NewTiff, TiffPages
+from napari_periodic_denoise.io.tiff_pages import Directory, NewTiff, TiffPages
 
 
 def data(*shape, dtype=np.uint16):
@@ -40,6 +41,34 @@ def test_pages_are_what_tifffile_reads(tmp_path, kind):
         np.testing.assert_array_equal(pages_of, pixels)
         some = (slice(1, 2), *(slice(1, 9) for _ in shape[1:]))
         np.testing.assert_array_equal(pages_of[some], pixels[some])
+
+
+def test_a_directory_is_where_a_page_and_its_pixels_are(tmp_path):
+    pixels = data(3, 48, 32)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric=1, tile=(16, 16))
+    content = (tmp_path / "a.tif").read_bytes()
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        found = [Directory.of(page) for page in tiff.pages]
+        for directory, page in zip(found, pixels, strict=True):
+            np.testing.assert_array_equal(
+                tiffpages.page_at(tiff, directory.offset).asarray(), page
+            )
+            start, size = directory.parts[0]
+            assert content[start : start + size] == page[:16, :16].tobytes()
+            assert len(directory.parts) == 6
+
+
+def test_of_each_page_little_is_kept_even_while_a_file_is_opened(tmp_path):
+    def peak(count):
+        tifffile.imwrite(tmp_path / "a.tif", data(count, 8, 8), photometric=1)
+        tracemalloc.start()
+        read_image(tmp_path / "a.tif")
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(10)  # imports
+    assert peak(510) - peak(10) < 500 * 1000  # bytes; a page of tifffile takes 7000
 
 
 def test_of_large_stacks_imagej_has_but_one_page(tmp_path):

@@ -1,3 +1,4 @@
+import logging
 import os
 import signal
 import subprocess
@@ -117,6 +118,14 @@ def cluster(request):
         yield address, process.pid
         process.stdin.close()
         process.wait(60)
+
+
+def test_errors_of_a_cluster_are_raised_and_not_logged_too(cluster):
+    import distributed.client
+
+    with workers.start(scheduler=cluster[0]) as there:
+        assert there.call(abs, -1) == 1
+        assert not distributed.client.logger.isEnabledFor(logging.ERROR)
 
 
 def test_a_cluster_cleans_as_one_process_does_though_a_worker_is_killed(cluster, tmp_path):

@@ -1,9 +1,14 @@
+import pickle
+import sys
+
 import dask
 import dask.array as da
 import numpy as np
 import pytest
+import zarr
 from cachey import Cache
 from dask.cache import Cache as DaskCache
+from dask.highlevelgraph import Layer
 
 from napari_periodic_denoise import clean_stack
 from napari_periodic_denoise.stacks import lazy
@@ -96,7 +101,40 @@ def test_the_cache_that_napari_looks_through_knows_the_plane(computed):
 
 
 def test_caches_are_told_how_large_a_plane_is():
-    block = lazy._clean_block((0, (0,)), stack(1)[0], {})
+    block = lazy._clean_block(stack(1)[0], {}, (1,), (0,))
     expected = block.estimate.noise.nbytes + block.estimate.cleaned.nbytes
     assert block.nbytes == expected
     assert expected <= dask.sizeof.sizeof(block) < 1.1 * expected
+
+
+def calls_for_a_plane(planes):
+    """Count calls of Python functions that dask needs to find the tasks of one plane."""
+    source = zarr.create_array({}, shape=(planes, 64, 80), chunks=(1, 64, 80), dtype=np.uint16)
+    result = clean_stack(source)
+    parts = result.cleaned[5], result.noise[5], result.estimates[5]
+    count = 0
+
+    def counting(_frame, event, _argument):
+        nonlocal count
+        count += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(counting)
+    try:
+        dask.optimize(*parts)
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.skipif(not hasattr(Layer, "has_legacy_tasks"), reason="older dask visits all planes")
+def test_the_tasks_of_a_plane_are_found_without_a_look_at_the_others():
+    calls_for_a_plane(10)  # the first time takes more
+    assert calls_for_a_plane(2000) < 1.2 * calls_for_a_plane(10)
+
+
+def test_a_result_can_be_sent_and_persisted():
+    result = clean_stack(da.from_array(stack(2), chunks=(1, 64, 80)))
+    expected = result.cleaned.compute()
+    for same in (pickle.loads(pickle.dumps(result.cleaned)), result.cleaned.persist()):
+        np.testing.assert_array_equal(same, expected)

@@ -58,6 +58,9 @@ class Cleaner:
         Of TIFF stacks that do not say which axis it is.
     model : str
         Of stacks, see `clean_stack`.
+    keeps_records : bool
+        Whether `clean` calls ``found`` with the record of each plane of a stack; otherwise with
+        none, and the memory does not grow with the number of planes.
     """
 
     options: dict[str, Any]
@@ -65,6 +68,7 @@ class Cleaner:
     threads: Executor | None = None
     channel_axis: int | None = None
     model: str = "per_plane"
+    keeps_records: bool = True
 
     def open(self, job: Job) -> ImageFile | StoredStack:
         """Open the input of a job; of a stack no pixels are read yet.
@@ -135,26 +139,31 @@ class Cleaner:
             cleaned = outputs.enter_context(source.open_cleaned(job.cleaned))
             noise = outputs.enter_context(source.open_noise(job.noise)) if job.noise else []
             written = _Written(cleaned, noise)
-            records = self._clean_pieces(source, job, plan, written, tell)
+            is_noisy, records = self._clean_pieces(source, job, plan, written, tell)
             written.check()
             if job.waves is not None:
                 write_json(job.waves, {"planes": records})
             found(records)
-        noisy = sum(bool(part["waves"] or part["remainder_variance"]) for part in records)
-        summary = f"{len(records)} plane{'s' * (len(records) > 1)}, periodic noise in {noisy}"
+        count = len(is_noisy)
+        summary = f"{count} plane{'s' * (count > 1)}, periodic noise in {sum(is_noisy)}"
         return summary + describe_dropped(source.dropped)
 
     def _clean_pieces(
         self, source: StoredStack, job: Job, plan: StackPlan, written: _Written, tell: Tell
-    ) -> Records:
-        """Clean a stack into its outputs, and return the record of each plane, in order."""
+    ) -> tuple[list[bool], Records]:
+        """Clean a stack into its outputs.
+
+        Return of each plane, in any order, whether it has noise; and the records, in order.
+        """
+        is_noisy: list[bool] = []
         records: Records = []
+        wants_records = self.keeps_records or job.waves is not None
         total = math.prod(plan.layout.stacked_shape(source.levels[0]))
         wants_noise = job.noise is not None
         opened = (job.source.absolute(), str(stamp_of(job.source)), self.channel_axis)
 
         def progress(done: int, message: str) -> None:
-            done += len(records)
+            done += len(is_noisy)
             tell(done, total, f"plane {min(done + 1, total)} of {total}: {message}")
 
         def clean(piece: Piece) -> None:
@@ -165,12 +174,14 @@ class Cleaner:
                 made = self.workers.call(_clean_opened, opened, piece, options, wants_noise)
             written.add(piece, made)
             if piece.is_finest:
-                records.extend(made.records)
-                tell(len(records), total, f"plane {len(records)} of {total}")
+                is_noisy.extend(map(_has_noise, made.records))
+                if wants_records:
+                    records.extend(made.records)
+                tell(len(is_noisy), total, f"plane {len(is_noisy)} of {total}")
 
         tell(0, total, f"plane 1 of {total}")
         self._for_each(clean, pieces_of(source.levels, plan))
-        return sorted(records, key=lambda part: part["plane"])
+        return is_noisy, sorted(records, key=lambda part: part["plane"])
 
     def _for_each(self, clean: Callable[[Piece], None], pieces: Iterable[Piece]) -> None:
         if self.threads is None:
@@ -243,6 +254,10 @@ class _Written:
         for output, where, expected in self._sums:
             if _sum_of(output[where]) != expected:
                 raise OSError("another program removed a part of the output; all is discarded")
+
+
+def _has_noise(record: dict[str, Any]) -> bool:
+    return bool(record["waves"] or record["remainder_variance"])
 
 
 def _sum_of(block: NDArray[Any]) -> int:

@@ -120,10 +120,11 @@ def check_targets(jobs: list[Job], *, overwrite: bool) -> dict[Path, ValueError]
     Returns
     -------
     dict of Path to ValueError
-        By source: an output is one of the inputs, or exists, or has the name of an output of an
-        earlier job, which is done.
+        By source: an output is one of the inputs, or inside one, or exists, or has the name of an
+        output of an earlier job, which is done.
     """
     sources = {identity for job in jobs if (identity := identity_of(job.source))}
+    stores = {job.source.resolve(): job.source for job in jobs if is_zarr(job.source)}
     ignores_case = bool(jobs) and _ignores_case(jobs[0].cleaned.parent)
     owners: dict[str, Path] = {}
     reasons: dict[Path, ValueError] = {}
@@ -131,8 +132,12 @@ def check_targets(jobs: list[Job], *, overwrite: bool) -> dict[Path, ValueError]
         reason = ""
         for target in job.targets:
             identity, owner = identity_of(target), owners.get(_key(target, ignores_case))
+            folder = _folder_of(target)
+            within = [stores[path] for path in (folder, *folder.parents) if path in stores]
             if identity in sources:
                 reason = f"would overwrite the input {target}; choose another --out"
+            elif within:
+                reason = f"{target} is inside the input {within[0]}; choose another --out"
             elif owner:
                 reason = f"{target} is the output for {owner}; clean this input with another --out"
             elif identity and not overwrite:

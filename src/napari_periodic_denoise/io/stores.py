@@ -97,8 +97,6 @@ def zarr_stack(path: Path) -> StoredStack:
 
     @contextmanager
     def made(make: Callable[..., list[Any]], target: Path) -> Iterator[list[Any]]:
-        if image.path.resolve() in target.resolve().parents:
-            raise ImageFileError("the output would be inside the image; choose another --out")
         with replacing_folder(target) as folder:
             yield make(image, folder)
 

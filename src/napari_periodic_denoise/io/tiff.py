@@ -22,7 +22,7 @@ from napari_periodic_denoise.io.image_file import (
 from napari_periodic_denoise.io.memory import check_memory
 from napari_periodic_denoise.io.ome_xml import companion, own_planes
 from napari_periodic_denoise.io.tiff_copy import copying, keeps_coding
-from napari_periodic_denoise.io.tiff_pages import TiffPages
+from napari_periodic_denoise.io.tiff_pages import Directory, TiffPages
 
 # numbers of TIFF 6.0
 _RGB, _YCBCR = 2, 6
@@ -151,7 +151,9 @@ def _stack(tiff: tifffile.TiffFile) -> _Stack:
     own = own_planes(xml, tiff.filename, len(tiff.pages)) if "UUID" in xml else None
     if own is not None:
         names, sizes, numbers = own.grid()
-        return _part(tiff, [tiff.pages[number] for number in numbers], names, sizes)
+        keyframe = tiff.pages[numbers[0]].aspage()
+        pages = [Directory.of(tiff.pages[number]) for number in numbers]
+        return _part(tiff, keyframe, pages, names, sizes)
     if len(tiff.series) != 1:
         hint = "save each in its own file"
         if xml:
@@ -159,44 +161,50 @@ def _stack(tiff: tifffile.TiffFile) -> _Stack:
         raise ImageFileError(f"{len(tiff.series)} images that do not form a stack; {hint}")
     series = tiff.series[0]
     images = (tiff.imagej_metadata or {}).get("images", 1)
-    pages = [page for page in series.pages if page is not None]
+    levels = [
+        [Directory.of(page) for page in level.pages if page is not None] for level in series.levels
+    ]
+    pages = levels[0]
     if len(pages) < len(series.pages) or (series.kind != "imagej" and images > len(pages)):
         raise ImageFileError("not a whole TIFF file: pages are missing")
-    levels: list[list[Any]] = [list(level.pages) for level in series.levels]
     for level in levels:
         _check_pages(tiff, level)
     if len({page.offset for page in pages}) < len(pages):  # a page that is several planes
         pages = list({page.offset: page for page in pages}.values())
-        return _part(tiff, pages, "I", (len(pages),))
+        return _part(tiff, series.keyframe, pages, "I", (len(pages),))
     if series.dataoffset is not None and series.dataoffset + series.nbytes > tiff.filehandle.size:
         raise ImageFileError("not a whole TIFF file: cut short")
     return _Stack(
         series.axes,
         tuple(
-            TiffPages.of(part, level.shape, level.dataoffset)
+            TiffPages.of(level.keyframe, part, level.shape, level.dataoffset)
             for part, level in zip(levels, series.levels, strict=True)
         ),
     )
 
 
-def _part(tiff: tifffile.TiffFile, pages: list[Any], axes: str, sizes: tuple[int, ...]) -> _Stack:
+def _part(
+    tiff: tifffile.TiffFile,
+    keyframe: tifffile.TiffPage,
+    pages: list[Directory],
+    axes: str,
+    sizes: tuple[int, ...],
+) -> _Stack:
     """Stack of some of the pages of a series."""
     _check_pages(tiff, pages)
-    page = pages[0].keyframe
-    level = TiffPages.of(pages, (*sizes, *page.shape), None)
-    return _Stack(axes + page.axes, (level,), is_whole_series=False)
+    level = TiffPages.of(keyframe, pages, (*sizes, *keyframe.shape), None)
+    return _Stack(axes + keyframe.axes, (level,), is_whole_series=False)
 
 
-def _check_pages(tiff: tifffile.TiffFile, pages: Sequence[Any]) -> None:
+def _check_pages(tiff: tifffile.TiffFile, pages: Sequence[Directory]) -> None:
     """Raise an ImageFileError if pixels of pages are beyond the file's end, or nowhere."""
     size = tiff.filehandle.size
     for number, page in enumerate(pages):
-        parts = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-        if not parts or not all(offset and count for offset, count in parts):
+        if not page.parts or not all(offset and count for offset, count in page.parts):
             raise ImageFileError(
                 f"not a whole TIFF file: pixels of page {number + 1} were never written"
             )
-        if any(offset + count > size for offset, count in parts):
+        if any(offset + count > size for offset, count in page.parts):
             raise ImageFileError("not a whole TIFF file: cut short")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import tifffile
@@ -17,6 +17,27 @@ from numpy.typing import DTypeLike, NDArray
 _BIG = 2**32 - 2**25  # bytes of pixels; tifffile's limit for offsets of 32 bits
 
 Where = tuple[slice, ...]
+
+
+class Directory(NamedTuple):
+    """What is kept of each page: a `tifffile.TiffPage` takes kilobytes.
+
+    Attributes
+    ----------
+    offset : int
+        Position in the file of the page's directory.
+    parts : tuple of (int, int)
+        Position and size in bytes of each strip or tile.
+    """
+
+    offset: int
+    parts: tuple[tuple[int, int], ...]
+
+    @staticmethod
+    def of(page: tifffile.TiffPage | tifffile.TiffFrame) -> Directory:
+        """Return what is kept of a page."""
+        parts = zip(page.dataoffsets, page.databytecounts, strict=True)
+        return Directory(page.offset, tuple(parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +72,19 @@ class TiffPages:
     byteorder: Literal["<", ">"]
 
     @staticmethod
-    def of(pages: Sequence[Any], shape: tuple[int, ...], start: int | None) -> TiffPages:
+    def of(
+        keyframe: tifffile.TiffPage,
+        pages: Sequence[Directory],
+        shape: tuple[int, ...],
+        start: int | None,
+    ) -> TiffPages:
         """Return a stack of pages.
 
         Parameters
         ----------
-        pages : sequence of tifffile.TiffPage or TiffFrame
+        keyframe : tifffile.TiffPage
+            One of the pages, which are all of its shape and type.
+        pages : sequence of Directory
             ImageJ writes only one for a large stack.
         shape : tuple of int
             Of the stack.
@@ -68,7 +96,6 @@ class TiffPages:
         ValueError
             If the last axes are not those of the pages.
         """
-        keyframe = pages[0].keyframe
         file = keyframe.parent.filehandle
         page_shape = keyframe.shape
         ndim = len(page_shape)
@@ -153,10 +180,8 @@ def page_numbers(stacked: list[range], shape: tuple[int, ...]) -> list[int]:
     return [int(number) for number in numbers.ravel()]
 
 
-def _are_sharing(pages: Sequence[Any]) -> bool:
-    parts = sorted(
-        part for page in pages for part in zip(page.dataoffsets, page.databytecounts, strict=True)
-    )
+def _are_sharing(pages: Sequence[Directory]) -> bool:
+    parts = sorted(part for page in pages for part in page.parts)
     return any(a + n > b for (a, n), (b, _) in pairwise(parts))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ def stoppable() -> Iterator[Callable[[], None]]:
 
     def stop(number: int, _frame: object = None) -> NoReturn:
         received.append(number)
+        # zarr reads in tasks of asyncio, which tells errors of those that are left behind
+        logging.getLogger("asyncio").disabled = True
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)  # as shells have it

@@ -219,7 +219,8 @@ def _of_scheduler(address: str, say: Callable[[str], None]) -> Iterator[Workers]
         raise ValueError(
             "dask.distributed is not installed; pip install 'napari-periodic-denoise[distributed]'"
         ) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are raised here
+    for name in ("distributed", "distributed.client"):  # which has a level of its own
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised here
     try:
         asyncio.run(_ask(address))  # a client that reaches nobody takes long to give up
     except Exception as error:  # whoever answers there may send anything

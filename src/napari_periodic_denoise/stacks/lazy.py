@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
-from dask.base import is_dask_collection
+from dask.base import annotate, is_dask_collection
 from dask.delayed import delayed
-from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
 from numpy.typing import NDArray
 
@@ -20,7 +20,6 @@ from napari_periodic_denoise.stacks.planes import clean_level, clean_plane, nami
 if TYPE_CHECKING:
     from napari_periodic_denoise.stacks.layout import Layout
 
-Which = tuple[int, tuple[int, ...]]  # the number of a plane, and its place in the stack
 Array = Any  # dask's, whose own types are not to be had in full
 
 
@@ -37,7 +36,9 @@ def as_lazy(data: Any, layout: Layout) -> Array:  # noqa: ANN401
         return da.asarray(data)
     by_plane = tuple(-1 if axis in layout.plane else 1 for axis in range(data.ndim))
     stored = getattr(data, "shards", None) or getattr(data, "chunks", None)
-    return da.from_array(data, chunks=stored or by_plane)
+    # an array inside each task goes to other processes with it; a memory map with all its pixels
+    is_light = not isinstance(data, np.ndarray)
+    return da.from_array(data, chunks=stored or by_plane, inline_array=is_light)
 
 
 def clean_lazily(
@@ -61,8 +62,10 @@ def clean_lazily(
     list of (noise, cleaned, estimates)
         As in `clean.StackEstimate`.
     """
-    # a task of its own: an exemplar is as large as a plane, and is not copied for each
-    shared = delayed(options, name=f"periodic-options-{tokenize(options)}", traverse=False)
+    # a task of its own: an exemplar is as large as a plane, and is not copied for each. A call: if
+    # a graph has a constant, dask looks at the names of all planes to find the tasks of one
+    call = delayed(partial(dict, options), traverse=False)
+    shared = call(dask_key_name=f"periodic-options-{tokenize(options)}")
     planes = [_planes(level, layout) for level in levels]
     finest = _tasks(_clean_block, [planes[0]], shared)
     blocks = [finest] + [
@@ -131,37 +134,40 @@ def _part_of(
     return result.rechunk({i: level.chunks[i] for i in layout.stacked}, method="tasks")
 
 
-def _tasks(function: Callable[..., _Block], arrays: list[Array], *shared: Array) -> Array:
-    """Return an array of ``function(number, *planes, *shared)`` for each plane.
+def _tasks(function: Callable[..., _Block], arrays: list[Array], options: Array) -> Array:
+    """Return an array of ``function(*planes, options, shape, block_id)`` for each plane.
 
-    Unlike tasks of `dask.array.map_blocks`, dask does not fuse these with the tasks that take the
-    noise or the cleaned plane out of the result: a cache has the result for both.
+    dask does not fuse tasks of different annotations. So these stay apart from those that take
+    the noise or the cleaned plane out of the result: a cache has the result for both.
     """
-    name = f"periodic-noise-{tokenize(function, arrays, shared)}"
-    keys = [one.key for one in shared]
-    tasks: dict[Any, Any] = {
-        (name, *index): (
-            function,
-            (number, index),
-            *((array.name, *index) for array in arrays),
-            *keys,
+    shape = arrays[0].numblocks
+    name = f"periodic-noise-{tokenize(function, arrays, options)}"
+    with annotate(periodic_noise="estimate"):
+        return da.map_blocks(
+            function, *arrays, options, shape, name=name, **objects(arrays[0].ndim)
         )
-        for number, index in enumerate(np.ndindex(arrays[0].numblocks))
-    }
-    graph = HighLevelGraph.from_collections(name, tasks, dependencies=[*arrays, *shared])
-    return da.Array(graph, name, arrays[0].chunks, **objects(arrays[0].ndim))
 
 
-def _clean_block(which: Which, plane: NDArray[Any], options: dict[str, Any]) -> _Block:
-    number, index = which
-    with naming_plane(index):
+def _clean_block(
+    plane: NDArray[Any],
+    options: dict[str, Any],
+    shape: tuple[int, ...],
+    block_id: tuple[int, ...],
+) -> _Block:
+    number = int(np.ravel_multi_index(block_id, shape)) if shape else 0
+    with naming_plane(block_id):
         return _Block(clean_plane(plane, number, **options))
 
 
 def _level_block(
-    which: Which, coarse: NDArray[Any], fine: NDArray[Any], found: _Block, options: dict[str, Any]
+    coarse: NDArray[Any],
+    fine: NDArray[Any],
+    found: _Block,
+    options: dict[str, Any],
+    _shape: tuple[int, ...],
+    block_id: tuple[int, ...],
 ) -> _Block:
-    with naming_plane(which[1]):
+    with naming_plane(block_id):
         return _Block(clean_level(coarse, fine, found.estimate, options))
 
 
