@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,21 +79,23 @@ def test_noise_of_rows_is_removed_from_each_plane():
     rng = np.random.default_rng(5)
     rows = 40 * rng.normal(size=(PLANES, SHAPE[0], 1))
 
-    # the waves of planes without rows: their search takes long where rows are in the way
-    model = model_of(lambda i: specimen(i) + wave(i, 60.0))
-    assert not model.lines
+    def plane(i: int) -> np.ndarray:
+        return specimen(i) + rows[i] + wave(i, 60.0)
+
+    model = model_of(plane)
+    assert model.lines
+    assert model.frequencies.shape == (1, 1, 2)
     for i in (0, PLANES - 1):
-        image = specimen(i) + rows[i] + wave(i, 60.0)
-        estimate = estimate_plane(replace(model, lines=True), i, image)
+        estimate = estimate_plane(model, i, plane(i))
         assert [line.name for line in estimate.removed_lines] == ["rows: lines"]
+        assert len(estimate.waves) == 1
         assert rejection(estimate.noise, rows[i] + wave(i, 60.0)) > 10
+    assert not model_of(wave_and_specimen).lines
+    assert not model_of(plane, 1, remainder="none").lines
 
 
-@pytest.mark.parametrize("remainder", ["auto", "none"])
-def test_rows_are_looked_for_in_the_sampled_planes(remainder):
-    rows = np.random.default_rng(5).normal(size=(SHAPE[0], 1))
-    model = model_of(lambda i: specimen(i) + 20 * rows * (i == 3), remainder=remainder)
-    assert model.lines == (remainder == "auto")
+def wave_and_specimen(i: int) -> np.ndarray:
+    return specimen(i) + wave(i, 60.0)
 
 
 def test_amplitude_and_phase_are_each_planes_own_and_may_be_nothing():

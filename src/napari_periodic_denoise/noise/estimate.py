@@ -29,7 +29,8 @@ from napari_periodic_denoise.noise.assemble import (
 from napari_periodic_denoise.noise.gram_matching.refine import RefineStep, refine_channel
 from napari_periodic_denoise.noise.gram_matching.texture import TextureStep, synthesize_texture
 from napari_periodic_denoise.noise.input import MIN_SIZE, Normalized, as_image, normalize
-from napari_periodic_denoise.noise.lines.channels import with_lines
+from napari_periodic_denoise.noise.lines.channels import lines_before_waves, lines_beside_waves
+from napari_periodic_denoise.noise.lines.result import LineNoise
 from napari_periodic_denoise.noise.progress import Progress, Stage, Step
 from napari_periodic_denoise.noise.remainder.map_fit import Kind, find_remainder
 from napari_periodic_denoise.noise.result import NoiseEstimate
@@ -352,7 +353,12 @@ def _waves(
     inputs: _Inputs, options: Options, network: Network | None
 ) -> Generator[Step, None, list[ChannelNoise]]:
     """Find the waves of each channel, and the remainder if it is requested."""
-    images, exemplar, protected = inputs.fit_images, inputs.exemplar, inputs.protected
+    whole, exemplar, protected = inputs.fit_images, inputs.exemplar, inputs.protected
+    images: list[Normalized] = whole
+    lines: list[list[LineNoise]] = [[] for _ in whole]
+    if options.remainder == "auto":
+        yield Step(Stage.DETECT, "searching for noise of rows and columns")
+        images, lines = lines_before_waves(whole, options.suggestions)
     refines = options.method == "gram_aligned"
     channels = yield from find_waves(
         images,
@@ -383,8 +389,8 @@ def _waves(
             remainder = remainder if bool(remainder.any()) else None
         found.append(ChannelNoise(waves, remainder, channel.rejected))
     if options.remainder == "auto":
-        yield Step(Stage.DETECT, "searching for noise of rows and columns")
-        found = with_lines(images, found, suggestions=options.suggestions)
+        yield Step(Stage.DETECT, "searching for more noise of rows and columns")
+        found = lines_beside_waves(whole, lines, found, options.suggestions)
     return found
 
 

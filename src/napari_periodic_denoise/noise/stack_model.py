@@ -28,7 +28,12 @@ from napari_periodic_denoise.noise.fitting.gauss_newton import (
 from napari_periodic_denoise.noise.fitting.sample import GradientSample, sample_gradient
 from napari_periodic_denoise.noise.fitting.schedule import APPROACH, FINAL, REFIT, Schedule
 from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
-from napari_periodic_denoise.noise.lines.channels import may_have_lines, with_lines
+from napari_periodic_denoise.noise.lines.channels import (
+    lines_before_waves,
+    lines_beside_waves,
+    without_lines,
+)
+from napari_periodic_denoise.noise.lines.result import LineNoise, removed
 from napari_periodic_denoise.noise.progress import Progress, Stage, Step
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.search.acceptance import assess_waves
@@ -56,6 +61,8 @@ from napari_periodic_denoise.runtime.steps import mapped
 Read = Callable[[int], Any]
 #: Returns the normalised channels of a plane by its number.
 ReadChannels = Callable[[int], list[Normalized]]
+#: Noise of rows and columns of each channel of the planes that were read.
+Lines = dict[int, list[list[LineNoise]]]
 
 # benchmarks.shared and benchmarks.stacks check these numbers.
 MAX_SAMPLED = 32  # planes in which frequencies are found; power of 32 planes scatters by 18%
@@ -93,7 +100,7 @@ class SharedModel:
     features, noise_model, sensitivity, suggestions
         Options of the search, see `find_shared`.
     lines : bool
-        Whether some sampled planes show noise of rows or columns. Each plane is searched for its
+        Whether some sampled planes have noise of rows or columns. Each plane is searched for its
         own then.
     """
 
@@ -181,16 +188,13 @@ def find_shared(
     TypeError, ValueError
         If a plane is not a valid image, see `input.as_image`.
     """
-    channels_of = _channel_reader(read, channel_axis, resolve_device(device))
+    lines: Lines | None = {} if remainder == "auto" else None
+    channels_of = _channel_reader(read, channel_axis, resolve_device(device), lines, suggestions)
     spread, chosen = _choose_planes(count, drifting=drifting)
     samples: list[GradientSample] = []
-    lines = False
     for plane in chosen:
         yield Step(Stage.READ, f"reading plane {plane + 1}")
-        images = channels_of(int(plane))
-        samples += (_sampled(image, seed, _PIXELS) for image in images)
-        if remainder == "auto":
-            lines = lines or any(may_have_lines(image) for image in images)
+        samples += (_sampled(image, seed, _PIXELS) for image in channels_of(int(plane)))
     found, rejected = yield from _search(samples, chosen, channels_of, features, sensitivity)
     model = SharedModel(
         shape=samples[0].shape,
@@ -203,7 +207,7 @@ def find_shared(
         noise_model=noise_model,
         sensitivity=sensitivity,
         suggestions=suggestions,
-        lines=lines,
+        lines=any(removed(noises) for plane in (lines or {}).values() for noises in plane),
     )
     if not len(found[0]):
         return model
@@ -228,8 +232,17 @@ def _choose_planes(count: int, *, drifting: bool) -> tuple[NDArray[np.int64], ND
     return spread, np.arange(first, min(first + _WINDOW, count))
 
 
-def _channel_reader(read: Read, channel_axis: int | None, device: torch.device) -> ReadChannels:
-    """Return the function that reads and normalises the channels of a plane."""
+def _channel_reader(
+    read: Read,
+    channel_axis: int | None,
+    device: torch.device,
+    lines: Lines | None,
+    suggestions: str,
+) -> ReadChannels:
+    """Return the function that reads and normalises the channels of a plane.
+
+    It removes noise of rows and columns, and puts it into ``lines``, unless this is None.
+    """
 
     def channels_of(plane: int) -> list[Normalized]:
         try:
@@ -237,7 +250,13 @@ def _channel_reader(read: Read, channel_axis: int | None, device: torch.device) 
         except (TypeError, ValueError) as error:
             raise type(error)(f"plane {plane}: {error}") from error
         channels = array[None] if channel_axis is None else array
-        return [normalize(channel, device) for channel in channels]
+        images = [normalize(channel, device) for channel in channels]
+        if lines is None:
+            return images
+        if plane in lines:
+            return without_lines(images, lines[plane], suggestions)
+        images, lines[plane] = lines_before_waves(images, suggestions)
+        return images
 
     return channels_of
 
@@ -350,16 +369,18 @@ def iter_estimate_plane(
         )
     where = resolve_device(device)
     images = [normalize(channel, where) for channel in channels]
-    found = []
-    for done, image_of in enumerate(images):
+    found, searched = [], images
+    lines: list[list[LineNoise]] = [[] for _ in images]
+    if model.lines:
+        message = "searching for noise of rows and columns"
+        yield Progress(Stage.DETECT, 0, len(images) + 1, message)
+        searched, lines = lines_before_waves(images, model.suggestions)
+    for done, image_of in enumerate(searched):
         steps = _waves_in(model, plane, image_of, seed)
         waves = yield from mapped(steps, partial(_progress, done, len(images) + 1))
         found.append(ChannelNoise(waves))
     if model.lines:
-        yield Progress(
-            Stage.DETECT, len(images), len(images) + 1, "searching for noise of rows and columns"
-        )
-        found = with_lines(images, found, suggestions=model.suggestions)
+        found = lines_beside_waves(images, lines, found, model.suggestions)
     yield Progress(Stage.SUBTRACT, len(images), len(images) + 1, "subtracting the noise")
     return assemble_estimate(
         channels,

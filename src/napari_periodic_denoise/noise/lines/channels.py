@@ -1,100 +1,138 @@
-"""Line noise of all channels of an image, decided together."""
+"""Line noise of all channels of an image, decided together, before and after the waves."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
+
 from napari_periodic_denoise.noise.assemble import ChannelNoise
 from napari_periodic_denoise.noise.input import Normalized
 from napari_periodic_denoise.noise.lines.find import find_lines
-from napari_periodic_denoise.noise.lines.result import LineKind, LineNoise, Outcome, accept
-from napari_periodic_denoise.noise.lines.screen import may_show_lines
+from napari_periodic_denoise.noise.lines.result import (
+    LineNoise,
+    accept,
+    removed,
+    render_lines,
+)
+from napari_periodic_denoise.noise.lines.streaks import Streaks
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
-from napari_periodic_denoise.noise.waves.wave import Wave
 
-_CONSTANT = 0.25  # cycles along the lines, that their slow variation follows
-_MUCH = 10.0  # times the variance of the lines; their fit leaves 2 to 10% (benchmarks.lines)
+# Of made stripes of one period 70% and more are periodic in this sense, of made line noise none
+# (`benchmarks.rejection`, `benchmarks.lines`).
+_PERIODIC = 0.5
+_PEAK = 30.0  # times the median power around; chance exceeds it at one frequency in 10⁹
+_FEWEST_CYCLES = 8  # across the lines, under which a peak does not stand out
+_LOBE = 2  # frequencies to either side of a peak that the window spreads it to
 
 
-def with_lines(
-    images: Sequence[Normalized], found: Sequence[ChannelNoise], *, suggestions: str
-) -> list[ChannelNoise]:
-    """Add the line noise of what the waves leave of each channel.
+def lines_before_waves(
+    images: Sequence[Normalized], suggestions: str
+) -> tuple[list[Normalized], list[list[LineNoise]]]:
+    """Find line noise, and remove what is not periodic.
 
-    A scan has its lines in all channels. Noise of rows that is removed from one channel is not
-    kept in another, because this would leave coloured stripes. The search of waves takes the
-    strongest frequencies of line noise for waves. These are left to the lines.
+    The search of waves would take the strongest frequencies of line noise for waves, one by one.
 
     Parameters
     ----------
     images : sequence of Normalized
         The C channels.
-    found : sequence of ChannelNoise
-        Waves of the C channels.
     suggestions : {"keep", "remove"}
         Whether uncertain line noise is removed as well.
 
     Returns
     -------
+    images : list of Normalized
+        Channels for the search of waves.
+    lines : list of list of LineNoise
+        All that was found in each channel.
+    """
+    lines = [find_lines(i.pixels, i.quantum, ignored=i.saturated) for i in images]
+    return without_lines(images, lines, suggestions), lines
+
+
+def without_lines(
+    images: Sequence[Normalized], lines: Sequence[list[LineNoise]], suggestions: str
+) -> list[Normalized]:
+    """Remove line noise that is not periodic, see `lines_before_waves`."""
+    both = zip(images, decide_lines(lines, suggestions), strict=True)
+    return [_without(image, removed(noises)) for image, noises in both]
+
+
+def lines_beside_waves(
+    images: Sequence[Normalized],
+    lines: Sequence[list[LineNoise]],
+    found: Sequence[ChannelNoise],
+    suggestions: str,
+) -> list[ChannelNoise]:
+    """Add the line noise of what the waves leave of each channel.
+
+    Parameters
+    ----------
+    images, lines, suggestions
+        See `lines_before_waves`.
+    found : sequence of ChannelNoise
+        Waves of the C channels.
+
+    Returns
+    -------
     list of ChannelNoise
     """
-    both = [_found(image, part.waves) for image, part in zip(images, found, strict=True)]
-    certain = {noise.name for _, lines in both for noise in lines if _is_removed(noise)}
-    return [
-        replace(
-            part,
-            waves=waves,
-            lines=tuple(_decided(noise, certain, suggestions) for noise in lines),
+    lines = [
+        find_lines(
+            image.pixels - render_noise(image.pixels, part.waves),
+            image.quantum,
+            ignored=image.saturated,
         )
-        for part, (waves, lines) in zip(found, both, strict=True)
+        if part.waves
+        else noises
+        for image, noises, part in zip(images, lines, found, strict=True)
+    ]
+    both = zip(found, decide_lines(lines, suggestions), strict=True)
+    return [replace(part, lines=tuple(noises)) for part, noises in both]
+
+
+def decide_lines(lines: Sequence[list[LineNoise]], suggestions: str) -> list[list[LineNoise]]:
+    """Decide about the line noise of all channels together.
+
+    A scan has its lines in all channels. Noise of rows that is removed from one channel is not
+    kept in another, because this would leave coloured stripes.
+    """
+    certain = {noise.name for noises in lines for noise in removed(noises)}
+    return [
+        [
+            accept(noise) if suggestions == "remove" or noise.name in certain else noise
+            for noise in noises
+        ]
+        for noises in lines
     ]
 
 
-def _found(image: Normalized, waves: list[Wave]) -> tuple[list[Wave], list[LineNoise]]:
-    """Line noise of a channel, and its waves that are not a part of it."""
-    lines = _beside(image, waves)
-    axes = _axes_of_lines(lines)
-    others = [wave for wave in waves if not _is_constant_along(axes, wave, image.pixels.shape)]
-    if len(others) == len(waves):
-        return waves, lines
-    parts = render_noise(image.pixels, [wave for wave in waves if wave not in others])
-    if float(parts.var()) > _MUCH * sum(
-        noise.strength**2 for noise in lines if _is_removed(noise)
-    ):
-        return waves, lines
-    again = _beside(image, others)
-    return (others, again) if axes <= _axes_of_lines(again) else (waves, lines)
+def _without(image: Normalized, noises: Sequence[LineNoise]) -> Normalized:
+    """Remove line noise that is not periodic."""
+    broad = [noise for noise in noises if _periodic_share(noise) < _PERIODIC]
+    if not broad:
+        return image
+    shape = image.pixels.shape[0], image.pixels.shape[1]
+    return replace(image, pixels=image.pixels - render_lines(broad, shape, image.pixels.device))
 
 
-def _axes_of_lines(lines: list[LineNoise]) -> set[int]:
-    """Axes along which noise of all lines is removed."""
-    return {noise.axis for noise in lines if noise.kind is LineKind.LINES and _is_removed(noise)}
+def _periodic_share(noise: LineNoise) -> float:
+    """Share of the variance of lines at few frequencies, without what is slow.
 
-
-def _beside(image: Normalized, waves: list[Wave]) -> list[LineNoise]:
-    """Line noise of what waves leave."""
-    pixels = image.pixels - render_noise(image.pixels, waves) if waves else image.pixels
-    return find_lines(pixels, image.quantum, ignored=image.saturated)
-
-
-def _is_removed(noise: LineNoise) -> bool:
-    return noise.outcome is Outcome.REMOVED
-
-
-def _is_constant_along(axes: set[int], wave: Wave, shape: Sequence[int]) -> bool:
-    """Whether a wave is the same all along the lines of one of the axes."""
-    return any(abs(wave.frequency[axis]) * shape[axis] < _CONSTANT for axis in axes)
-
-
-def may_have_lines(image: Normalized) -> bool:
-    """Tell after a quick look whether one channel may have noise of rows or columns."""
-    turned = None if image.saturated is None else image.saturated.T
-    return may_show_lines(image.pixels, image.quantum, image.saturated) or may_show_lines(
-        image.pixels.T.contiguous(), image.quantum, turned
-    )
-
-
-def _decided(noise: LineNoise, certain: set[str], suggestions: str) -> LineNoise:
-    """Line noise as it is treated in all channels."""
-    return accept(noise) if suggestions == "remove" or noise.name in certain else noise
+    Odd and even lines apart are no wave, whose phase would have to be known, but lines.
+    """
+    if isinstance(noise.pattern, Streaks):
+        return 0.0
+    offsets = noise.pattern[0] - noise.pattern[0].mean()
+    window = torch.hann_window(len(offsets), dtype=offsets.dtype)
+    power = torch.fft.rfft(offsets * window).abs().square()
+    power = power[: -1 - _LOBE]
+    peaks = torch.zeros_like(power, dtype=torch.bool)
+    for cycles in range(_FEWEST_CYCLES, len(power)):
+        around = power[cycles // 2 : 2 * cycles + 1].median()
+        if power[cycles] > _PEAK * around:
+            peaks[cycles - _LOBE : cycles + _LOBE + 1] = True
+    slow = _FEWEST_CYCLES - _LOBE
+    return float(power[slow:][peaks[slow:]].sum() / power[slow:].sum().clamp_min(1e-30))
