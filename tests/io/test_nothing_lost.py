@@ -1,5 +1,6 @@
 """What a file holds beside its pixels is in the cleaned file too, or is named as missing."""
 
+import json
 import os
 import stat
 import struct
@@ -395,8 +396,24 @@ def test_an_output_can_be_written_where_the_source_cannot(source, out):
 
 def test_the_plane_with_nan_is_named(source, out):
     data = noisy(*[1000] * 5, dtype=np.float32)
-    data[3, 0, 0] = np.nan
+    data[3] = np.nan
     tifffile.imwrite(source / "a.tif", data, photometric=1)
     result = clean(source / "a.tif", "--out", out)
     assert result.exit_code == 1
-    assert "plane 3" in result.stderr
+    assert "plane 3: the image has no finite pixel" in result.stderr
+
+
+def test_a_plane_with_nan_is_cleaned_and_named(source, out):
+    data = noisy(*[1000] * 5, dtype=np.float32)
+    data[3, 0, :3] = np.nan
+    tifffile.imwrite(source / "a.tif", data, photometric=1)
+    tifffile.imwrite(source / "b.tif", data[3], photometric=1)
+    result = clean(source / "a.tif", source / "b.tif", "--out", out, "--waves")
+    assert result.exit_code == 0
+    words = "3 pixels are not finite; they were ignored and are unchanged"
+    assert f"periodic noise in 5; plane 3: {words}" in result.stdout
+    assert f"; {words}" in result.stdout.splitlines()[1]
+    np.testing.assert_array_equal(tifffile.imread(out / "a.tif"), cleaned(data))
+    np.testing.assert_array_equal(tifffile.imread(out / "b.tif"), cleaned(data[3:])[0])
+    planes = json.loads((out / "a-waves.json").read_text())["planes"]
+    assert [plane["not_finite"] for plane in planes] == [0, 0, 0, 3, 0]

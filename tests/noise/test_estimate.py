@@ -20,7 +20,13 @@ from benchmarks.families import (
     rejection,
     rejection_at_border,
 )
-from napari_periodic_denoise import NoiseEstimate, Progress, estimate_noise, iter_estimate_noise
+from napari_periodic_denoise import (
+    NoiseEstimate,
+    Progress,
+    estimate_noise,
+    iter_estimate_noise,
+    select_waves,
+)
 from napari_periodic_denoise.noise import estimate as noise_estimate
 from napari_periodic_denoise.noise.wording import Cause
 from napari_periodic_denoise.pretrained.weights import WeightsError, WeightsNotFoundError
@@ -683,3 +689,93 @@ def test_what_was_found_anyway_may_be_proposed_too():
     plain = estimate_noise(image)
     proposed = estimate_noise(image, proposed=[(0.11, 0.07), (-0.11, -0.07)])
     np.testing.assert_array_equal(plain.noise, proposed.noise)
+
+
+def with_missing(image: np.ndarray) -> np.ndarray:
+    """Set a block to NaN, some with a payload, and scattered pixels to both infinities."""
+    missing = image.copy()
+    missing[40:90, 30:100] = np.nan
+    at = np.random.default_rng(7).choice(image.size, 400, replace=False)
+    missing.flat[at[:200]], missing.flat[at[200:]] = np.inf, -np.inf
+    if image.dtype == np.float32:  # quiet and signalling, of both signs
+        missing[3, 3:6] = np.array([0x7FC12345, 0x7F800001, 0xFFC00777], np.uint32).view("f4")
+    return missing
+
+
+def check_missing(estimate: NoiseEstimate, image: np.ndarray) -> np.ndarray:
+    """Assert that pixels that are not finite are as they were; return which are finite."""
+    finite = np.isfinite(image)
+    assert estimate.cleaned[~finite].tobytes() == image[~finite].tobytes()
+    assert not estimate.noise[~finite].any()
+    assert np.isfinite(estimate.noise).all()
+    assert np.isfinite(estimate.cleaned[finite]).all()
+    assert estimate.not_finite == (~finite).sum()
+    assert f"{estimate.not_finite:,} pixels are not finite" in estimate.warnings[0]
+    return finite
+
+
+@pytest.mark.parametrize(
+    ("dtype", "remainder"),
+    [("f4", "none"), ("f4", "stripes"), ("f4", "quasi-periodic")]
+    + [(dtype, "auto") for dtype in ("f2", "f4", ">f4", "f8")],
+)
+def test_missing_pixels_are_ignored_and_stay(dtype, remainder):
+    noise = 60 * wave(200, 220, 0.13, 0.6, 1.0)
+    grain = np.random.default_rng(1).normal(0, 10, noise.shape)
+    clean = (1000 + 300 * discs(2, 200, 220) + grain).astype(dtype)
+    image = (clean + noise).astype(dtype)
+    given = with_missing(image)
+    whole = estimate_noise(image, remainder=remainder)
+    estimate = estimate_noise(given, remainder=remainder)
+    finite = check_missing(estimate, given)
+    assert rejection(estimate.noise[finite], noise[finite]) > 40
+    loss = rejection(whole.noise[finite], noise[finite])
+    assert rejection(estimate.noise[finite], noise[finite]) > loss - 3
+    # and an image without noise comes back to the bit
+    given = with_missing(clean)
+    estimate = estimate_noise(given, remainder=remainder)
+    check_missing(estimate, given)
+    assert estimate.cleaned.tobytes() == given.tobytes()
+
+
+def test_channels_have_their_own_missing_pixels():
+    noise = 0.2 * wave(128, 140, 0.13, 0.6, 1.0)
+    image = np.stack([discs(2, 128, 140) + noise] * 3, -1).astype(np.float32)
+    image[10:30, 20:50, 0] = np.nan
+    image[70, 80, 1] = np.inf
+    estimate = estimate_noise(image, channel_axis=-1)
+    finite = check_missing(estimate, image)
+    assert rejection(estimate.noise[finite], np.stack([noise] * 3, -1)[finite]) > 40
+    selected = select_waves(image, estimate, [wave.frequency for wave in estimate.waves])
+    assert selected.not_finite == estimate.not_finite
+    assert selected.cleaned.tobytes() == image.tobytes()
+
+
+def test_saturated_pixels_near_missing_ones_are_settled():
+    noise = 0.3 * wave(128, 140, 0.13, 0.6, 1.0)
+    clean = 0.2 + 0.5 * np.kron(np.arange(4) % 2, np.ones((128, 35)))
+    image = np.clip(clean + noise, 0, 0.8)
+    image[20:40, 30:60] = np.nan
+    image[::9, ::11] = np.inf
+    estimate = estimate_noise(image)
+    finite = check_missing(estimate, image)
+    # a plain subtraction of noise is wrong by 0.07 here
+    assert np.abs(estimate.cleaned - clean)[finite].mean() < 0.02
+
+
+@pytest.mark.parametrize("count", [1, 5, 300, 5000])
+@pytest.mark.parametrize("remainder", ["auto", "none", "stripes"])
+def test_few_finite_pixels_are_no_error(count, remainder):
+    image = np.full((100, 120), np.nan)
+    at = np.random.default_rng(0).choice(image.size, count, replace=False)
+    image.flat[at] = wave(100, 120, 0.13, 0.6, 1.0).flat[at]
+    check_missing(estimate_noise(image, remainder=remainder), image)
+
+
+def test_previews_keep_missing_pixels():
+    image = with_missing((discs(2, 128, 140) + wave(128, 140, 0.13, 0.6, 1.0)).astype("f4"))
+    steps = [step for step in iter_estimate_noise(image) if step.cleaned is not None]
+    assert steps
+    missing = ~np.isfinite(image)
+    for step in steps:
+        assert step.cleaned()[missing].tobytes() == image[missing].tobytes()

@@ -25,12 +25,40 @@ def test_what_is_not_taken_is_said(image, error, message):
         as_image(image)
 
 
-def test_bad_pixels_are_counted():
-    image = np.zeros((20, 20))
-    image[3, 4:7] = np.nan
-    image[0, 0] = np.inf
-    with pytest.raises(ValueError, match=r"4 of 400 pixels.*numpy\.nan_to_num"):
+def test_an_image_needs_a_finite_pixel():
+    image = np.full((20, 20), np.nan)
+    image[0] = np.inf
+    with pytest.raises(ValueError, match="the image has no finite pixel"):
         as_image(image)
+    image[3, 4] = 1
+    assert as_image(image) is image
+    with pytest.raises(ValueError, match="channel 1 has no finite pixel"):
+        as_image(np.stack([image, image * np.inf]), channel_axis=0)
+    image[3, 4] = 1e300
+    with pytest.raises(ValueError, match="float32"):
+        as_image(image)
+
+
+def test_missing_pixels_do_not_count_in_the_scale():
+    image = np.random.default_rng(0).normal(500, 20, (64, 64))
+    image[:40] = np.nan
+    image[50, 3:5] = np.inf, -np.inf
+    normalized = normalize(image)
+    assert normalized.centre == pytest.approx(500, abs=3)
+    assert normalized.unit == pytest.approx(20, rel=0.1)
+    assert normalized.pixels.isfinite().all()
+    assert normalized.not_finite == 40 * 64 + 2
+    np.testing.assert_array_equal(normalized.missing, ~np.isfinite(image))
+    np.testing.assert_array_equal(normalized.saturated, normalized.missing)
+
+
+def test_missing_pixels_and_saturated_pixels_are_told_apart():
+    clipped = np.clip(np.random.default_rng(0).normal(128, 40, (64, 64)), 0, 190)
+    at = clipped == 190
+    clipped[30:34, :50] = np.nan
+    normalized = normalize(clipped)
+    np.testing.assert_array_equal(normalized.missing, np.isnan(clipped))
+    np.testing.assert_array_equal(normalized.saturated, np.isnan(clipped) | at)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.float32, torch.bfloat16])

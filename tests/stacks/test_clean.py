@@ -195,10 +195,47 @@ def test_no_planes_have_no_model(model):
 
 def test_which_plane_is_wrong_is_told():
     data = stack(2, 2, dtype=np.float32)
-    data[1, 0, 5, 5] = np.nan
+    data[1, 0] = np.nan
     for some in (data, da.from_array(data, chunks=(1, 1, -1, -1))):
-        with pytest.raises(ValueError, match=r"plane 1, 0: .* NaN"):
+        with pytest.raises(ValueError, match=r"plane 1, 0: .* no finite pixel"):
             np.asarray(clean_stack(some).cleaned)
+
+
+@pytest.mark.parametrize("model", ["per_plane", "shared", "drifting"])
+def test_each_plane_has_its_own_missing_pixels(model):
+    data = stack(4, dtype=np.float32)
+    data[1, 5, 5:9] = np.nan
+    data[3, 20, 30] = -np.inf
+    finite = np.isfinite(data)
+    for some in (data, da.from_array(data, chunks=(1, -1, -1))):
+        result = clean_stack(some, model=model)
+        cleaned, noise = np.asarray(result.cleaned), np.asarray(result.noise)
+        assert cleaned[~finite].tobytes() == data[~finite].tobytes()
+        assert np.isfinite(cleaned[finite]).all()
+        assert not noise[~finite].any()
+        assert noise[1].any()
+        assert np.isfinite(noise).all()
+        if isinstance(result.estimates, np.ndarray):
+            assert [each.not_finite for each in result.estimates] == [0, 4, 0, 1]
+
+
+def test_the_levels_of_a_pyramid_keep_missing_pixels():
+    fine = plane(1, np.float32)
+    fine[4, 6:9] = np.inf, np.nan, -np.inf
+    for reduced in (
+        lambda level: level[::2, ::2].copy(),
+        lambda level: level.reshape(32, 2, 40, 2).mean((1, 3), dtype=np.float64).astype("f4"),
+    ):
+        with np.errstate(invalid="ignore"):
+            coarse = reduced(fine)
+        result = clean_stack([fine, coarse])
+        missing = ~np.isfinite(coarse)
+        assert missing.any()
+        assert result.cleaned[1][missing].tobytes() == coarse[missing].tobytes()
+        assert np.isfinite(result.cleaned[1][~missing]).all()
+        assert not result.noise[1][missing].any()
+        # the finest level's wave is removed, not another one found in this level
+        np.testing.assert_array_equal(result.noise[1][5], reduced(result.noise[0])[5])
 
 
 def test_arrays_on_disk_give_lazy_arrays_of_their_chunks(tmp_path):

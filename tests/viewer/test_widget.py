@@ -562,11 +562,11 @@ def test_every_error_frees_the_dock_and_is_reported(
 @pytest.mark.parametrize(
     ("pixels", "words"),
     [
-        (np.full((32, 32), np.nan), "numpy.nan_to_num"),
+        (np.full((32, 32), np.nan), "no finite pixel"),
         (np.zeros((5, 50), np.uint8), "at least 16×16"),
         (np.zeros((32, 32), bool), "got dtype bool"),
         (np.ma.masked_equal(np.eye(32), 1), "fill the masked pixels"),
-        (dask.array.from_array(np.full((32, 32), np.nan)), "numpy.nan_to_num"),
+        (dask.array.from_array(np.full((32, 32), np.nan)), "no finite pixel"),
     ],
     ids=["nan", "tiny", "bool", "masked", "lazy"],
 )
@@ -890,7 +890,7 @@ def test_an_unsuitable_plane_is_reported(dock, viewer, wait, notifications, plan
     dock.planes.value = planes
     click(dock)
     wait()
-    assert "numpy.nan_to_num" in dock.status.value
+    assert "no finite pixel" in dock.status.value
     assert "plane 1" in dock.status.value
     assert [hasattr(note, "exception") for note in notifications] == [False]
     assert len(viewer.layers) == 1
@@ -945,7 +945,7 @@ def test_an_unsuitable_lazy_plane_is_reported(dock, viewer, wait, notifications)
     dock.planes.value = "per_plane"
     click(dock)
     wait()
-    assert "numpy.nan_to_num" in dock.status.value
+    assert "no finite pixel" in dock.status.value
     assert len(viewer.layers) == 1
 
 
@@ -1040,3 +1040,18 @@ def test_texture_and_gram_matrices_of_a_plane(dock, viewer, engine, wait, qtbot)
     assert gram.extent.world[0, 2] > source.extent.world[1, 2]
     assert gram.extent.world[1, 1] <= source.extent.world[1, 1]
     assert gram.translate[0] == 6
+
+
+def test_missing_pixels_are_counted_and_stay(dock, viewer, wait, notifications):
+    # by the real engine
+    y, x = np.indices((64, 80))
+    pixels = (100 + 20 * np.cos(0.7 * y + 0.5 * x)).astype(np.float32)
+    pixels[5, 5:9] = np.nan
+    viewer.add_image(pixels, contrast_limits=(0, 200))
+    click(dock)
+    wait()
+    assert "4 pixels are not finite" in dock.found.words.value
+    cleaned = viewer.layers[-1].data
+    assert cleaned[5, 5:9].tobytes() == pixels[5, 5:9].tobytes()
+    assert np.ptp(cleaned[20:]) < 1
+    assert not notifications

@@ -28,6 +28,7 @@ from napari_periodic_denoise.io.images import (
 )
 from napari_periodic_denoise.io.stores import StoredStack, is_zarr, tiff_stack, zarr_stack
 from napari_periodic_denoise.io.tiff_pages import TiffPages, TiffTarget
+from napari_periodic_denoise.noise.wording import not_finite
 from napari_periodic_denoise.runtime.steps import finish, mapped
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from napari_periodic_denoise.stacks.clean import StackPlan
 
 Records = list[dict[str, Any]]  # of each plane its place in the stack, and its `record`
+Ignored = list[tuple[list[int], int]]  # planes, and their numbers of pixels not finite
 Found = Callable[[Records], None]
 
 
@@ -119,9 +121,14 @@ class Cleaner:
         found_here = record(estimate)
         if job.waves is not None:
             write_json(job.waves, found_here)
-        found([{"plane": [], **found_here}])
+        entry = {"plane": [], **found_here}
+        found([entry])
         write_cleaned(job.cleaned, estimate.cleaned, image)
-        return estimate.summary + describe_dropped(image.dropped)
+        return (
+            estimate.summary
+            + _describe_ignored(_ignored([entry]))
+            + describe_dropped(image.dropped)
+        )
 
     def _clean_stack(self, source: StoredStack, job: Job, tell: Tell, found: Found) -> str:
         from napari_periodic_denoise.stacks.clean import iter_plan_stack
@@ -139,23 +146,25 @@ class Cleaner:
             cleaned = outputs.enter_context(source.open_cleaned(job.cleaned))
             noise = outputs.enter_context(source.open_noise(job.noise)) if job.noise else []
             written = _Written(cleaned, noise)
-            is_noisy, records = self._clean_pieces(source, job, plan, written, tell)
+            is_noisy, ignored, records = self._clean_pieces(source, job, plan, written, tell)
             written.check()
             if job.waves is not None:
                 write_json(job.waves, {"planes": records})
             found(records)
         count = len(is_noisy)
         summary = f"{count} plane{'s' * (count > 1)}, periodic noise in {sum(is_noisy)}"
-        return summary + describe_dropped(source.dropped)
+        return summary + _describe_ignored(ignored) + describe_dropped(source.dropped)
 
     def _clean_pieces(
         self, source: StoredStack, job: Job, plan: StackPlan, written: _Written, tell: Tell
-    ) -> tuple[list[bool], Records]:
+    ) -> tuple[list[bool], Ignored, Records]:
         """Clean a stack into its outputs.
 
-        Return of each plane, in any order, whether it has noise; and the records, in order.
+        Return of each plane, in any order, whether it has noise; the planes with pixels that are
+        not finite, in any order; and the records, in order.
         """
         is_noisy: list[bool] = []
+        ignored: Ignored = []
         records: Records = []
         wants_records = self.keeps_records or job.waves is not None
         total = math.prod(plan.layout.stacked_shape(source.levels[0]))
@@ -175,13 +184,14 @@ class Cleaner:
             written.add(piece, made)
             if piece.is_finest:
                 is_noisy.extend(map(_has_noise, made.records))
+                ignored.extend(_ignored(made.records))
                 if wants_records:
                     records.extend(made.records)
                 tell(len(is_noisy), total, f"plane {len(is_noisy)} of {total}")
 
         tell(0, total, f"plane 1 of {total}")
         self._for_each(clean, pieces_of(source.levels, plan))
-        return is_noisy, sorted(records, key=lambda part: part["plane"])
+        return is_noisy, ignored, sorted(records, key=lambda part: part["plane"])
 
     def _for_each(self, clean: Callable[[Piece], None], pieces: Iterable[Piece]) -> None:
         if self.threads is None:
@@ -258,6 +268,22 @@ class _Written:
 
 def _has_noise(record: dict[str, Any]) -> bool:
     return bool(record["waves"] or record["remainder_variance"])
+
+
+def _ignored(records: Records) -> Ignored:
+    """Planes with pixels that are not finite, and their numbers of such pixels."""
+    return [(part["plane"], part["not_finite"]) for part in records if part["not_finite"]]
+
+
+def _describe_ignored(ignored: Ignored) -> str:
+    """Return the part of a line about a file that says which pixels are not finite."""
+    if not ignored:
+        return ""
+    place = ", ".join(map(str, min(plane for plane, _ in ignored)))
+    where = f"plane {place}: " if place else ""
+    if len(ignored) > 1:
+        where = f"{len(ignored)} planes, first {place}: "
+    return f"; {where}{not_finite(sum(count for _, count in ignored))}"
 
 
 def _sum_of(block: NDArray[Any]) -> int:

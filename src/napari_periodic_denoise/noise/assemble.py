@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from napari_periodic_denoise.noise.input import Normalized
 from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, render_lines
 from napari_periodic_denoise.noise.lines.result import removed as removed_of
+from napari_periodic_denoise.noise.neighbours import local_means
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave, in_units
 
-# Reaches in pixels of the mean around a saturated pixel, tried in turn: the smallest with an
-# unsaturated pixel is the most local.
-_REACHES = (2, 4, 8, 16)
 _MAX_UINT64 = float(np.nextafter(2.0**64, 0))  # largest float below 2⁶⁴
 
 
@@ -96,6 +94,8 @@ def assemble_estimate(
             pattern.add_(part.remainder)
             remainder += unit**2 * _variance(part.remainder)
         shares = _shares(part.waves, image.pixels, pattern)
+        if image.missing is not None:
+            pattern.masked_fill_(image.missing, 0)
         removed += _variance(pattern.mul_(unit))
         lines += (_with_share(noise, _variance(pattern)) for noise in own_lines)
         noise[i] = pattern.cpu().numpy()
@@ -116,6 +116,7 @@ def assemble_estimate(
         rejected=tuple({r.frequency: r for part in found for r in part.rejected}.values()),
         gram=gram,
         lines=tuple(lines),
+        not_finite=sum(image.not_finite for image in images),
     )
 
 
@@ -184,13 +185,18 @@ def subtract(image: NDArray[Any], noise: NDArray[np.floating[Any]]) -> NDArray[A
     -------
     ndarray
         Shape and dtype of the image. Integers are rounded, and clipped to the dtype's range.
+        Pixels that are not finite stay as they are, to the bit.
     """
     wide: NDArray[Any]
     if image.dtype.kind == "f":
         limits = np.finfo(image.dtype)
-        wide = np.subtract(image, noise, dtype=np.result_type(image.dtype, np.float32))
-        cleaned = np.clip(wide, limits.min, limits.max, out=wide)
-        return np.asarray(cleaned, dtype=image.dtype)
+        with np.errstate(invalid="ignore"):  # of signalling NaN
+            wide = np.subtract(image, noise, dtype=np.result_type(image.dtype, np.float32))
+            cleaned = np.clip(wide, limits.min, limits.max, out=wide).astype(
+                image.dtype, copy=False
+            )
+        np.copyto(cleaned, image, where=~np.isfinite(image))
+        return np.asarray(cleaned)
     range_of = np.iinfo(image.dtype)
     step = np.rint(noise)
     if image.dtype.itemsize < 8:
@@ -226,26 +232,24 @@ def restore_saturated(
     image : ndarray, shape (H, W)
     noise : ndarray of float32, shape (H, W)
     saturated : Tensor of bool, shape (H, W)
-        See `Normalized`.
+        See `Normalized`. Pixels that are not finite do not change.
     """
-    at = saturated.cpu().numpy()
+    at = saturated.cpu().numpy().copy()
     # distances from the median, since float32 is not exact for large integers
     others = image[~at]
     middle = np.partition(others, others.size // 2)[others.size // 2]
-    level = np.where(at, 0, np.subtract(cleaned, middle, dtype=np.float64)).astype(np.float32)
-    known = torch.from_numpy(np.stack([level, ~at])[None].astype(np.float32))
-    local = np.zeros_like(level)
-    missing = at.copy()
-    for reach in _REACHES:
-        size = 2 * reach + 1
-        total, count = torch.nn.functional.avg_pool2d(known, size, 1, reach)[0].numpy()
-        filled = missing & (count * size**2 > 0.5)
-        local[filled] = total[filled] / count[filled]
-        missing &= ~filled
+    level = np.zeros(image.shape, dtype=np.float32)
+    level[~at] = np.subtract(cleaned[~at], middle, dtype=np.float64)
+    local, found = (
+        each.numpy() for each in local_means(torch.from_numpy(level), torch.from_numpy(~at))
+    )
+    finite = np.isfinite(image)
+    highest = image[finite].max()
+    at &= finite  # the others do not change
     limit = np.subtract(image[at], middle, dtype=np.float64)
     beyond = limit - noise[at]
-    wanted = np.where(missing[at], limit, local[at])
+    wanted = np.where(found[at], local[at], limit)
     settled = np.clip(wanted, np.minimum(limit, beyond), np.maximum(limit, beyond))
     # noise of the other sign cannot have saturated the pixel, which keeps its limit
-    settled = np.where((image[at] == image.max()) == (beyond < limit), settled, limit)
+    settled = np.where((image[at] == highest) == (beyond < limit), settled, limit)
     cleaned[at] = subtract(image[at], limit - settled)  # no float holds a limit of 64 bits

@@ -31,6 +31,7 @@ from napari_periodic_denoise.noise.gram_matching.texture import TextureStep, syn
 from napari_periodic_denoise.noise.input import MIN_SIZE, Normalized, as_image, normalize
 from napari_periodic_denoise.noise.lines.channels import lines_before_waves, lines_beside_waves
 from napari_periodic_denoise.noise.lines.result import LineNoise
+from napari_periodic_denoise.noise.neighbours import filled
 from napari_periodic_denoise.noise.progress import Progress, Stage, Step
 from napari_periodic_denoise.noise.remainder.map_fit import Kind, find_remainder
 from napari_periodic_denoise.noise.result import NoiseEstimate
@@ -149,8 +150,8 @@ def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
         If the pixels are not real numbers.
     ValueError
         If an option is not one of its choices. If the image has the wrong number of axes, is too
-        small, or contains NaN or infinite pixels. If an area does not fit the image, or marks too
-        few or too many pixels. If a proposed frequency is impossible in the image.
+        small, or has a channel without a finite pixel. If an area does not fit the image, or
+        marks too few or too many pixels. If a proposed frequency is impossible in the image.
     WeightsError
         If the network's weights are missing or unusable. It is an OSError.
     ImportError
@@ -173,7 +174,8 @@ def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
     envelope for waves that leave a residual.
 
     The fit ignores saturated and clipped pixels. Their values after the subtraction are
-    explained in `assemble.restore_saturated`.
+    explained in `assemble.restore_saturated`. It also ignores pixels that are NaN or infinite:
+    they stay as they are, to the bit, the noise is zero there, and ``not_finite`` counts them.
 
     Examples
     --------
@@ -384,7 +386,7 @@ def _waves(
             kind: Kind = "stripes" if options.remainder == "stripes" else "quasi-periodic"
             residual = channel.residual() if residual is None else residual
             remainder = yield from find_remainder(
-                residual, image.quantum, options.sensitivity, kind=kind
+                filled(residual, image.missing), image.quantum, options.sensitivity, kind=kind
             )
             remainder = remainder if bool(remainder.any()) else None
         found.append(ChannelNoise(waves, remainder, channel.rejected))
@@ -537,8 +539,8 @@ def _check_exemplar(images: list[Normalized], mask: Mask | None) -> None:
         usable = int(np.count_nonzero(mask & ~image.saturated.cpu().numpy()))
         if usable < MIN_PIXELS:
             raise ValueError(
-                f"only {usable} pixels of the exemplar are not black, saturated or protected; at "
-                f"least {MIN_PIXELS} are needed: mark another area"
+                f"only {usable} pixels of the exemplar are finite, and not black, saturated or "
+                f"protected; at least {MIN_PIXELS} are needed: mark another area"
             )
 
 

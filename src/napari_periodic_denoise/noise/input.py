@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_periodic_denoise.noise.neighbours import filled
 from napari_periodic_denoise.noise.robust import robust_scale
 
 MIN_SIZE = 16  # pixels; the background of a spectrum is the mean of 11×11 frequencies
@@ -52,8 +53,8 @@ def as_image(
     TypeError
         If the pixels are not real numbers, or the array is masked.
     ValueError
-        If the array has the wrong number of axes, is too small, or contains NaN or infinite
-        pixels.
+        If the array has the wrong number of axes, is too small, or has no finite pixel (in one
+        of the channels).
     """
     if isinstance(image, torch.Tensor):
         image = image.detach().cpu()
@@ -98,13 +99,14 @@ def as_image(
 
 
 def _check_intensities(array: NDArray[np.floating[Any]]) -> None:
-    """Raise a ValueError if floats are NaN, infinite or too large."""
-    bad = array.size - int(np.isfinite(array).sum())
-    if bad:
-        raise ValueError(
-            f"{bad} of {array.size} pixels are NaN or infinite: replace them, for example with "
-            "numpy.nan_to_num(image)"
-        )
+    """Raise a ValueError if floats are too large, or if a channel has no finite pixel."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        usable = finite.any((-2, -1))
+        if not usable.all():
+            where = f"channel {usable.argmin()}" if array.ndim == 3 else "the image"
+            raise ValueError(f"{where} has no finite pixel: all are NaN or infinite")
+        array = array[finite]
     largest = max(abs(float(array.min())), abs(float(array.max())))
     if largest > _MAX_INTENSITY:
         raise ValueError(
@@ -127,7 +129,11 @@ class Normalized:
         Step between two grey levels, in the unit of the pixels. For continuous intensities it is
         the rounding of float32.
     saturated : Tensor of bool, shape (H, W), or None
-        Pixels at the limits of the image, whose true intensity is unknown. None without any.
+        Pixels at the limits of the image, whose true intensity is unknown, and missing pixels.
+        None without any.
+    missing : Tensor of bool, shape (H, W), or None
+        Pixels that are NaN or infinite. In ``pixels`` they have the mean of their neighbours.
+        None without any.
     """
 
     pixels: torch.Tensor
@@ -135,6 +141,12 @@ class Normalized:
     centre: float
     quantum: float
     saturated: torch.Tensor | None
+    missing: torch.Tensor | None = None
+
+    @property
+    def not_finite(self) -> int:
+        """Number of missing pixels."""
+        return 0 if self.missing is None else int(self.missing.sum())
 
 
 def normalize(image: NDArray[Any], device: torch.device | str = "cpu") -> Normalized:
@@ -143,21 +155,26 @@ def normalize(image: NDArray[Any], device: torch.device | str = "cpu") -> Normal
     Parameters
     ----------
     image : ndarray, shape (H, W)
-        Integers or floats. It is only read.
+        Integers or floats, at least one of them finite. It is only read.
     device : torch.device or str
 
     Returns
     -------
     Normalized
     """
-    saturated = find_saturated(image)
+    missing = _find_missing(image)
+    known = image
+    if missing is not None:
+        known = image[~missing]
+        image = np.where(missing, image.dtype.type(0), image)
+    saturated = find_saturated(known)
     darkest = 0.0
     if image.dtype.kind in "iu" and image.dtype.itemsize == 8:
         darkest = float(image.min())
         # float64 is not exact for 64-bit integers; their difference modulo 2⁶⁴ is
-        image = image.astype(np.uint64) - image.min().astype(np.uint64)
-    pick = np.random.default_rng(0).integers(image.size, size=_SAMPLE)
-    sample = image[np.unravel_index(pick, image.shape)].astype(np.float64)
+        known = image = image.astype(np.uint64) - image.min().astype(np.uint64)
+    pick = np.random.default_rng(0).integers(known.size, size=_SAMPLE)
+    sample = known[np.unravel_index(pick, known.shape)].astype(np.float64)
     centre = float(np.median(sample))
     unit = robust_scale(torch.from_numpy(sample - centre)) or 1.0
     quantum = max(_grey_step(np.unique(sample), whole=image.dtype.kind in "iu") / unit, _ROUNDING)
@@ -168,13 +185,27 @@ def normalize(image: NDArray[Any], device: torch.device | str = "cpu") -> Normal
         pixels = torch.from_numpy(wide.astype(np.float32))
     else:
         pixels = torch.from_numpy(np.subtract(image, centre, dtype=np.float32)).div_(unit)
+    if missing is not None:
+        unusable = missing.copy()
+        unusable[~missing] = False if saturated is None else saturated
+        saturated = unusable
+        pixels = filled(pixels, torch.from_numpy(missing))
     return Normalized(
         pixels.to(device),
         unit,
         darkest + centre,
         quantum,
         None if saturated is None else torch.from_numpy(saturated).to(device),
+        None if missing is None else torch.from_numpy(missing).to(device),
     )
+
+
+def _find_missing(image: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Pixels that are NaN or infinite; None without any."""
+    if image.dtype.kind != "f":
+        return None
+    missing: NDArray[np.bool_] = ~np.isfinite(image)
+    return missing if missing.any() else None
 
 
 def _grey_step(levels: NDArray[np.float64], *, whole: bool) -> float:
@@ -205,12 +236,12 @@ def find_saturated(image: NDArray[Any]) -> NDArray[np.bool_] | None:
 
     Parameters
     ----------
-    image : ndarray, shape (H, W)
-        Integers or floats.
+    image : ndarray, shape (H, W) or any other
+        Integers or finite floats.
 
     Returns
     -------
-    ndarray of bool, shape (H, W), or None
+    ndarray of bool, shape of the image, or None
         None if no pixel is saturated.
     """
     saturated: NDArray[np.bool_] | None = None

@@ -11,7 +11,7 @@ import numpy as np
 from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, removed
 from napari_periodic_denoise.noise.waves.lattices import in_lattices
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave
-from napari_periodic_denoise.noise.wording import plural
+from napari_periodic_denoise.noise.wording import not_finite, plural
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +41,9 @@ class NoiseEstimate:
         Noise of rows and columns in intensity units, removed or suggested.
     gram : mapping of str to ndarray of float32, shape (C, C)
         Gram matrix of the image's feature maps by layer, with the option ``gram``.
+    not_finite : int
+        Number of pixels that are NaN or infinite, in all channels together. The fit ignored
+        them. They are unchanged in ``cleaned``, and the noise is zero there.
     """
 
     noise: np.ndarray
@@ -52,6 +55,7 @@ class NoiseEstimate:
     rejected: tuple[Rejected, ...]
     gram: Mapping[str, np.ndarray] = field(default_factory=dict)
     lines: tuple[LineNoise, ...] = ()
+    not_finite: int = 0
 
     @property
     def removed_lines(self) -> tuple[LineNoise, ...]:
@@ -96,12 +100,14 @@ class NoiseEstimate:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings to read before the result is used, one or two sentences each."""
+        ignored = (f"{not_finite(self.not_finite)}.",) if self.not_finite else ()
         if self.settings.get("method") == "texture":
             return (
+                *ignored,
                 "A texture has no phase, so its crests do not match the image. The image minus "
                 "the texture is for comparison only.",
             )
-        return (*self._lattice_warning(), *self._suggestions())
+        return (*ignored, *self._lattice_warning(), *self._suggestions())
 
     def _suggestions(self) -> tuple[str, ...]:
         """Say what was found and kept, and how to remove it."""

@@ -62,3 +62,10 @@ def reason_of(cause: Cause, measured: float, required: float) -> str:
 def plural(count: int, what: str = "wave") -> str:
     """Return a count with its noun in the singular or the plural: ``1 wave``, ``2 waves``."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def not_finite(count: int) -> str:
+    """Say how many pixels are NaN or infinite, and what happened to them."""
+    if count == 1:
+        return "1 pixel is not finite; it was ignored and is unchanged"
+    return f"{count:,} pixels are not finite; they were ignored and are unchanged"

@@ -39,6 +39,7 @@ def record(estimate: NoiseEstimate, off: Sequence[Wave] = ()) -> dict[str, Any]:
         "settings": estimate.settings,
         "removed_variance": estimate.removed_variance,
         "remainder_variance": estimate.remainder_variance,
+        "not_finite": estimate.not_finite,
         "summary": estimate.summary,
         "warnings": list(estimate.warnings),
         "waves": records[: len(estimate.waves)],

@@ -189,11 +189,21 @@ def clean_level(
     reduction = find_reduction(colours(fine), colours(coarse))
     if reduction is not None:
         # the removed intensities are less than the noise in saturated pixels
-        removed = np.subtract(colours(fine), colours(estimate.cleaned), dtype=np.float64)
+        whole = colours(fine)
+        removed = np.zeros(whole.shape)
+        np.subtract(
+            whole,
+            colours(estimate.cleaned),
+            out=removed,
+            where=np.isfinite(whole),
+            dtype=np.float64,
+        )
         cleaned = coarse.copy()
         colours(cleaned)[...] = subtract(colours(coarse), reduction(removed).astype(np.float32))
+        missing = ~np.isfinite(colours(coarse))
+        noise = np.where(missing, np.float32(0), reduction(estimate.noise).astype(np.float32))
         return replace(
-            estimate, noise=reduction(estimate.noise).astype(np.float32), cleaned=cleaned
+            estimate, noise=noise, cleaned=cleaned, not_finite=int(np.count_nonzero(missing))
         )
     height, width = (n for i, n in enumerate(coarse.shape) if i != axis)
     if min(height, width) < MIN_SIZE:

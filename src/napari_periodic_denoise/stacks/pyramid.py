@@ -31,16 +31,19 @@ def find_reduction(fine: NDArray[Any], coarse: NDArray[Any]) -> Reduction | None
     callable or None
         Reduces an array of the fine shape to the coarse shape. None if no method fits.
     """
+    known = np.isfinite(coarse)
     if fine.dtype.kind == "f":
-        tolerance = _ROUNDING * float(np.abs(coarse).max(initial=0))
+        tolerance = _ROUNDING * float(np.abs(coarse).max(initial=0, where=known))
     else:  # pyramids are computed level by level, and each level may truncate a fraction
         tolerance = 1 + math.log2(max(fine.size / max(coarse.size, 1), 1)) / 2
     for is_exact, reduction in _reductions(fine.shape, coarse.shape):
-        made = reduction(fine)
-        if is_exact:
-            if np.array_equal(made, coarse):
-                return reduction
-        elif float(np.abs(made - coarse).max(initial=0)) <= tolerance:
+        with np.errstate(invalid="ignore"):  # of infinity less infinity
+            made = reduction(fine)
+            if is_exact:
+                is_same = np.array_equal(made, coarse, equal_nan=True)
+            else:
+                is_same = np.abs(made - coarse).max(initial=0, where=known) <= tolerance
+        if is_same:
             return reduction
     return None
 
