@@ -23,17 +23,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.io import imread
 
+from benchmarks.real import REAL, STANDS_OUT, decibel, whitened
 from benchmarks.spectral_outliers import spectral_outliers
 from napari_periodic_denoise import estimate_noise
-from napari_periodic_denoise.noise.input import normalize
-from napari_periodic_denoise.noise.statistics.features import edges
-from napari_periodic_denoise.noise.statistics.gram import spectral_power
 from napari_periodic_denoise.samples import newspaper_halftone
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "real"
-STANDS_OUT = 12.0  # times the median power over all directions
-
-Array = NDArray[np.float64]
 Crop = tuple[slice, slice]
 
 
@@ -55,25 +49,6 @@ EXAMPLES = (
     Example("light-sheet-fine-stripes", "r12_smartspim.png", "stripes", np.s_[0:150, 230:430]),
     Example("sinogram", "r17_neutron_sinogram.tif", "stripes", np.s_[220:370, 250:450]),
 )
-
-
-def whitened(image: Array) -> Array:
-    """Power of the clipped gradient, relative to its median over all directions."""
-    features = edges(normalize(image).pixels)
-    power = spectral_power(features).double().numpy()
-    fy, fx = np.fft.fftfreq(features.shape[1]), np.fft.rfftfreq(features.shape[2])
-    radius = np.hypot(fy[:, None], fx)
-    ring = np.round(radius * min(features.shape[1:]) / 2).astype(int)
-    order = np.argsort(ring, axis=None)
-    rings = np.split(power.ravel()[order], np.cumsum(np.bincount(ring.ravel()))[:-1])
-    excess = power / (np.array([np.median(values) for values in rings])[ring] / np.log(2))
-    excess[radius < 1 / 64] = 0
-    return excess
-
-
-def decibel(values: Array) -> float:
-    """Mean in dB."""
-    return 10 * float(np.log10(values.mean()))
 
 
 def row(example: Example, image: NDArray[np.generic], folder: Path) -> str:
@@ -112,7 +87,7 @@ def main() -> None:
     """Draw the figures and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder for the figures")
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the images")
+    parser.add_argument("--data", type=Path, default=REAL, help="folder of the images")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)

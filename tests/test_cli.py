@@ -127,7 +127,7 @@ def test_help_tells_the_engines_defaults_and_choices():
     for choices in (NOISE_MODELS, REMAINDERS, METHODS, FEATURES, WEIGHTS):
         assert "|".join(choices) in help_text
     assert "|".join(STACK_MODELS).replace("_", "-") in help_text
-    assert "woven or striped. [default: none]" in help_text
+    assert "woven or striped. [default: auto]" in help_text
 
 
 def test_what_is_no_wave_is_removed_and_told_where_asked_for(files, out, weave):

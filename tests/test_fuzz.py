@@ -150,7 +150,7 @@ def check(estimate: NoiseEstimate, image: np.ndarray) -> None:
     assert 0 <= estimate.removed_variance <= 1
     assert estimate.summary
     json.dumps(record(estimate), allow_nan=False)
-    if not estimate.waves:
+    if estimate.components == estimate.suggested:
         assert not estimate.noise.any()
         np.testing.assert_array_equal(estimate.cleaned, image)
 

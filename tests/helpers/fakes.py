@@ -25,7 +25,7 @@ def make_estimate(image, amplitude=3.0, remainder="none", method="aligned", gram
     if image.ndim == 3:
         noise = np.stack([noise, 2 * noise, 0 * noise], axis=-1)
         waves = [replace(wave, amplitude=2 * amplitude, channel=1), wave]
-    no_waves = remainder not in ("none", "lines") or method == "texture"
+    no_waves = remainder not in ("none", "auto") or method == "texture"
     return NoiseEstimate(
         noise=noise,
         cleaned=(image - noise).astype(image.dtype),

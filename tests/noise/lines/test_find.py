@@ -114,3 +114,25 @@ def test_a_component_knows_what_it_is():
     assert component.shape == (256, 256)
     assert component.render().dtype == torch.float32
     assert component.evidence.agreeing > 0.95
+
+
+SMOOTH = {
+    "ramp": lambda y, x: x,
+    "oblique ramp": lambda y, x: x + y / 2,
+    "parabola": lambda y, x: (x - 0.4) ** 2,
+    "vignette": lambda y, x: 1 - (x - 0.5) ** 2 - (y - 0.5) ** 2,
+    "saturating": lambda y, x: np.log(1 + 10 * x) / 3,
+    "disc": lambda y, x: np.hypot(y - 0.5, x - 0.5) < 0.3,
+    "step": lambda y, x: x > 0.37,
+    "half and half": lambda y, x: x + (y > 0.5),
+}
+
+
+@pytest.mark.parametrize("sigma", [0, 2.5])
+@pytest.mark.parametrize("size", [32, 64, 100, 256])
+@pytest.mark.parametrize("shape", SMOOTH)
+def test_illumination_and_large_things_stay(shape, size, sigma):
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:size, : size + 12] / size
+    components, _ = found(40 + 100 * SMOOTH[shape](y, x) + rng.normal(0, sigma, x.shape))
+    assert all(c.outcome is Outcome.SUGGESTED for c in components)

@@ -110,8 +110,12 @@ def decide_lines(lines: Sequence[list[LineNoise]], suggestions: str) -> list[lis
 
 
 def _without(image: Normalized, noises: Sequence[LineNoise]) -> Normalized:
-    """Remove line noise that is not periodic."""
-    broad = [noise for noise in noises if _periodic_share(noise) < _PERIODIC]
+    """Remove line noise that is not periodic.
+
+    Streaks beside periodic lines are parts of a wave that the lines do not follow.
+    """
+    periodic = {noise.axis for noise in noises if _periodic_share(noise) > _PERIODIC}
+    broad = [noise for noise in noises if noise.axis not in periodic]
     if not broad:
         return image
     shape = image.pixels.shape[0], image.pixels.shape[1]

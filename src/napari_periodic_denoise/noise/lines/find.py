@@ -30,6 +30,8 @@ _FEWEST_JUMPS = 4  # one or two may be a border or a shelf
 _STREAK_PARTS = 24  # of 64; the edges of a few things reach less far
 _STREAKS_LEFT = 1.3
 _STREAKS_ACROSS = 5.0  # times the nats of what looks like streaks in the other direction
+_ROUNDED = 3.0  # grey levels between neighbouring lines
+_SMOOTH = 0.75  # grey levels along the lines; random noise that hides the rounding has more
 _VISIBLE = 0.5  # grey levels that some pixel changes by
 _TRIES = 3
 
@@ -187,6 +189,7 @@ def _judged(candidate: _Candidate, view: _View) -> LineNoise | None:
     if evidence.parts < _PARTS or evidence.saved < _SAVED / 2 or evidence.agreeing < 0.5:
         return None
     sure = _is_sure(candidate, evidence, view) and not 0 < candidate.jumps < _FEWEST_JUMPS
+    sure = sure and not _is_rounding(noise, view)
     h, w = view.pixels.shape
     return LineNoise(
         candidate.kind,
@@ -197,6 +200,13 @@ def _judged(candidate: _Candidate, view: _View) -> LineNoise | None:
         float(noise.std()),
         evidence,
     )
+
+
+def _is_rounding(noise: torch.Tensor, view: _View) -> bool:
+    """Whether lines may differ as a smooth image does that is rounded to whole grey levels."""
+    if float(noise.diff().abs().max()) > _ROUNDED * view.quantum:
+        return False
+    return float((view.pixels - noise).diff(dim=0).abs().mean()) < _SMOOTH * view.quantum
 
 
 def _is_sure(candidate: _Candidate, evidence: LineEvidence, view: _View) -> bool:

@@ -14,6 +14,7 @@ from napari_periodic_denoise.noise.lines.profile import (
     least_squares,
     most_probable,
     noise_power,
+    slow_excess,
 )
 
 _ROUNDS = 8  # at most; each chooses lines and fits all again
@@ -54,6 +55,7 @@ class _Round(NamedTuple):
     explained: torch.Tensor
     rest: torch.Tensor
     noise: torch.Tensor
+    specimen: torch.Tensor
     nats: float
 
 
@@ -90,13 +92,15 @@ def fit_lines(
         noise, saved = noise_power(left.square(), error)
         if saved <= 0:
             noise = torch.zeros_like(noise)
-        nats = nothing - _length(left, error + noise) - _PRICE * math.log(lines) * len(chosen)
+        slow = slow_excess(left.square(), error + noise)
+        price = _PRICE * math.log(lines) * len(chosen)
+        nats = nothing - _length(left, error + noise + slow) - price
         rest = pulls - profile.precision(explained[None])
         if best is None or nats > best.nats:
-            best = _Round(chosen, explained, rest, noise, nats)
+            best = _Round(chosen, explained, rest, noise, specimen + slow, nats)
         elif nats < best.nats:
             break
-        background = noise + specimen
+        background = noise + specimen + slow
         more = _standing_out(profile, rest, background, chosen, refused)
         if not len(more) or len(chosen) + len(more) > _MOST * lines:
             break
@@ -104,7 +108,7 @@ def fit_lines(
     assert best is not None
     return Fitted(
         best.explained,
-        most_probable(profile, best.rest, best.noise[None], specimen[None])[0],
+        most_probable(profile, best.rest, best.noise[None], best.specimen[None])[0],
         best.chosen[best.chosen < lines],
         best.chosen[best.chosen >= lines] - lines,
         best.noise,
@@ -207,12 +211,13 @@ def fit_variation(profile: Profile, specimen: torch.Tensor) -> torch.Tensor:
     orders = len(profile.pulls) // 2  # the others tell the variance
     raw = least_squares(profile, profile.pulls[1:orders]).square()
     error = profile.error
-    noise = torch.zeros_like(raw)
+    noise, specimen = torch.zeros_like(raw), specimen.clone()
     last = 0
     for order in range(1, orders):
         power, nats = noise_power(raw[order - 1], error + specimen[order])
         if nats > _PRICE * math.log(profile.lines):
             noise[order - 1] = power
+            specimen[order] += slow_excess(raw[order - 1], error + specimen[order] + power)
             last = order
     if not last:
         return profile.pulls[:0]

@@ -11,10 +11,15 @@ import torch
 
 from napari_periodic_denoise.noise.lines.differences import Differences
 
-_SLOPES = (0.0, 0.5, 1.0)  # the power of line noise falls with the frequency: white to 1/f
+# The power of line noise falls with the frequency: white, 1/f, shadows of some lines' width. Under
+# the slowest frequencies that are fitted it is expected to grow as 1/f at most.
+_SLOPES = (0.0, 0.5, 1.0, 1.5, 2.0)
+_SLOW_SLOPE = 1.0
 _SPECIMEN = 2.0  # times the specimen's profile in the other direction; `benchmarks.lines`
 _CONSTANT = 4.0  # times what varies along the lines is the specimen's; `benchmarks.lines`
 _SLOWEST = 0.02  # cycles/line, under which the specimen may be as strong as noise
+_UNUSUAL = 6.0  # times the expected power, which chance exceeds once in 70 frequencies
+_SLOW_CYCLES = 8  # across the image
 _CLIP = 4.0  # deviations
 _ROUNDS = 60  # at most, of fitting offsets and their spectrum in turn
 _OCTAVE = 1.5  # ratio of the edges of two frequency bands
@@ -274,7 +279,7 @@ def noise_power(power: torch.Tensor, error: torch.Tensor) -> tuple[torch.Tensor,
     """
     lines = len(power)
     every = torch.arange(1, lines, dtype=torch.float64) / lines
-    first = max(round(2 * _SLOWEST * lines), 1)
+    first = min(max(round(2 * _SLOWEST * lines), 2 * _SLOW_CYCLES), lines // 2)
     frequency, power, error = every[first - 1 :], power[first:], error[first:]
     nothing = float((error.log() + power / error).sum())
     best, saved = torch.zeros_like(every), -math.inf
@@ -288,5 +293,26 @@ def noise_power(power: torch.Tensor, error: torch.Tensor) -> tuple[torch.Tensor,
         expected = height * shape
         nats = (nothing - float(((expected + error).log() + power / (expected + error)).sum())) / 2
         if nats > saved:
-            best, saved = height * every**-slope, nats
+            slow = (every / frequency[0]).clamp_max(1) ** -min(slope, _SLOW_SLOPE)
+            best, saved = height * every.clamp_min(float(frequency[0])) ** -slope * slow, nats
     return torch.nn.functional.pad(best, (1, 0)), saved
+
+
+def slow_excess(power: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+    """Power of slow changes that is far more than expected: illumination, and large things.
+
+    Parameters
+    ----------
+    power, expected : Tensor of float64, shape (W,)
+        Of the least-squares offsets, by frequency.
+
+    Returns
+    -------
+    Tensor of float64, shape (W,)
+        Zero where it is not far more, and for all but slow changes.
+    """
+    lines = len(power)
+    found, usual = _over_an_octave(power, lines), _over_an_octave(expected, lines)
+    excess = torch.where(found > _UNUSUAL * usual, found - usual, 0.0)
+    excess[2 * _SLOW_CYCLES :] = 0
+    return excess
