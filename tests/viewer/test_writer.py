@@ -46,7 +46,7 @@ def test_a_result_is_saved_with_its_record(viewer, tmp_path):
         pass
     _, noise, cleaned = viewer.layers
     for layer in (noise, cleaned):
-        path = tmp_path / f"{layer.name}.tif"
+        path = tmp_path / f"{layer.name}.ome.tif"
         written = save(viewer, path, layer)
         assert list(map(str, written)) == [str(path), f"{path}.json"]
         made = tifffile.imread(path)
@@ -78,7 +78,7 @@ def test_a_result_is_saved_with_its_record(viewer, tmp_path):
 def test_any_image_is_saved(viewer, tmp_path, shape, dtype, rgb, lazy):
     data = np.random.default_rng(0).integers(0, 2 if dtype == "bool" else 200, shape).astype(dtype)
     viewer.add_image(da.from_array(data) if lazy else data, rgb=rgb)
-    path = tmp_path / "image.tif"
+    path = tmp_path / "image.ome.tif"
     assert list(map(str, save(viewer, path))) == [str(path)]
     made = tifffile.imread(path)
     assert made.dtype.newbyteorder("=") == data.dtype.newbyteorder("=")
@@ -93,7 +93,7 @@ def test_axes_and_the_finest_level(viewer, tmp_path):
         axis_labels=("t", "y", "x"),
         scale=(2, 0.5, 0.5),
     )
-    path = tmp_path / "movie.tif"
+    path = tmp_path / "movie.ome.tif"
     save(viewer, path)
     with tifffile.TiffFile(path) as tiff:
         assert tiff.series[0].axes == "TYX"
@@ -107,7 +107,7 @@ def test_axes_and_the_finest_level(viewer, tmp_path):
 )
 def test_lengths_have_the_names_that_ome_knows(viewer, tmp_path, unit, size):
     viewer.add_image(np.zeros((20, 24), np.uint8), scale=(0.5, 0.5), units=(unit, unit))
-    path = tmp_path / "image.tif"
+    path = tmp_path / "image.ome.tif"
     save(viewer, path)
     assert size_in(path) == {"Y": size, "X": size}
 

@@ -138,11 +138,12 @@ def _tasks(function: Callable[..., _Block], arrays: list[Array], options: Array)
     """Return an array of ``function(*planes, options, shape, block_id)`` for each plane.
 
     dask does not fuse tasks of different annotations. So these stay apart from those that take
-    the noise or the cleaned plane out of the result: a cache has the result for both.
+    the noise or the cleaned plane out of the result, nor those of a pyramid's levels: a cache has
+    the result for all of them.
     """
     shape = arrays[0].numblocks
     name = f"periodic-noise-{tokenize(function, arrays, options)}"
-    with annotate(periodic_noise="estimate"):
+    with annotate(periodic_noise=name):
         return da.map_blocks(
             function, *arrays, options, shape, name=name, **objects(arrays[0].ndim)
         )

@@ -187,8 +187,9 @@ def reason_not_to_run(layer: Image, dims: Dims, planes: str, options: dict[str, 
         return "A texture is made from one plane. Choose This plane."
     if planes != THIS_PLANE and options["gram"]:
         return "Gram matrices are shown for one plane only. Choose This plane, or hide them."
-    is_per_plane = options["remainder"] in ("stripes", "quasi-periodic") or "weights" in options
-    if planes not in (THIS_PLANE, "per_plane") and is_per_plane:  # only networks have weights
+    is_for_a_plane = options.get("remainder") in ("stripes", "quasi-periodic")
+    is_for_a_plane |= "weights" in options  # only networks have weights
+    if planes not in (THIS_PLANE, "per_plane") and is_for_a_plane:
         return (
             "A model for all planes needs phase-aligned waves of edges or cosine patterns, and "
             "removes nothing else. Choose these, or other planes."
