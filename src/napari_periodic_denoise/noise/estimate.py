@@ -113,10 +113,10 @@ def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
     exemplar : array-like, optional
         Area that contains only noise: a mask of bool or labels of integers (nonzero inside), of
         shape (H, W), or a list of rectangles ``(y0, x0, y1, x1)``, row y1 and column x1 excluded.
-        A wave stays in the image as part of the specimen if the exemplar shows less than half of
-        it. For noise that multiplies, the exemplar must be half as bright as the rest. The target
-        of ``"gram_aligned"`` is the largest rectangle in it. The texture and the remainder ignore
-        it.
+        Waves and lines stay in the image as part of the specimen if the exemplar shows less than
+        half of them. For noise that multiplies, the exemplar must be half as bright as the rest.
+        The target of ``"gram_aligned"`` is the largest rectangle in it. The texture and the other
+        kinds of remainder ignore it.
     protect : array-like, optional
         Area that the fit of waves and lines ignores, in the form of an exemplar: where the
         specimen resembles the noise, or where there is no noise. The texture, the other kinds of
@@ -358,9 +358,10 @@ def _waves(
     whole, exemplar, protected = inputs.fit_images, inputs.exemplar, inputs.protected
     images: list[Normalized] = whole
     lines: list[list[LineNoise]] = [[] for _ in whole]
+    area = None if exemplar is None else torch.from_numpy(exemplar).to(whole[0].pixels.device)
     if options.remainder == "auto":
         yield Step(Stage.DETECT, "searching for noise of rows and columns")
-        images, lines = lines_before_waves(whole, options.suggestions)
+        images, lines = lines_before_waves(whole, options.suggestions, area)
     refines = options.method == "gram_aligned"
     channels = yield from find_waves(
         images,
@@ -368,9 +369,7 @@ def _waves(
         noise_model=options.noise_model,
         sensitivity=options.sensitivity,
         seed=options.seed,
-        exemplar=None
-        if exemplar is None
-        else torch.from_numpy(exemplar).to(images[0].pixels.device),
+        exemplar=area,
         proposed=inputs.proposed,
         clear=None if protected is None else _clear_rectangle(protected),
     )
@@ -392,7 +391,7 @@ def _waves(
         found.append(ChannelNoise(waves, remainder, channel.rejected))
     if options.remainder == "auto":
         yield Step(Stage.DETECT, "searching for more noise of rows and columns")
-        found = lines_beside_waves(whole, lines, found, options.suggestions)
+        found = lines_beside_waves(whole, lines, found, options.suggestions, area)
     return found
 
 

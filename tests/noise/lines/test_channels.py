@@ -70,6 +70,18 @@ def test_waves_are_not_taken_out_of_the_lines():
     assert rejection(estimate.noise, 255 * 0.6 * (noise + slanted)) > 27
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_exemplar_shows_the_lines_or_they_stay(is_there):
+    rng = np.random.default_rng(0)
+    clean = np.full((256, 256), 0.5)
+    noise = np.tile(0.06 * rng.normal(size=(256, 1)), (1, 256))
+    noise[:60, :60] *= is_there
+    image = corrupt(clean, noise, rng, 0.01)
+    estimate = estimate_noise(image, exemplar=[(0, 0, 60, 60)])
+    assert [line.name for line in estimate.removed_lines] == ["rows: lines"] * is_there
+    assert bool(estimate.noise.any()) == is_there
+
+
 def test_a_strong_wave_along_the_lines_stays_a_wave():
     rng = np.random.default_rng(0)
     clean = bundled("moon")[:256, :256]

@@ -22,13 +22,14 @@ from napari_periodic_denoise.noise.waves.synthesis import render_noise
 # Of made stripes of one period 70% and more are periodic in this sense, of made line noise none
 # (`benchmarks.rejection`, `benchmarks.lines`).
 _PERIODIC = 0.5
+_IN_EXEMPLAR = 0.5  # as of waves, see `estimate_noise`
 _PEAK = 30.0  # times the median power around; chance exceeds it at one frequency in 10⁹
 _FEWEST_CYCLES = 8  # across the lines, under which a peak does not stand out
 _LOBE = 2  # frequencies to either side of a peak that the window spreads it to
 
 
 def lines_before_waves(
-    images: Sequence[Normalized], suggestions: str
+    images: Sequence[Normalized], suggestions: str, exemplar: torch.Tensor | None = None
 ) -> tuple[list[Normalized], list[list[LineNoise]]]:
     """Find line noise, and remove what is not periodic.
 
@@ -40,6 +41,8 @@ def lines_before_waves(
         The C channels.
     suggestions : {"keep", "remove"}
         Whether uncertain line noise is removed as well.
+    exemplar : Tensor of bool, shape (H, W), optional
+        Area that contains only noise. Lines of which it shows less than half are the specimen's.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def lines_before_waves(
     lines : list of list of LineNoise
         All that was found in each channel.
     """
-    lines = [find_lines(i.pixels, i.quantum, ignored=i.saturated) for i in images]
+    lines = [_found(image, image.pixels, exemplar) for image in images]
     return without_lines(images, lines, suggestions), lines
 
 
@@ -65,12 +68,13 @@ def lines_beside_waves(
     lines: Sequence[list[LineNoise]],
     found: Sequence[ChannelNoise],
     suggestions: str,
+    exemplar: torch.Tensor | None = None,
 ) -> list[ChannelNoise]:
     """Add the line noise of what the waves leave of each channel.
 
     Parameters
     ----------
-    images, lines, suggestions
+    images, lines, suggestions, exemplar
         See `lines_before_waves`.
     found : sequence of ChannelNoise
         Waves of the C channels.
@@ -80,11 +84,7 @@ def lines_beside_waves(
     list of ChannelNoise
     """
     lines = [
-        find_lines(
-            image.pixels - render_noise(image.pixels, part.waves),
-            image.quantum,
-            ignored=image.saturated,
-        )
+        _found(image, image.pixels - render_noise(image.pixels, part.waves), exemplar)
         if part.waves
         else noises
         for image, noises, part in zip(images, lines, found, strict=True)
@@ -107,6 +107,24 @@ def decide_lines(lines: Sequence[list[LineNoise]], suggestions: str) -> list[lis
         ]
         for noises in lines
     ]
+
+
+def _found(
+    image: Normalized, pixels: torch.Tensor, exemplar: torch.Tensor | None
+) -> list[LineNoise]:
+    """Line noise of what is left of a channel."""
+    lines = find_lines(pixels, image.quantum, ignored=image.saturated)
+    return [n for n in lines if exemplar is None or _share_in(n, pixels, exemplar) > _IN_EXEMPLAR]
+
+
+def _share_in(noise: LineNoise, pixels: torch.Tensor, area: torch.Tensor) -> float:
+    """How much of line noise an area shows, by least squares of the differences across lines."""
+    across = 1 - noise.axis
+    steps = noise.render(pixels.device).diff(dim=across)
+    first, second = (area.narrow(across, i, area.shape[across] - 1) for i in (0, 1))
+    inside = (first & second) * steps
+    power = float(inside.square().sum())
+    return float((inside * pixels.diff(dim=across)).sum()) / power if power else 0.0
 
 
 def _without(image: Normalized, noises: Sequence[LineNoise]) -> Normalized:
