@@ -11,15 +11,14 @@ import torch
 
 from napari_periodic_denoise.noise.lines.differences import Differences
 
-# The power of line noise falls with the frequency: white, 1/f, shadows of some lines' width. Under
-# the slowest frequencies that are fitted it is expected to grow as 1/f at most.
-_SLOPES = (0.0, 0.5, 1.0, 1.5, 2.0)
-_SLOW_SLOPE = 1.0
+# The power of line noise falls with the frequency: white to 1/f. A steeper law would take a single
+# edge of the specimen for a step of all that follows.
+_SLOPES = (0.0, 0.5, 1.0)
 _SPECIMEN = 2.0  # times the specimen's profile in the other direction; `benchmarks.lines`
 _CONSTANT = 4.0  # times what varies along the lines is the specimen's; `benchmarks.lines`
 _SLOWEST = 0.02  # cycles/line, under which the specimen may be as strong as noise
 _UNUSUAL = 6.0  # times the expected power, which chance exceeds once in 70 frequencies
-_SLOW_CYCLES = 8  # across the image
+_SLOW_CYCLES = 4  # across the image, as vignetting and large things change at most
 _CLIP = 4.0  # deviations
 _ROUNDS = 60  # at most, of fitting offsets and their spectrum in turn
 _OCTAVE = 1.5  # ratio of the edges of two frequency bands
@@ -293,8 +292,7 @@ def noise_power(power: torch.Tensor, error: torch.Tensor) -> tuple[torch.Tensor,
         expected = height * shape
         nats = (nothing - float(((expected + error).log() + power / (expected + error)).sum())) / 2
         if nats > saved:
-            slow = (every / frequency[0]).clamp_max(1) ** -min(slope, _SLOW_SLOPE)
-            best, saved = height * every.clamp_min(float(frequency[0])) ** -slope * slow, nats
+            best, saved = height * every**-slope, nats
     return torch.nn.functional.pad(best, (1, 0)), saved
 
 
