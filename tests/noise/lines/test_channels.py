@@ -82,6 +82,14 @@ def test_an_exemplar_shows_the_lines_or_they_stay(is_there):
     assert bool(estimate.noise.any()) == is_there
 
 
+def test_lines_beside_an_exemplar_stay():
+    rng = np.random.default_rng(0)
+    columns = 0.06 * rng.normal(size=256) * (np.arange(256) >= 100)
+    image = corrupt(np.full((256, 256), 0.5), np.tile(columns, (256, 1)), rng, 0.01)
+    assert estimate_noise(image).removed_lines
+    assert estimate_noise(image, exemplar=[(0, 0, 256, 90)]).lines == ()
+
+
 def test_a_strong_wave_along_the_lines_stays_a_wave():
     rng = np.random.default_rng(0)
     clean = bundled("moon")[:256, :256]

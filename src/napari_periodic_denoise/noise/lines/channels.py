@@ -118,13 +118,18 @@ def _found(
 
 
 def _share_in(noise: LineNoise, pixels: torch.Tensor, area: torch.Tensor) -> float:
-    """How much of line noise an area shows, by least squares of the differences across lines."""
+    """How much of line noise an area shows, by the differences across lines.
+
+    It is compared with the mean strength in the whole image: lines that differ elsewhere alone
+    are not shown.
+    """
     across = 1 - noise.axis
     steps = noise.render(pixels.device).diff(dim=across)
     first, second = (area.narrow(across, i, area.shape[across] - 1) for i in (0, 1))
-    inside = (first & second) * steps
-    power = float(inside.square().sum())
-    return float((inside * pixels.diff(dim=across)).sum()) / power if power else 0.0
+    inside = first & second
+    power = float(steps.square().mean() * inside.sum())
+    shown = float((inside * steps * pixels.diff(dim=across)).sum())
+    return shown / power if power else 0.0
 
 
 def _without(image: Normalized, noises: Sequence[LineNoise]) -> Normalized:
