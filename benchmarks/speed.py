@@ -21,7 +21,7 @@ import torch
 from benchmarks.families import Array, bundled, corrupt, four_sinusoids
 from napari_periodic_denoise import estimate_noise
 
-MOST_ROUND_TRIPS = {"clean": 30, "four waves": 100, "lattice of 24": 300}
+MOST_ROUND_TRIPS = {"clean": 15, "four waves": 100, "lattice of 24": 300}
 MOST_IMAGES_OF_MEMORY = 10
 
 
