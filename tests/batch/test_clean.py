@@ -130,6 +130,18 @@ def test_a_stack_in_colour(source, out, alpha):
     np.testing.assert_array_equal(written[..., 3:], data[..., 3:])
 
 
+def test_planes_with_noise_of_rows_alone_count_as_noisy(source, out):
+    rng = np.random.default_rng(0)
+    planes = np.rint(100 + rng.normal(0, 3, (3, 128, 128))).astype(np.uint16)
+    planes[1:] += rng.integers(0, 20, (2, 128, 1)).astype(np.uint16)
+    tifffile.imwrite(source / "a.tif", planes, imagej=True, metadata={"axes": "ZYX"})
+    result = run(source / "a.tif", "--out", out)
+    assert result.stdout == f"{source / 'a.tif'}: 3 planes, periodic noise in 2\n"
+    written = tifffile.imread(out / "a.tif")
+    np.testing.assert_array_equal(written[0], planes[0])
+    assert written[1].mean(1).std() < planes[1].mean(1).std() / 3
+
+
 def test_channels_slower_than_slices_are_cleaned_together(source, out):
     data = np.stack([stack(2), stack(2) + np.uint16(9)])
     tifffile.imwrite(source / "a.tif", data, photometric=1, metadata={"axes": "CZYX"})

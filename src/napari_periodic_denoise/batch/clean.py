@@ -183,7 +183,7 @@ class Cleaner:
                 made = self.workers.call(_clean_opened, opened, piece, options, wants_noise)
             written.add(piece, made)
             if piece.is_finest:
-                is_noisy.extend(map(_has_noise, made.records))
+                is_noisy.extend(part["removed_variance"] > 0 for part in made.records)
                 ignored.extend(_ignored(made.records))
                 if wants_records:
                     records.extend(made.records)
@@ -264,10 +264,6 @@ class _Written:
         for output, where, expected in self._sums:
             if _sum_of(output[where]) != expected:
                 raise OSError("another program removed a part of the output; all is discarded")
-
-
-def _has_noise(record: dict[str, Any]) -> bool:
-    return bool(record["waves"] or record["remainder_variance"])
 
 
 def _ignored(records: Records) -> Ignored:

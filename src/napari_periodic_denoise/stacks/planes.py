@@ -208,7 +208,9 @@ def clean_level(
     height, width = (n for i, n in enumerate(coarse.shape) if i != axis)
     if min(height, width) < MIN_SIZE:
         zero = np.zeros(colours(coarse).shape, np.float32)
-        return replace(estimate, noise=zero, cleaned=coarse, waves=(), removed_variance=0.0)
+        return replace(
+            estimate, noise=zero, cleaned=coarse, waves=(), lines=(), removed_variance=0.0
+        )
     return clean_plane(coarse, **{**options, "model": None})
 
 

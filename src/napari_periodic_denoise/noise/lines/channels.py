@@ -59,7 +59,7 @@ def without_lines(
     images: Sequence[Normalized], lines: Sequence[list[LineNoise]], suggestions: str
 ) -> list[Normalized]:
     """Remove line noise that is not periodic, see `lines_before_waves`."""
-    both = zip(images, decide_lines(lines, suggestions), strict=True)
+    both = zip(images, _decided(lines, suggestions), strict=True)
     return [_without(image, removed(noises)) for image, noises in both]
 
 
@@ -89,11 +89,11 @@ def lines_beside_waves(
         else noises
         for image, noises, part in zip(images, lines, found, strict=True)
     ]
-    both = zip(found, decide_lines(lines, suggestions), strict=True)
+    both = zip(found, _decided(lines, suggestions), strict=True)
     return [replace(part, lines=tuple(noises)) for part, noises in both]
 
 
-def decide_lines(lines: Sequence[list[LineNoise]], suggestions: str) -> list[list[LineNoise]]:
+def _decided(lines: Sequence[list[LineNoise]], suggestions: str) -> list[list[LineNoise]]:
     """Decide about the line noise of all channels together.
 
     A scan has its lines in all channels. Noise of rows that is removed from one channel is not
