@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from napari_periodic_denoise import NoiseEstimate, Wave
+from napari_periodic_denoise.noise.outcome import Outcome
 from napari_periodic_denoise.noise.waves.wave import Rejected
 from napari_periodic_denoise.noise.wording import Cause
 
@@ -29,7 +30,7 @@ FEW = Rejected((0.2, 0.3), 1e-4, Cause.FEW_PARTS)
 ITS_OWN = Rejected((0.0, 0.2), 1e-8, Cause.OUTSIDE_EXEMPLAR, 0.04, 0.5)
 
 
-def estimate_of(*waves, shape=(200, 300), share=0.0, rejected=(FEW,), **settings):
+def estimate_of(*waves, off=(), shape=(200, 300), share=0.0, rejected=(FEW,), **settings):
     """An estimate as the engine makes them, of no image."""
     noise = np.zeros(shape, np.float32)
     settings = {
@@ -41,4 +42,5 @@ def estimate_of(*waves, shape=(200, 300), share=0.0, rejected=(FEW,), **settings
         "channel_axis": None if len(shape) == 2 else 2,
         **settings,
     }
-    return NoiseEstimate(noise, noise, waves, settings, 0.5, share, rejected)
+    off = tuple(replace(wave, outcome=Outcome.SWITCHED_OFF) for wave in off)
+    return NoiseEstimate(noise, noise, waves, settings, 0.5, share, rejected, kept_waves=off)

@@ -40,6 +40,6 @@ def test_every_kind_of_wave_is_json(wave, family, height):
 def test_waves_that_are_off_are_apart_and_share_the_places():
     near = replace(PLAIN, frequency=(0.0, 0.1 + 0.5 / 300), channel=1)
     far = replace(PLAIN, frequency=(0.0, 0.1 + 1.3 / 300), channel=1)
-    found = record(estimate_of(PLAIN, shape=(200, 300, 3)), [near, far])
+    found = record(estimate_of(PLAIN, shape=(200, 300, 3), off=[near, far]))
     assert len(found["waves"]) == 1
     assert [wave["place"] for wave in found["waves"] + found["off"]] == [0, 0, 2]

@@ -58,7 +58,7 @@ def test_waves_that_belong_together_say_so():
 def test_waves_as_a_table():
     changing = replace(PLAIN, envelope=((3 + 1j,),), amplitude=2.0, channel=1, phase=0.5)
     multiplying = replace(PLAIN, frequency=(0.1, 0.0), amplitude=0.25, dark=10.0)
-    found = record(estimate_of(PLAIN, changing, shape=(200, 300, 3)), [multiplying])
+    found = record(estimate_of(PLAIN, changing, shape=(200, 300, 3), off=[multiplying]))
     lines = list(csv.DictReader(waves_as_csv(rows(found), (0.5, 0.2, "µm")).splitlines()))
     assert [line["wave"] for line in lines] == ["1", "1", "2"]
     assert [line["on"] for line in lines] == ["1", "1", "0"]

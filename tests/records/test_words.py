@@ -11,12 +11,12 @@ from records import FEW, ITS_OWN, PLAIN, estimate_of
 
 
 def words_of(*waves, of_stack=False, off=(), **options):
-    return in_words(record(estimate_of(*waves, **options), off), of_stack=of_stack)
+    return in_words(record(estimate_of(*waves, off=off, **options)), of_stack=of_stack)
 
 
 def test_what_is_off_is_recorded_and_told():
     other = replace(PLAIN, frequency=(0.1, 0.0))
-    found = record(estimate_of(PLAIN), [other])
+    found = record(estimate_of(PLAIN, off=[other]))
     assert [wave["frequency"] for wave in found["waves"]] == [[0.0, 0.1]]
     assert [wave["frequency"] for wave in found["off"]] == [[0.1, 0.0]]
     assert [row.is_on for row in rows(found)] == [True, False]

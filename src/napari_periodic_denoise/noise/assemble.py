@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.input import Normalized
-from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, render_lines
-from napari_periodic_denoise.noise.lines.result import removed as removed_of
+from napari_periodic_denoise.noise.lines.result import LineNoise, render_lines
 from napari_periodic_denoise.noise.neighbours import local_means
+from napari_periodic_denoise.noise.outcome import Outcome, kept
+from napari_periodic_denoise.noise.outcome import removed as removed_of
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave, in_units
@@ -28,6 +29,7 @@ class ChannelNoise:
     Attributes
     ----------
     waves : list of Wave
+        Removed, suggested or switched off.
     remainder : Tensor of float32, shape (H, W), or None
         Noise that is not a sum of few waves. It is subtracted with full weight.
     rejected : tuple of Rejected
@@ -75,17 +77,22 @@ def assemble_estimate(
     noise = np.zeros(channels.shape, dtype=np.float32)
     cleaned = channels.copy()
     waves: list[Wave] = []
+    others: list[Wave] = []
     lines: list[LineNoise] = []
     removed = remainder = whole = 0.0
     for i, (channel, image, part) in enumerate(zip(channels, images, found, strict=True)):
         unit = image.unit
         whole += unit**2 * _variance(image.pixels)
         own_lines = [replace(noise.in_units(unit), channel=i) for noise in part.lines]
-        removed_lines = removed_of(part.lines)
-        if not part.waves and part.remainder is None and not removed_lines:
+        removed_waves, removed_lines = removed_of(part.waves), removed_of(part.lines)
+        others += (
+            replace(in_units(wave, unit, image.centre), channel=i, share=0.0)
+            for wave in kept(part.waves)
+        )
+        if not removed_waves and part.remainder is None and not removed_lines:
             lines += own_lines
             continue
-        pattern = render_noise(image.pixels, part.waves)
+        pattern = render_noise(image.pixels, removed_waves)
         if removed_lines:
             pattern.add_(render_lines(removed_lines, channel.shape, pattern.device))
         if weight is not None:
@@ -93,7 +100,7 @@ def assemble_estimate(
         if part.remainder is not None:
             pattern.add_(part.remainder)
             remainder += unit**2 * _variance(part.remainder)
-        shares = _shares(part.waves, image.pixels, pattern)
+        shares = _shares(removed_waves, image.pixels, pattern)
         if image.missing is not None:
             pattern.masked_fill_(image.missing, 0)
         removed += _variance(pattern.mul_(unit))
@@ -104,12 +111,13 @@ def assemble_estimate(
             restore_saturated(cleaned[i], channel, noise[i], image.saturated)
         waves += (
             replace(in_units(wave, unit, image.centre), channel=i, share=share)
-            for wave, share in zip(part.waves, shares, strict=True)
+            for wave, share in zip(removed_waves, shares, strict=True)
         )
     return NoiseEstimate(
         noise=restore_channel_axis(noise, channel_axis),
         cleaned=restore_channel_axis(cleaned, channel_axis),
         waves=tuple(sorted(waves, key=_strength)),
+        kept_waves=tuple(sorted(others, key=_strength)),
         settings=settings,
         removed_variance=min(1.0, removed / whole) if whole else 0.0,
         remainder_variance=min(1.0, remainder / whole) if whole else 0.0,

@@ -36,6 +36,7 @@ from napari_periodic_denoise.noise.progress import Progress, Stage, Step
 from napari_periodic_denoise.noise.remainder.map_fit import Kind, find_remainder
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.robust import robust_range
+from napari_periodic_denoise.noise.search.crystal import with_suggestions
 from napari_periodic_denoise.noise.search.find import find_waves
 from napari_periodic_denoise.noise.statistics.gram import gram_matrix
 from napari_periodic_denoise.noise.statistics.networks import (
@@ -105,8 +106,8 @@ def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
         image. ``"stripes"``: stripes of any width in one direction. The last two damage a
         specimen with stripes or a weave of its own, see `remainder.map_fit.find_remainder`.
     suggestions : {"keep", "remove"}
-        Treatment of noise of rows and columns that may be part of the specimen. It is kept in
-        the image and listed in ``suggested``, or it is removed.
+        Treatment of lattices, and of noise of rows and columns, that may be part of the
+        specimen. They are kept in the image and listed in ``suggested``, or they are removed.
     channel_axis : int, optional
         Axis of the channels, for example −1 for RGB. Frequencies are found in all channels
         together, amplitudes and phases in each. A channel without the noise does not change.
@@ -374,8 +375,11 @@ def _waves(
         clear=None if protected is None else _clear_rectangle(protected),
     )
     found: list[ChannelNoise] = []
-    for image, channel in zip(images, channels, strict=True):
-        waves, residual = channel.waves(), None
+    decided = (
+        with_suggestions(channels) if _may_suggest(options) else [c.waves() for c in channels]
+    )
+    for image, channel, waves in zip(images, channels, decided, strict=True):
+        residual = None
         if refines and waves:
             assert network is not None
             waves = yield from _refined(image, waves, network, options, exemplar)
@@ -393,6 +397,11 @@ def _waves(
         yield Step(Stage.DETECT, "searching for more noise of rows and columns")
         found = lines_beside_waves(whole, lines, found, options.suggestions, area)
     return found
+
+
+def _may_suggest(options: Options) -> bool:
+    """Whether waves may be only suggested: not if the user knows where or that it is noise."""
+    return options.suggestions == "keep" and options.exemplar is None
 
 
 def _cleaned(inputs: _Inputs, residuals: list[torch.Tensor]) -> np.ndarray:

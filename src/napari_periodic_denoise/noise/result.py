@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, removed
+from napari_periodic_denoise.noise.lines.result import LineNoise
+from napari_periodic_denoise.noise.outcome import Outcome, removed
 from napari_periodic_denoise.noise.waves.lattices import in_lattices
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave
 from napari_periodic_denoise.noise.wording import not_finite, plural
@@ -29,6 +30,9 @@ class NoiseEstimate:
     waves : tuple of Wave
         Waves of the noise. Waves that multiply come first, then the strongest. A texture has
         no waves.
+    kept_waves : tuple of Wave
+        Waves that stay in the image: suggested, because they may be part of the specimen, or
+        switched off.
     settings : dict
         All settings that reproduce the estimate, JSON-serialisable.
     removed_variance : float
@@ -56,6 +60,7 @@ class NoiseEstimate:
     gram: Mapping[str, np.ndarray] = field(default_factory=dict)
     lines: tuple[LineNoise, ...] = ()
     not_finite: int = 0
+    kept_waves: tuple[Wave, ...] = ()
 
     @property
     def removed_lines(self) -> tuple[LineNoise, ...]:
@@ -63,14 +68,14 @@ class NoiseEstimate:
         return tuple(removed(self.lines))
 
     @property
-    def suggested(self) -> tuple[LineNoise, ...]:
-        """Noise of rows and columns that may be part of the specimen, and stays in the image."""
-        return tuple(noise for noise in self.lines if noise.outcome is Outcome.SUGGESTED)
+    def suggested(self) -> tuple[Wave | LineNoise, ...]:
+        """Components that may be part of the specimen, and stay in the image."""
+        return tuple(each for each in self.components if each.outcome is Outcome.SUGGESTED)
 
     @property
     def components(self) -> tuple[Wave | LineNoise, ...]:
-        """All waves, and all noise of rows and columns with its outcome."""
-        return (*self.waves, *self.lines)
+        """All waves, and all noise of rows and columns, each with its outcome."""
+        return (*self.waves, *self.kept_waves, *self.lines)
 
     @property
     def summary(self) -> str:
@@ -81,8 +86,10 @@ class NoiseEstimate:
         if self.remainder_variance:
             names.append(f"{self.settings['remainder']} noise")
         if not self.waves and not names:
-            kept = ", ".join(dict.fromkeys(noise.name for noise in self.suggested))
-            return f"nothing removed; suggested: {kept}" if kept else "no periodic noise found"
+            kept = ", ".join(self._suggested_names())
+            if kept:
+                return f"nothing removed; suggested: {kept}"
+            return "nothing removed" if self.components else "no periodic noise found"
         share = f"removed {100 * self.removed_variance:.1f}% of the variance"
         rest = " and ".join(names)
         if not self.waves:
@@ -114,8 +121,14 @@ class NoiseEstimate:
         return tuple(
             f"Found and kept, since it may be part of the specimen: {name}. If it is noise, run "
             "again with suggestions='remove'."
-            for name in dict.fromkeys(noise.name for noise in self.suggested)
+            for name in self._suggested_names()
         )
+
+    def _suggested_names(self) -> list[str]:
+        """Words for what is suggested: all waves together, and each kind of lines."""
+        waves = {w.frequency for w in self.kept_waves if w.outcome is Outcome.SUGGESTED}
+        lines = dict.fromkeys(n.name for n in self.lines if n.outcome is Outcome.SUGGESTED)
+        return [*([f"a lattice of {plural(len(waves))}"] if waves else []), *lines]
 
     def _lattice_warning(self) -> tuple[str, ...]:
         """Ask for a look at a lattice."""

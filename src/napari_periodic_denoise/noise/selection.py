@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from napari_periodic_denoise.noise.assemble import (
     restore_channel_axis,
 )
 from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
-from napari_periodic_denoise.noise.lines.result import LineNoise, Outcome, removed, render_lines
+from napari_periodic_denoise.noise.lines.result import LineNoise, render_lines
+from napari_periodic_denoise.noise.outcome import Outcome, removed
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.waves.frequency import (
     SAME_FREQUENCY,
@@ -27,14 +28,16 @@ from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Wave, in_units
 from napari_periodic_denoise.options import as_frequencies
 
+Component = TypeVar("Component", Wave, LineNoise)
+
 
 def select_waves(
     image: Any,  # noqa: ANN401
     estimate: NoiseEstimate,
     off: Sequence[Frequency | str],
-    on: Sequence[str] = (),
+    on: Sequence[Frequency | str] = (),
 ) -> NoiseEstimate:
-    """Leave some of an estimate's waves in the image, without a new fit.
+    """Leave some of an estimate's components in the image, without a new fit.
 
     Parameters
     ----------
@@ -42,19 +45,19 @@ def select_waves(
         Image of the estimate. It is only read. Channels beyond those of the noise, such as
         transparency, do not change.
     estimate : NoiseEstimate
-        Estimate with all its waves.
+        Estimate with all its components.
     off : sequence of tuple of float
         Frequencies ``(fy, fx)`` in cycles/pixel. Waves of any channel within 0.6 cycles across
         the image of one of them stay in the image. Frequencies without a wave have no effect.
         ``"rows"``, ``"columns"`` or the name of a `LineNoise` keeps that noise in the image.
-    on : sequence of str
-        The same names, for suggested noise that is removed now.
+    on : sequence of tuple of float
+        Frequencies and names of the same kinds, of suggested noise that is removed now.
 
     Returns
     -------
     NoiseEstimate
-        Estimate of the other waves. Its settings also have ``off``. It is the given estimate if
-        no wave is switched off.
+        Estimate without them; ``kept_waves`` has the waves that are switched off. Its settings
+        also have ``off`` and ``on``. It is the given estimate if nothing is switched.
 
     Raises
     ------
@@ -73,26 +76,26 @@ def select_waves(
     >>> [round(wave.amplitude, 2) for wave in fewer.waves]
     [5.0]
     """
-    given: list[Any] = list(off) if isinstance(off, Sequence) else [off]
-    names_off = [name for name in given if isinstance(name, str)]
-    switched_off = as_frequencies([wave for wave in given if not isinstance(wave, str)], "off")
-    lines = [_switched(noise, names_off, on) for noise in estimate.lines]
+    waves_off, names_off = _split(off, "off")
+    waves_on, names_on = _split(on, "on")
+    lines = [
+        _switched(noise, off=noise.is_named(names_off), on=noise.is_named(names_on))
+        for noise in estimate.lines
+    ]
     settings = estimate.settings
     axis = settings["channel_axis"]
-    array = as_image(image, axis)
-    noise = estimate.noise[None] if axis is None else np.moveaxis(estimate.noise, axis, 0)
-    channels, others = np.split(array[None] if axis is None else array, [len(noise)])
-    if channels.shape != noise.shape:
-        raise ValueError(
-            f"expected an image that fits the estimate, whose noise has shape "
-            f"{estimate.noise.shape}; got shape {np.shape(image)}"
-        )
+    channels, others, noise = _channels(image, estimate)
     shape = channels.shape[1], channels.shape[2]
-    is_on = [
-        not is_near_any(wave.frequency, switched_off, shape, SAME_FREQUENCY)
-        for wave in estimate.waves
+    all_waves = [*estimate.waves, *estimate.kept_waves]
+    waves = [
+        _switched(
+            wave,
+            off=is_near_any(wave.frequency, waves_off, shape, SAME_FREQUENCY),
+            on=is_near_any(wave.frequency, waves_on, shape, SAME_FREQUENCY),
+        )
+        for wave in all_waves
     ]
-    if all(is_on) and lines == list(estimate.lines):
+    if waves == all_waves and lines == list(estimate.lines):
         return estimate
     device = torch.device(settings["device"])
     weight = None
@@ -101,27 +104,25 @@ def select_waves(
         weight = subtraction_weight(protected, settings["protect_edge"], device)
     images = [normalize(channel, device) for channel in channels]
     found = []
-    for i, normalized in enumerate(images):
-        waves = [_in_pixels(w, normalized) for w in estimate.waves if w.channel == i]
-        before, after = (
-            tuple(n.in_units(1 / normalized.unit) for n in some if n.channel == i)
-            for some in (estimate.lines, lines)
-        )
+    for i, image_of in enumerate(images):
         remainder = None
         if estimate.remainder_variance:
-            pattern = render_noise(normalized.pixels, waves)
-            pattern.add_(render_lines(removed(before), shape, device))
+            before = _of_channel(all_waves, estimate.lines, i, image_of)
+            pattern = render_noise(image_of.pixels, removed(before.waves))
+            pattern.add_(render_lines(removed(before.lines), shape, device))
             pattern = pattern if weight is None else pattern * weight
-            remainder = torch.from_numpy(noise[i] / normalized.unit).to(device).sub_(pattern)
-        keep = [on for on, wave in zip(is_on, estimate.waves, strict=True) if wave.channel == i]
-        kept = [wave for on, wave in zip(keep, waves, strict=True) if on]
-        found.append(ChannelNoise(kept, remainder, lines=after))
+            remainder = torch.from_numpy(noise[i] / image_of.unit).to(device).sub_(pattern)
+        found.append(replace(_of_channel(waves, lines, i, image_of), remainder=remainder))
     selected = assemble_estimate(
         channels,
         images,
         found,
         channel_axis=axis,
-        settings={**settings, "off": [*map(list, switched_off), *names_off]},
+        settings={
+            **settings,
+            "off": [*map(list, waves_off), *names_off],
+            "on": [*map(list, waves_on), *names_on],
+        },
         gram=estimate.gram,
         weight=weight,
     )
@@ -133,16 +134,46 @@ def select_waves(
     return replace(selected, cleaned=cleaned, rejected=estimate.rejected)
 
 
-def _switched(noise: LineNoise, off: Sequence[str], on: Sequence[str]) -> LineNoise:
-    """Switch line noise off or on; return it as it is if nothing changes."""
-    outcome = noise.outcome
-    if noise.is_named(off):
-        outcome = Outcome.SUGGESTED
-    elif noise.is_named(on):
+def _channels(image: Any, estimate: NoiseEstimate) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # noqa: ANN401
+    """Channels of an image that an estimate has, the others, and the noise; channels first."""
+    axis = estimate.settings["channel_axis"]
+    array = as_image(image, axis)
+    noise = estimate.noise[None] if axis is None else np.moveaxis(estimate.noise, axis, 0)
+    channels, others = np.split(array[None] if axis is None else array, [len(noise)])
+    if channels.shape != noise.shape:
+        raise ValueError(
+            f"expected an image that fits the estimate, whose noise has shape "
+            f"{estimate.noise.shape}; got shape {np.shape(image)}"
+        )
+    return channels, others, noise
+
+
+def _split(given: Any, name: str) -> tuple[list[Frequency], list[str]]:  # noqa: ANN401
+    """Split what is to be switched into frequencies of waves and names of lines."""
+    each: list[Any] = list(given) if isinstance(given, Sequence) else [given]
+    waves = as_frequencies([wave for wave in each if not isinstance(wave, str)], name)
+    return waves, [line for line in each if isinstance(line, str)]
+
+
+def _switched(component: Component, *, off: bool, on: bool) -> Component:
+    """Switch a component off or on; return it as it is if nothing changes.
+
+    What is suggested stays suggested if it is switched off.
+    """
+    outcome = component.outcome
+    if off and outcome is Outcome.REMOVED:
+        outcome = Outcome.SWITCHED_OFF
+    elif on and not off:
         outcome = Outcome.REMOVED
-    return noise if outcome is noise.outcome else replace(noise, outcome=outcome)
+    return component if outcome is component.outcome else replace(component, outcome=outcome)
 
 
-def _in_pixels(wave: Wave, image: Normalized) -> Wave:
-    """Convert a wave of intensities to the unit of the pixels."""
-    return in_units(wave, 1 / image.unit, -image.centre / image.unit)
+def _of_channel(
+    waves: Sequence[Wave], lines: Sequence[LineNoise], channel: int, image: Normalized
+) -> ChannelNoise:
+    """Noise of one channel, in the unit of its pixels."""
+    unit, zero = 1 / image.unit, -image.centre / image.unit
+    return ChannelNoise(
+        [in_units(wave, unit, zero) for wave in waves if wave.channel == channel],
+        lines=tuple(n.in_units(unit) for n in lines if n.channel == channel),
+    )

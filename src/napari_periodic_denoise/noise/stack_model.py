@@ -33,7 +33,8 @@ from napari_periodic_denoise.noise.lines.channels import (
     lines_beside_waves,
     without_lines,
 )
-from napari_periodic_denoise.noise.lines.result import LineNoise, removed
+from napari_periodic_denoise.noise.lines.result import LineNoise
+from napari_periodic_denoise.noise.outcome import Outcome, kept, removed
 from napari_periodic_denoise.noise.progress import Progress, Stage, Step
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.search.acceptance import assess_waves
@@ -43,6 +44,7 @@ from napari_periodic_denoise.noise.search.channel import (
     Found,
     no_waves,
 )
+from napari_periodic_denoise.noise.search.crystal import with_suggestions
 from napari_periodic_denoise.noise.search.find import (
     KNOWN_WAVE_EVIDENCE,
     find_waves,
@@ -99,6 +101,8 @@ class SharedModel:
         within a plane, and each plane is searched, starting with these waves.
     features, noise_model, sensitivity, suggestions
         Options of the search, see `find_shared`.
+    suggested : tuple of int
+        Numbers of the waves that may be part of the specimen. They stay in the image.
     lines : bool
         Whether some sampled planes have noise of rows or columns. Each plane is searched for its
         own then.
@@ -115,6 +119,7 @@ class SharedModel:
     noise_model: str = "auto"
     sensitivity: float = 1e-3
     suggestions: str = "keep"
+    suggested: tuple[int, ...] = ()
     lines: bool = False
 
     @property
@@ -166,7 +171,7 @@ def find_shared(
     remainder : {"auto", "none"}
         Whether noise of rows and columns is removed, if there is any.
     suggestions : {"keep", "remove"}
-        Treatment of noise of rows and columns that may be part of the specimen.
+        Treatment of lattices, and of noise of rows and columns, that may be part of the specimen.
     sensitivity : float
         Expected number of false alarms, see `peaks.find_peaks`.
     seed : int
@@ -217,10 +222,26 @@ def find_shared(
         image = channels_of(int(chosen[sample // channels]))[sample % channels]
         (channel,) = yield from _search_channel(model, model.frequencies[0], image, seed)
         changing = bool(channel.settled or channel.gains)
-        model = replace(model, plain=model.plain and not changing)
+        suggested = {*model.suggested, *_suggested(channel, model)}
+        model = replace(
+            model, plain=model.plain and not changing, suggested=tuple(sorted(suggested))
+        )
     if drifting:
         model = yield from _followed(model, channels_of, spread, seed)
     return model
+
+
+def _suggested(channel: ChannelModel, model: SharedModel) -> list[int]:
+    """Waves of a model that may be part of the specimen by one of its planes."""
+    if model.suggestions != "keep":
+        return []
+    (waves,) = with_suggestions([channel])
+    frequencies = [wave.frequency for wave in kept(waves)]
+    return [
+        number
+        for number, frequency in enumerate(model.frequencies[0])
+        if is_near_any(frequency, frequencies, model.shape)
+    ]
 
 
 def _choose_planes(count: int, *, drifting: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -378,7 +399,7 @@ def iter_estimate_plane(
     for done, image_of in enumerate(searched):
         steps = _waves_in(model, plane, image_of, seed)
         waves = yield from mapped(steps, partial(_progress, done, len(images) + 1))
-        found.append(ChannelNoise(waves))
+        found.append(ChannelNoise(_with_outcome(waves, model, plane)))
     if model.lines:
         found = lines_beside_waves(images, lines, found, model.suggestions)
     yield Progress(Stage.SUBTRACT, len(images), len(images) + 1, "subtracting the noise")
@@ -402,6 +423,17 @@ def iter_estimate_plane(
         },
         gram={},
     )
+
+
+def _with_outcome(waves: Sequence[Wave], model: SharedModel, plane: int) -> list[Wave]:
+    """Waves of a plane, of which those that the model only suggests stay in the image."""
+    frequencies = [model.at(plane)[number] for number in model.suggested]
+    return [
+        replace(wave, outcome=Outcome.SUGGESTED)
+        if is_near_any(wave.frequency, frequencies, model.shape)
+        else wave
+        for wave in waves
+    ]
 
 
 def _progress(done: int, total: int, step: Step) -> Progress:

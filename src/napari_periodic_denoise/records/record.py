@@ -15,20 +15,18 @@ if TYPE_CHECKING:
     from napari_periodic_denoise.noise.waves.wave import Wave
 
 
-def record(estimate: NoiseEstimate, off: Sequence[Wave] = ()) -> dict[str, Any]:
+def record(estimate: NoiseEstimate) -> dict[str, Any]:
     """Return the waves, the reasons and the settings of an estimate as values for JSON.
 
     Parameters
     ----------
     estimate : NoiseEstimate
-    off : sequence of Wave
-        Waves that were found but stay in the image.
 
     Returns
     -------
     dict
     """
-    waves = [*estimate.waves, *off]
+    waves = [*estimate.waves, *estimate.kept_waves]
     groups, families = _groups(waves, estimate), _families(waves, estimate)
     records = [
         {**wave.to_dict(), "reason": wave.reason, "place": group, "family": family}

@@ -259,9 +259,10 @@ def _of_plane(record: Record) -> str:
     if source["alpha"]:
         lines[:0] = ["colours, alpha = image[..., :3], image[..., 3:]"]
         cleaned = "np.concatenate([estimate.cleaned, alpha], axis=-1)"
-    if settings.get("off"):
+    if settings.get("off") or settings.get("on"):
         image = "colours" if source["alpha"] else "image"
-        switched = _call("select_waves", f"{image}, estimate", {"off": settings["off"]})
+        keys = {"off": settings["off"]} | ({"on": settings["on"]} if settings.get("on") else {})
+        switched = _call("select_waves", f"{image}, estimate", keys)
         lines.append(f"estimate = {switched}")
     lines += [f"noise, cleaned = estimate.noise, {cleaned}", "print(estimate.summary)"]
     return "\n".join(lines)
@@ -302,7 +303,7 @@ def _call(function: str, first: str, options: Mapping[str, Any]) -> str:
 def _literal(value: Any) -> str:  # noqa: ANN401
     """Return Python for a JSON value, with tuples for points and rectangles."""
     if isinstance(value, list):
-        value = [tuple(part) for part in value]
+        value = [tuple(part) if isinstance(part, list) else part for part in value]
     if isinstance(value, str):
         return _quoted(value)
     return pformat(value, width=_WIDTH - 8, compact=True, sort_dicts=False)

@@ -63,8 +63,15 @@ class WaveRow:
 
     @property
     def family(self) -> str:
-        """Words for the kind of the wave."""
-        return ", ".join(dict.fromkeys(word for wave in self.waves for word in wave["family"]))
+        """Words for the kind of the wave, and for one that is only suggested."""
+        words = dict.fromkeys(word for wave in self.waves for word in wave["family"])
+        return ", ".join([*words, *(["suggested"] if self.is_suggested else [])])
+
+    @property
+    def is_suggested(self) -> bool:
+        """Whether the wave stays in the image, since it may be part of the specimen."""
+        # records of earlier versions have no outcome
+        return not self.is_on and self.waves[0].get("outcome") == "suggested"
 
     def amplitude(self, channels: Sequence[str]) -> str:
         """Amplitude in each channel, in words.
@@ -139,8 +146,12 @@ class LineRow:
     @property
     def family(self) -> str:
         """Words for the kind of the noise, and for noise that is only suggested."""
-        suggested = all(noise["outcome"] == "suggested" for noise in self.noises)
-        return f"{self.noises[0]['kind']}{', suggested' if suggested else ''}"
+        return f"{self.noises[0]['kind']}{', suggested' if self.is_suggested else ''}"
+
+    @property
+    def is_suggested(self) -> bool:
+        """Whether the noise stays in the image, since it may be part of the specimen."""
+        return all(noise["outcome"] == "suggested" for noise in self.noises)
 
     def amplitude(self, channels: Sequence[str]) -> str:
         """Strength in each channel, in words; see `WaveRow.amplitude`."""

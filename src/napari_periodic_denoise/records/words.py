@@ -47,6 +47,8 @@ def in_words(record: Mapping[str, Any], *, of_stack: bool = False) -> str:
 def _removed(record: Mapping[str, Any], found: Sequence[Row]) -> str:
     """Say what was removed, and its share of the variance."""
     if not any(row.is_on for row in found):
+        if any(row.is_suggested for row in found):
+            return "Nothing was removed. What was found may be part of the specimen."
         return "All noise that was found is switched off and stays in the image."
     waves = [row for row in found if isinstance(row, WaveRow)]
     on, count = sum(row.is_on for row in waves), len(waves)

@@ -1,13 +1,14 @@
 """Line noise of an image, from its pixels to the estimate and back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmarks.families import bundled, corrupt, rejection
 from napari_periodic_denoise import estimate_noise, select_waves
-from napari_periodic_denoise.noise.lines.result import Outcome
+from napari_periodic_denoise.noise.outcome import Outcome
 from napari_periodic_denoise.records.record import record
 from napari_periodic_denoise.records.table import LineRow, rows, waves_as_csv
 from napari_periodic_denoise.records.words import in_words
@@ -49,9 +50,9 @@ def test_rows_are_switched_off_and_on_again(striped, estimate):
     off = select_waves(image, estimate, off=["rows"])
     if not estimate.waves:
         np.testing.assert_array_equal(off.cleaned, image)
-    assert [line.outcome for line in off.lines] == [Outcome.SUGGESTED]
+    assert [line.outcome for line in off.lines] == [Outcome.SWITCHED_OFF]
     assert off.removed_variance < estimate.removed_variance
-    assert any("suggestions='remove'" in warning for warning in off.warnings)
+    assert off.suggested == estimate.suggested == ()
     again = select_waves(image, off, off=[], on=["rows"])
     np.testing.assert_allclose(again.noise, estimate.noise, atol=1e-3)
     assert select_waves(image, estimate, off=["columns"]) is estimate
@@ -127,10 +128,13 @@ def test_a_record_has_a_row_of_lines(estimate):
 
 
 def test_a_suggested_row_says_so(striped, estimate):
-    off = record(select_waves(striped[0], estimate, off=["rows"]))
-    (row,) = (row for row in rows(off) if isinstance(row, LineRow))
-    assert not row.is_on
-    assert row.family == "lines, suggested"
+    off = select_waves(striped[0], estimate, off=["rows"])
+    suggested = [replace(noise, outcome=Outcome.SUGGESTED) for noise in off.lines]
+    for lines, family in ((off.lines, "lines"), (suggested, "lines, suggested")):
+        found = rows(record(replace(off, lines=tuple(lines))))
+        (row,) = (row for row in found if isinstance(row, LineRow))
+        assert not row.is_on
+        assert row.family == family
 
 
 def test_clean_images_come_back_to_the_bit():

@@ -5,7 +5,8 @@ import torch
 
 from napari_periodic_denoise.noise.input import normalize
 from napari_periodic_denoise.noise.lines.find import find_lines
-from napari_periodic_denoise.noise.lines.result import LineKind, LineNoise, Outcome
+from napari_periodic_denoise.noise.lines.result import LineKind, LineNoise
+from napari_periodic_denoise.noise.outcome import Outcome
 
 
 def camera():

@@ -37,6 +37,7 @@ def test_to_dict_is_json():
         "dark": None,
         "channel": 0,
         "share": 0.0,
+        "outcome": "removed",
     }
 
 

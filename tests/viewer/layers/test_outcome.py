@@ -61,7 +61,7 @@ def test_of_fewer_waves(plane):
     assert fewer.found["waves"] == []
     assert [wave["frequency"] for wave in fewer.found["off"]] == [[0.0, 0.1]]
     assert fewer.found.get("plane") == made.found.get("plane")
-    assert fewer.summary.endswith("no periodic noise found")
+    assert fewer.summary.endswith("nothing removed")
     assert outcome.outcome_of_selection(made, made.estimate) is made
 
 

@@ -59,7 +59,7 @@ def test_both_layers_follow_and_come_back(dock, viewer, image, result, settle):
         assert [wave["frequency"] for wave in record["off"]] == [list(WAVE)]
         assert record["waves"] == []
     assert dock.found.words.value.startswith("All noise that was found is switched off")
-    assert dock.status.value == "no periodic noise found"
+    assert dock.status.value == "nothing removed"
     assert source.data is image
     dock.found.table.switch(WAVE, on=True)
     settle()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -144,7 +144,7 @@ def refine_channel(
         return list(waves)
     result = list(waves)
     for i, wave in zip(free, refined, strict=True):
-        result[i] = wave
+        result[i] = replace(wave, outcome=waves[i].outcome)
     return result
 
 

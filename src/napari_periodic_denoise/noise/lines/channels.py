@@ -13,10 +13,10 @@ from napari_periodic_denoise.noise.lines.find import find_lines
 from napari_periodic_denoise.noise.lines.result import (
     LineNoise,
     accept,
-    removed,
     render_lines,
 )
 from napari_periodic_denoise.noise.lines.streaks import Streaks
+from napari_periodic_denoise.noise.outcome import removed
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 
 # Of made stripes of one period 70% and more are periodic in this sense, of made line noise none

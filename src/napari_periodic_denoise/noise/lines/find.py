@@ -11,9 +11,10 @@ from napari_periodic_denoise.noise.lines.differences import line_differences
 from napari_periodic_denoise.noise.lines.evidence import LineEvidence, weigh
 from napari_periodic_denoise.noise.lines.outliers import Fitted, fit_lines, fit_variation
 from napari_periodic_denoise.noise.lines.profile import Profile, as_profile, specimen_power
-from napari_periodic_denoise.noise.lines.result import LineKind, LineNoise, Outcome, draw
+from napari_periodic_denoise.noise.lines.result import LineKind, LineNoise, draw
 from napari_periodic_denoise.noise.lines.screen import may_show_lines
 from napari_periodic_denoise.noise.lines.streaks import Streaks, find_streaks
+from napari_periodic_denoise.noise.outcome import Outcome
 
 # Between what made noise of ten images and fifteen real ones show, and clean images and their
 # crops, see `benchmarks.lines`.

@@ -11,6 +11,7 @@ import torch
 
 from napari_periodic_denoise.noise.lines.evidence import LineEvidence
 from napari_periodic_denoise.noise.lines.streaks import Streaks
+from napari_periodic_denoise.noise.outcome import Outcome
 
 
 class LineKind(StrEnum):
@@ -20,13 +21,6 @@ class LineKind(StrEnum):
     SINGLE = "single lines"
     JUMPS = "jumps between lines"
     STREAKS = "streaks along lines"
-
-
-class Outcome(StrEnum):
-    """What is done with a component."""
-
-    REMOVED = "removed"
-    SUGGESTED = "suggested"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +86,11 @@ class LineNoise:
         """Name that switches it off and on, such as ``"rows: single lines"``."""
         return f"{self.lines}: {self.kind}"
 
+    @property
+    def key(self) -> str:
+        """What switches it, see `selection.select_waves`: its name."""
+        return self.name
+
     def is_named(self, names: Sequence[object]) -> bool:
         """Whether names have this noise, or all noise of its rows or columns."""
         return self.name in names or self.lines in names
@@ -123,11 +122,6 @@ class LineNoise:
 def accept(noise: LineNoise) -> LineNoise:
     """Return line noise that is removed, even if it was only suggested."""
     return replace(noise, outcome=Outcome.REMOVED)
-
-
-def removed(noises: Sequence[LineNoise]) -> list[LineNoise]:
-    """Return the line noise that is removed, without what is only suggested."""
-    return [noise for noise in noises if noise.outcome is Outcome.REMOVED]
 
 
 def render_lines(

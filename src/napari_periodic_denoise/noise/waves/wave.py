@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from napari_periodic_denoise.noise.outcome import Outcome
 from napari_periodic_denoise.noise.waves.frequency import Frequency, lowest_alias
 from napari_periodic_denoise.noise.wording import Cause, reason_of
 
@@ -83,7 +84,10 @@ class Wave:
     channel : int
         Index of the channel that has the wave.
     share : float
-        Share of the wave in the variance of the noise in its channel, 0 to 1.
+        Share of the wave in the variance of the noise in its channel, 0 to 1; zero if it is not
+        removed.
+    outcome : Outcome
+        Whether it is removed. A wave that may be part of the specimen is only suggested.
     """
 
     frequency: Frequency
@@ -96,6 +100,12 @@ class Wave:
     dark: float | None = None
     channel: int = 0
     share: float = 0.0
+    outcome: Outcome = Outcome.REMOVED
+
+    @property
+    def key(self) -> Frequency:
+        """What switches it, see `selection.select_waves`: its frequency."""
+        return self.frequency
 
     @property
     def period(self) -> float:
@@ -129,6 +139,7 @@ class Wave:
         """
         plain = {name: getattr(self, name) for name in self.__slots__}
         plain["frequency"] = list(self.frequency)
+        plain["outcome"] = str(self.outcome)
         if self.envelope is not None:
             plain["envelope"] = [[[e.real, e.imag] for e in row] for row in self.envelope]
         if self.profile is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from napari_periodic_denoise.records.replay import made_of
 from napari_periodic_denoise.viewer.layers.plane import Plane
 
 if TYPE_CHECKING:
-    from napari_periodic_denoise import NoiseEstimate, Wave
+    from napari_periodic_denoise import NoiseEstimate
     from napari_periodic_denoise.stacks.clean import StackEstimate
 
 _REACH = 4  # times the noise of the computed plane; a choice: that of other planes may be stronger
@@ -111,14 +111,13 @@ def outcome_of_selection(outcome: Outcome, estimate: NoiseEstimate) -> Outcome:
     """
     if estimate is outcome.estimate:
         return outcome
-    plane, on = outcome.plane, {wave.frequency for wave in estimate.waves}
-    off = [wave for wave in outcome.estimate.waves if wave.frequency not in on]
+    plane = outcome.plane
     return replace(
         outcome,
         estimate=estimate,
         noise=plane.in_place(estimate.noise),
         cleaned=plane.in_place(estimate.cleaned),
-        found=_record_of(plane, estimate, off),
+        found=_record_of(plane, estimate),
         summary=_summary_of_plane(plane, estimate),
     )
 
@@ -208,8 +207,8 @@ def symmetric_limits(noise: np.ndarray) -> tuple[float, float]:
     return (-limit, limit) if limit else (-1.0, 1.0)
 
 
-def _record_of(plane: Plane, estimate: NoiseEstimate, off: Sequence[Wave] = ()) -> dict[str, Any]:
-    found = record(estimate, off)
+def _record_of(plane: Plane, estimate: NoiseEstimate) -> dict[str, Any]:
+    found = record(estimate)
     return {**found, "plane": list(plane.index)} if plane.index else found
 
 

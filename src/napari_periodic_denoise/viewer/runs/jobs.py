@@ -108,8 +108,8 @@ def select(
     outcome : Outcome
         Of one plane, with all waves.
     off : sequence of tuple of float, or str
-        As for :func:`napari_periodic_denoise.select_waves`. Suggested lines that are not among
-        them are removed.
+        As for :func:`napari_periodic_denoise.select_waves`. Suggested components that are not
+        among them are removed.
 
     Yields
     ------
@@ -123,7 +123,8 @@ def select(
     from napari_periodic_denoise import select_waves
 
     with short_collections(), a_core_for_the_viewer():
-        on = [noise.name for noise in outcome.estimate.suggested if noise.name not in off]
+        suggested = (component.key for component in outcome.estimate.suggested)
+        on = [key for key in suggested if key not in off]
         estimate = select_waves(outcome.image, outcome.estimate, off, on)
         return outcome_of_selection(outcome, estimate)
 

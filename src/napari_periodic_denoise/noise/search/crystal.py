@@ -1,0 +1,107 @@
+"""Tell lattices that may be the specimen, such as the atoms of a crystal, from those of noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_periodic_denoise.noise.outcome import Outcome
+from napari_periodic_denoise.noise.search.channel import ChannelModel
+from napari_periodic_denoise.noise.waves.lattices import in_lattices
+from napari_periodic_denoise.noise.waves.wave import Wave
+from napari_periodic_denoise.noise.wording import Cause
+
+# Of made lattices on photographs and micrographs (`benchmarks.rejection`) none has more than 7 of
+# these peaks, and most none; two atomic lattices have 15 and 31.
+_REFUSED_PEAKS = 10
+_CERTAIN = 1e-20  # false alarms; a peak that is there for sure
+_REFUSED = (Cause.PARTS_DISAGREE, Cause.INCOMPLETE)  # as of a specimen that repeats
+# Relative deviation of the amplitude over the image. Atoms are alike everywhere (up to 0.2 in
+# three images), the dots of a print follow its tone (0.35 and more).
+_STEADY = 0.25
+_MOST = 2 / 3  # of the variance, from which on an image shows hardly anything else
+_POINTS = 32  # a side, at which an envelope is looked at
+
+
+def with_suggestions(channels: Sequence[ChannelModel]) -> list[list[Wave]]:
+    """Return the waves of all channels; lattices that may be the specimen are only suggested.
+
+    A crystal repeats with the same strength all over the image. It is also less regular than
+    noise from a device: near its waves are certain peaks that no wave explains, because parts of
+    the image disagree, or because much would be left. Or the image shows hardly anything else.
+
+    Parameters
+    ----------
+    channels : sequence of ChannelModel
+        Channels of one image. A lattice that may be the specimen in one channel is suggested in
+        all.
+
+    Returns
+    -------
+    list of list of Wave
+        In the order of `ChannelModel.waves`.
+    """
+    waves = [channel.waves() for channel in channels]
+    lattices = [_lattice(channel, of) for channel, of in zip(channels, waves, strict=True)]
+    pairs = list(zip(waves, lattices, strict=True))
+    suspect = any(
+        bool(lattice.any()) and _may_be_specimen(channel, of, lattice)
+        for channel, (of, lattice) in zip(channels, pairs, strict=True)
+    )
+    if not suspect:
+        return waves
+    return [
+        [
+            replace(wave, outcome=Outcome.SUGGESTED) if member else wave
+            for wave, member in zip(of, lattice, strict=True)
+        ]
+        for of, lattice in pairs
+    ]
+
+
+def _lattice(channel: ChannelModel, waves: Sequence[Wave]) -> NDArray[np.bool_]:
+    """Waves that belong to a lattice, together with the refused peaks, shape (K,)."""
+    frequencies = [*(wave.frequency for wave in waves), *_refused(channel)]
+    if not waves:
+        return np.zeros(0, dtype=bool)
+    return in_lattices(np.array(frequencies), channel.shape)[: len(waves)]
+
+
+def _refused(channel: ChannelModel) -> list[tuple[float, float]]:
+    """Frequencies of certain peaks that no wave explains."""
+    certain = {r.frequency for r in channel.rejected if _is_refused(r.cause, r.false_alarms)}
+    return sorted(certain)
+
+
+def _is_refused(cause: Cause, false_alarms: float) -> bool:
+    return cause in _REFUSED and false_alarms < _CERTAIN
+
+
+def _may_be_specimen(
+    channel: ChannelModel, waves: Sequence[Wave], lattice: NDArray[np.bool_]
+) -> bool:
+    """Whether the lattice of a channel may be a crystal."""
+    members = [wave for wave, member in zip(waves, lattice, strict=True) if member]
+    if any(wave.dark is not None or wave.profile is not None for wave in members):
+        return False
+    energy = np.array([wave.amplitude**2 / 2 for wave in members])
+    unsteady = np.array([_unsteadiness(wave) for wave in members])
+    if energy @ unsteady > _STEADY * energy.sum():
+        return False
+    if len(_refused(channel)) >= _REFUSED_PEAKS:
+        return True
+    return float(energy.sum()) > _MOST * float(channel.pixels.var())
+
+
+def _unsteadiness(wave: Wave) -> float:
+    """Relative deviation of a wave's amplitude over the image."""
+    if wave.envelope is None:
+        return 0.0
+    envelope = np.array(wave.envelope)
+    at = (np.arange(_POINTS) + 0.5) * (np.pi / _POINTS)
+    y, x = (np.cos(at[:, None] * np.arange(count)) for count in envelope.shape)
+    amplitude = np.abs(y @ envelope @ x.T)
+    return float(amplitude.std() / amplitude.mean())
