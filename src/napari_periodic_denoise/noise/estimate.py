@@ -47,6 +47,7 @@ from napari_periodic_denoise.noise.statistics.networks import (
 )
 from napari_periodic_denoise.noise.statistics.peaks import MIN_CYCLES, window_size
 from napari_periodic_denoise.noise.statistics.spectra import MAPS, feature_extractor
+from napari_periodic_denoise.noise.unlit import dark_ground, is_dark_without, may_need_light
 from napari_periodic_denoise.noise.waves.frequency import Frequency
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.waves.wave import Wave
@@ -226,7 +227,8 @@ def iter_estimate_noise(
     if network is not None and chosen.method != "aligned":
         joint = chosen.method == "texture" and len(inputs.images) == 3
         total += chosen.max_steps * (1 if joint else len(inputs.images))
-    found = yield from _progress(_noise(inputs, chosen, network), inputs, total)
+    run = _noise_where_lit(inputs, chosen, network)
+    inputs, found = yield from _progress(run, inputs, total)
 
     yield Progress(Stage.SUBTRACT, total - 1, total, "subtracting the noise")
     if inputs.weight is not None:
@@ -243,9 +245,10 @@ def iter_estimate_noise(
         channel_axis=chosen.channel_axis,
         settings=chosen.as_settings(
             exemplar=_as_rectangles(inputs.exemplar),
-            protect=_as_rectangles(inputs.protected),
+            protect=None if inputs.lit_only else _as_rectangles(inputs.protected),
             proposed=[list(frequency) for frequency in inputs.proposed],
             device=str(device),
+            lit_only=inputs.lit_only,
         ),
         gram=_grams(inputs.images, chosen.features, network) if chosen.gram else {},
         weight=inputs.weight,
@@ -271,6 +274,8 @@ class _Inputs:
         ``(fy, fx)`` in cycles/pixel.
     weight : Tensor of float32, shape (H, W), or None
         Weight of the subtraction at each pixel.
+    lit_only : bool
+        Whether the protected area is the dark ground.
     """
 
     channels: np.ndarray
@@ -280,6 +285,7 @@ class _Inputs:
     protected: Mask | None
     proposed: list[Frequency]
     weight: torch.Tensor | None
+    lit_only: bool = False
 
     @property
     def fit_images(self) -> list[Normalized]:
@@ -324,8 +330,8 @@ def _load(options: Options, device: torch.device) -> Network:
 
 
 def _progress(
-    run: Generator[Step, None, list[ChannelNoise]], inputs: _Inputs, total: int
-) -> Generator[Progress, None, list[ChannelNoise]]:
+    run: Generator[Step, None, tuple[_Inputs, list[ChannelNoise]]], inputs: _Inputs, total: int
+) -> Generator[Progress, None, tuple[_Inputs, list[ChannelNoise]]]:
     """Turn steps into progress with previews in the image's shape."""
     done = 0
 
@@ -340,6 +346,30 @@ def _progress(
         return Progress(step.stage, done, total, step.message, preview, cleaned)
 
     return (yield from mapped(run, progress))
+
+
+def _noise_where_lit(
+    inputs: _Inputs, options: Options, network: Network | None
+) -> Generator[Step, None, tuple[_Inputs, list[ChannelNoise]]]:
+    """Estimate the noise of each channel; noise of light is not searched in the dark ground.
+
+    Less than half of the image may have it then, so the search in the whole image refuses it.
+    """
+    found = yield from _noise(inputs, options, network)
+    refused = [peak for part in found for peak in part.rejected]
+    if inputs.protected is not None or not may_need_light(refused):
+        return inputs, found
+    ground = dark_ground(inputs.images)
+    if ground is None:
+        return inputs, found
+    yield Step(Stage.DETECT, "searching where there is light")
+    lit = replace(inputs, protected=ground.cpu().numpy(), weight=1 - ground.float(), lit_only=True)
+    again = yield from _noise(lit, options, network)
+    noises = [
+        render_noise(image.pixels, part.waves)
+        for image, part in zip(inputs.images, again, strict=True)
+    ]
+    return (lit, again) if is_dark_without(ground, inputs.images, noises) else (inputs, found)
 
 
 def _noise(

@@ -19,6 +19,7 @@ from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
 from napari_periodic_denoise.noise.lines.result import LineNoise, render_lines
 from napari_periodic_denoise.noise.outcome import Outcome, removed
 from napari_periodic_denoise.noise.result import NoiseEstimate
+from napari_periodic_denoise.noise.unlit import dark_ground
 from napari_periodic_denoise.noise.waves.frequency import (
     SAME_FREQUENCY,
     Frequency,
@@ -103,6 +104,9 @@ def select_waves(
         protected = as_protected(settings["protect"], shape)
         weight = subtraction_weight(protected, settings["protect_edge"], device)
     images = [normalize(channel, device) for channel in channels]
+    if settings.get("lit_only"):
+        ground = dark_ground(images)
+        weight = None if ground is None else 1 - ground.float()
     found = []
     for i, image_of in enumerate(images):
         remainder = None
