@@ -28,6 +28,7 @@ from napari_periodic_denoise import (
     select_waves,
 )
 from napari_periodic_denoise.noise import estimate as noise_estimate
+from napari_periodic_denoise.noise.waves.synthesis import render_noise
 from napari_periodic_denoise.noise.wording import Cause
 from napari_periodic_denoise.pretrained.weights import WeightsError, WeightsNotFoundError
 
@@ -241,6 +242,27 @@ def test_nothing_to_find_is_no_error(image):
     assert not estimate.noise.any()
     np.testing.assert_array_equal(estimate.cleaned, image)
     assert estimate.cleaned is not image
+
+
+@pytest.mark.parametrize(("name", "phase"), [("cell", 0.0), ("camera", 2.0), ("moon", 0.0)])
+def test_signs_of_odd_and_even_pixels_have_the_amplitude_that_pixels_show(name, phase):
+    signs = np.indices((256, 256)).sum(0) % 2 * -2.0 + 1
+    noise = 8 * np.cos(phase) * signs
+    random = np.random.default_rng(0).normal(0, 2, noise.shape)
+    estimate = estimate_noise(np.rint(51 + 150 * bundled(name, 256) + noise + random))
+    (wave,) = estimate.waves
+    assert np.abs(wave.frequency) == pytest.approx((0.5, 0.5))
+    assert wave.amplitude == pytest.approx(8 * abs(np.cos(phase)), rel=0.02)
+    assert wave.envelope is None
+    assert rejection(render_noise(torch.zeros(noise.shape), [wave]).numpy(), noise) > 40
+
+
+def test_a_beat_beside_nyquist_stays_a_beat():
+    y, x = np.indices((256, 256))
+    noise = 8 * np.cos(2 * np.pi * (0.5 * y + 0.001 * x) + 1)
+    random = np.random.default_rng(0).normal(0, 2, noise.shape)
+    estimate = estimate_noise(np.rint(51 + 150 * bundled("cell", 256) + noise + random))
+    assert rejection(estimate.noise, noise) > 30
 
 
 @pytest.mark.parametrize("pattern", ["checkerboard", "stripes"])

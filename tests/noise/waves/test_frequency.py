@@ -7,8 +7,11 @@ from napari_periodic_denoise.noise.waves.frequency import (
     SAME_FREQUENCY,
     SAME_WAVE,
     distances,
+    in_half_plane,
     is_near_any,
+    is_nyquist,
     lowest_alias,
+    onto_nyquist,
 )
 
 SHAPE = (200, 260)
@@ -50,3 +53,25 @@ def test_each_threshold_has_its_distance(cycles, same_wave, same_frequency):
 def test_nothing_is_near_none():
     assert not is_near_any(ONE, [], SHAPE)
     assert is_near_any((-0.071, -0.032), [ONE], SHAPE)
+
+
+def test_frequencies_near_nyquist_are_moved_onto_it():
+    shape = (100, 200)
+    close = np.array([[0.4999, -0.5], [0.5, 0.001], [0.001, 0.0005], [0.5, 0.25], [0.48, 0.5]])
+    moved = onto_nyquist(close, shape)
+    np.testing.assert_array_equal(moved[:2], [[0.5, -0.5], [0.5, 0.0]])
+    np.testing.assert_array_equal(moved[2:], close[2:])
+    np.testing.assert_array_equal(is_nyquist(moved), [True, True, False, False, False])
+
+
+@pytest.mark.parametrize(
+    ("frequency", "expected"),
+    [
+        ((0.0, 0.6), (0.0, 0.4)),
+        ((-0.1, 0.2), (0.1, -0.2)),
+        ((0.0, -0.2), (0.0, 0.2)),
+        ((0.3, 0.4), (0.3, 0.4)),
+    ],
+)
+def test_the_half_plane(frequency, expected):
+    assert in_half_plane(np.array(frequency)) == pytest.approx(expected)

@@ -18,7 +18,7 @@ from napari_periodic_denoise.noise.fitting.evidence import (
 from napari_periodic_denoise.noise.fitting.gauss_newton import Fit
 from napari_periodic_denoise.noise.fitting.sample import GradientSample
 from napari_periodic_denoise.noise.search.channel import Found
-from napari_periodic_denoise.noise.waves.frequency import SAME_WAVE, distances
+from napari_periodic_denoise.noise.waves.frequency import SAME_WAVE, distances, in_half_plane
 from napari_periodic_denoise.noise.waves.wave import Rejected
 from napari_periodic_denoise.noise.wording import Cause
 
@@ -111,7 +111,7 @@ def assess_waves(
     rejected = []
     for i in np.flatnonzero(~keep):
         _, cause, measured, required = next(test for test in tests if test[0][i])
-        fy, fx = fit.frequencies[i].tolist()
+        fy, fx = in_half_plane(fit.frequencies[i])
         alarms = float(false_alarms[i])
         rejected.append(Rejected((fy, fx), alarms, cause, float(measured[i]), float(required[i])))
     return keep, nats, tuple(rejected)

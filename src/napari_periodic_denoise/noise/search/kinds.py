@@ -41,7 +41,14 @@ from napari_periodic_denoise.noise.statistics.local_energy import (
     local_energy,
     local_excess,
 )
-from napari_periodic_denoise.noise.waves.frequency import distances, is_near_any
+from napari_periodic_denoise.noise.waves.frequency import (
+    SAME_FREQUENCY,
+    distances,
+    is_near_any,
+    is_nyquist,
+    onto_nyquist,
+    visible_at_nyquist,
+)
 from napari_periodic_denoise.noise.waves.lattices import fundamental, index_lattice, missing_sites
 from napari_periodic_denoise.noise.waves.synthesis import divide_by_gain, synthesize
 from napari_periodic_denoise.noise.waves.wave import Order, profile_at_centre, wave_at_centre
@@ -77,8 +84,37 @@ def refine_all(channel: ChannelModel) -> Steps:
     for step, fit in enumerate(polish_waves(full, found.fit, FINAL)):
         yield Step(Stage.FIT, f"refining {plural(len(fit))}, step {step + 1} of {FINAL.steps}")
         found = replace(found, fit=fit)
+    found = _at_nyquist(full, found)
     found, rejected = accept_waves(full, found)
     return replace(channel, found=found, rejected=(*channel.rejected, *rejected))
+
+
+def _at_nyquist(sample: GradientSample, found: Found) -> Found:
+    """Replace beats near the Nyquist frequency by signs of odd and even pixels.
+
+    A beat has four unknowns, of which the pixels hardly tell two apart, so that its amplitude may
+    be any. Signs have one. The shorter description decides.
+    """
+    moved = zero_fit(onto_nyquist(found.fit.bases, sample.shape), found.fit.ties)
+    frequencies = moved.frequencies
+    signs = is_nyquist(frequencies)
+    if not (signs & ~is_nyquist(found.fit.frequencies)).any():
+        return found
+    # two beats may describe the same signs
+    near = distances(frequencies, sample.shape) < SAME_FREQUENCY
+    keep = ~(np.triu(near, 1).any(0) & signs)
+    fewer = replace(found, fit=moved).take(keep)
+    *_, fit = polish_waves(sample, fit_waves(sample, fewer.fit), REFIT, move=False)
+    visible = visible_at_nyquist(fit.coefficients, frequencies[keep], sample.shape)
+    fewer = replace(fewer, fit=replace(fit, coefficients=visible))
+    beats, without = (
+        description_length(sample, subtract_waves(sample, each).gradient, unknowns)
+        for each, unknowns in (
+            (found.fit, 4 * len(found)),
+            (fewer.fit, 4 * len(fewer) - 3 * int(signs[keep].sum())),
+        )
+    )
+    return fewer if without < beats else found
 
 
 def _tied(channel: ChannelModel, few: GradientSample) -> ChannelModel:

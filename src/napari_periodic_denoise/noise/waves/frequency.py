@@ -68,6 +68,69 @@ def is_near_any(
     return bool((distances(frequencies, shape)[0, 1:] < threshold).any())
 
 
+def onto_nyquist(frequencies: Float, shape: Shape) -> Float:
+    """Move frequencies within a cycle across the image of the Nyquist frequency onto it.
+
+    There, a wave of one phase has the signs of odd and even pixels, and a wave of the other phase
+    is zero on all pixels. A wave beside it is a beat of such signs.
+
+    Parameters
+    ----------
+    frequencies : ndarray of float64, shape (K, 2)
+        Cycles/pixel.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+
+    Returns
+    -------
+    ndarray of float64, shape (K, 2)
+    """
+    nyquist = np.rint(2 * frequencies) / 2
+    near = np.hypot(*((frequencies - nyquist) * shape).T) < 1
+    return np.where((near & is_nyquist(nyquist))[:, None], nyquist, frequencies)
+
+
+def is_nyquist(frequencies: Float) -> NDArray[np.bool_]:
+    """Whether frequencies have the signs of odd and even pixels along at least one axis.
+
+    Parameters
+    ----------
+    frequencies : ndarray of float64, shape (..., 2)
+        Cycles/pixel.
+
+    Returns
+    -------
+    ndarray of bool, shape (...)
+    """
+    halves = 2 * frequencies
+    whole = (halves == np.rint(halves)).all(-1)
+    odd: NDArray[np.bool_] = whole & (halves % 2 == 1).any(-1)
+    return odd
+
+
+def visible_at_nyquist(
+    coefficients: NDArray[np.complex128], frequencies: Float, shape: Shape
+) -> NDArray[np.complex128]:
+    """Leave out the phase that is zero on all pixels, of waves at the Nyquist frequency.
+
+    Parameters
+    ----------
+    coefficients : ndarray of complex128, shape (K,)
+        Complex amplitudes at the image's centre, see `gauss_newton.Fit`.
+    frequencies : ndarray of float64, shape (K, 2)
+        Cycles/pixel.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+
+    Returns
+    -------
+    ndarray of complex128, shape (K,)
+        The others are unchanged.
+    """
+    turn = np.exp(1j * np.pi * frequencies @ (np.array(shape) - 1))
+    return np.where(is_nyquist(frequencies), (coefficients / turn).real * turn, coefficients)
+
+
 def lowest_alias(frequency: Float) -> Float:
     """Subtract whole cycles per pixel from frequencies, to the range −0.5 to 0.5.
 
@@ -83,3 +146,20 @@ def lowest_alias(frequency: Float) -> Float:
     """
     lowest: Float = (frequency + 0.5) % 1 - 0.5
     return lowest
+
+
+def in_half_plane(frequency: Float) -> Frequency:
+    """Lowest alias of a frequency or its opposite, whichever has ``fy > 0``, or ``fx > 0`` at 0.
+
+    Parameters
+    ----------
+    frequency : ndarray of float64, shape (2,)
+        Cycles/pixel.
+
+    Returns
+    -------
+    tuple of float
+    """
+    # lowest_alias rounds, so it is not for a frequency that is its own lowest alias
+    fy, fx = np.where(np.abs(frequency) <= 0.5, frequency, lowest_alias(frequency)).tolist()
+    return (-fy, -fx) if (fy, fx) < (0, 0) else (fy, fx)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from napari_periodic_denoise.noise.outcome import Outcome
-from napari_periodic_denoise.noise.waves.frequency import Frequency, lowest_alias
+from napari_periodic_denoise.noise.waves.frequency import Frequency, is_nyquist, lowest_alias
 from napari_periodic_denoise.noise.wording import Cause, reason_of
 
 
@@ -178,6 +178,8 @@ def wave_at_centre(
     fy, fx = lowest_alias(frequency)
     centre = (np.array(shape) - 1) / 2
     envelope = coefficients * np.exp(-2j * np.pi * float(frequency @ centre))
+    if is_nyquist(frequency):
+        envelope = envelope.real + 0j  # the other phase is zero on all pixels
     if (fy, fx) < (0, 0):
         fy, fx, envelope = -fy, -fx, envelope.conj()
     share_y, share_x = (np.where(np.arange(n) > 0, 0.5, 1.0) for n in envelope.shape)
