@@ -64,8 +64,8 @@ class Wave:
         ``(fy, fx)`` in cycles/pixel, in the half plane ``fy > 0`` or ``fy = 0, fx > 0``.
     amplitude : float
         Root mean square over the image times √2, which is half of the peak-to-peak height of a
-        constant wave. The unit is the image's intensity unit, or a share of the intensity if
-        ``dark`` is given.
+        constant wave. Signs of odd and even pixels have half of their peak-to-peak height too.
+        The unit is the image's intensity unit, or a share of the intensity if ``dark`` is given.
     phase : float
         Radians, in (−π, π]. Phase of the envelope's mean, or of the profile's fundamental.
     false_alarms : float
