@@ -159,3 +159,22 @@ def test_atoms_of_a_microscope_come_back_to_the_bit(name):
     estimate = estimate_noise(atoms)
     np.testing.assert_array_equal(estimate.cleaned, atoms)
     assert len(estimate.suggested) >= 3
+
+
+def test_a_square_screen_of_sharp_dots_is_a_print():
+    def waves(turn: float) -> list[Wave]:
+        base = np.array([[0.03, 0.04], [-0.04 * turn, 0.03]])
+        return [
+            wave_at_centre(
+                np.array([j, k]) @ base, np.array([[0.1 / (j + k)]]), SHAPE,
+                false_alarms=1e-9, evidence=1e3,
+            )
+            for j in range(5) for k in range(5) if j + k
+        ]  # fmt: skip
+
+    (square,) = with_suggestions([channel(waves(1.0), 12)])
+    assert {wave.outcome for wave in square} == {Outcome.REMOVED}
+    (other,) = with_suggestions([channel(waves(1.2), 12)])
+    assert Outcome.SUGGESTED in {wave.outcome for wave in other}
+    (soft,) = with_suggestions([channel(waves(1.0)[:10], 12)])
+    assert Outcome.SUGGESTED in {wave.outcome for wave in soft}

@@ -23,6 +23,10 @@ _REFUSED = (Cause.PARTS_DISAGREE, Cause.INCOMPLETE)  # as of a specimen that rep
 # three images), the dots of a print follow its tone (0.35 and more).
 _STEADY = 0.25
 _MOST = 2 / 3  # of the variance, from which on an image shows hardly anything else
+# A screen of prints is square, and its dots are sharp: made ones have 24 to 48 waves
+# (`benchmarks.lines`), the lattices of atoms 3 to 14.
+_SCREEN = 18
+_SQUARE = 0.05  # relative to both, largest difference of the periods, and of the angle from 90°
 _POINTS = 32  # a side, at which an envelope is looked at
 
 
@@ -87,6 +91,8 @@ def _may_be_specimen(
     members = [wave for wave, member in zip(waves, lattice, strict=True) if member]
     if any(wave.dark is not None or wave.profile is not None for wave in members):
         return False
+    if len(members) >= _SCREEN and _is_square(members):
+        return False
     energy = np.array([wave.amplitude**2 / 2 for wave in members])
     unsteady = np.array([_unsteadiness(wave) for wave in members])
     if energy @ unsteady > _STEADY * energy.sum():
@@ -94,6 +100,15 @@ def _may_be_specimen(
     if len(_refused(channel)) >= _REFUSED_PEAKS:
         return True
     return float(energy.sum()) > _MOST * float(channel.pixels.var())
+
+
+def _is_square(waves: Sequence[Wave]) -> bool:
+    """Whether the two strongest waves have the same period and are at right angles."""
+    strongest = sorted(waves, key=lambda wave: -wave.amplitude)
+    first, second = (np.array(wave.frequency) for wave in strongest[:2])
+    lengths = np.hypot(*first), np.hypot(*second)
+    is_same = abs(lengths[0] - lengths[1]) < _SQUARE * lengths[0]
+    return bool(is_same and abs(first @ second) < _SQUARE * lengths[0] * lengths[1])
 
 
 def _unsteadiness(wave: Wave) -> float:
