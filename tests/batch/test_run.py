@@ -3,6 +3,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,9 +12,11 @@ import tifffile
 from typer.testing import CliRunner
 
 from napari_periodic_denoise.batch import progress
+from napari_periodic_denoise.batch import run as batch_run
 from napari_periodic_denoise.batch.ledger import NAME
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.io.atomic import claim
+from napari_periodic_denoise.runtime import workers
 from outputs import contents, names
 from stacks import plane, stack
 
@@ -78,6 +82,33 @@ def test_what_another_run_cleans_is_left_for_the_end(source, out):
         assert process.stdout.readline().startswith(f"{source / 'a.tif'}: ")
     assert process.returncode == 0
     assert names(out) == ["a.tif", "b.tif"]
+
+
+def test_the_queues_of_several_workers_are_short(source, out, monkeypatch):
+    most = {}
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *arguments):
+            future = super().submit(*arguments)
+            most[self] = max(most.get(self, 0), self._work_queue.qsize())
+            time.sleep(0.002)  # others have the time to submit, too
+            return future
+
+    @contextmanager
+    def start(*_):
+        yield workers.Workers(2, lambda function, *arguments: function(*arguments), lambda: None)
+
+    monkeypatch.setattr(batch_run, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(workers, "start", start)
+    flat = np.zeros((20, 32, 32), np.uint16)
+    tifffile.imwrite(source / "a.tif", flat, photometric=1)
+    for i, image in enumerate(flat):
+        tifffile.imwrite(source / f"c{i}.tif", image)
+    result = run(source, "--out", out, "--jobs", 2)
+    assert result.exit_code == 0, result.output
+    assert len(names(out)) == 22
+    assert len(most) == 2  # of files, and of pieces
+    assert 0 < max(most.values()) <= 8
 
 
 @posix
