@@ -381,6 +381,24 @@ def test_records_are_kept_only_for_who_needs_them(source, out, keeps_records, wa
         assert json.loads(job.waves.read_text())["planes"] == json.loads(json.dumps(expected))
 
 
+def test_what_another_program_removes_from_an_output_is_noticed(source, out):
+    ome_zarr(source / "a.zarr", [stack(3)[None]], chunks=(1, 1, 64, 80))
+    (job,) = jobs_of(expand([source]), out, noise=False, waves=True)
+
+    def removing(done, total, _message):
+        if done == total:
+            (chunk,) = out.glob(f"{TMP}*.part/s0/c/0/2/0/0")
+            chunk.unlink()
+
+    with workers.start() as here:
+        cleaner = Cleaner({}, here)
+        with pytest.raises(OSError, match="another program removed a part of the output"):
+            cleaner.clean(cleaner.open(job), job, removing, lambda _: None)
+        assert names(out) == []
+        with pytest.raises(OSError, match=r"a-waves.json was written, and is not there any more"):
+            cleaner.clean(cleaner.open(job), job, lambda *_: None, lambda _: job.waves.unlink())
+
+
 def test_a_report_of_another_format_is_refused(source, tmp_path, out):
     result = run(source, "--out", out, "--report", tmp_path / "report.txt")
     assert result.exit_code == 2

@@ -156,11 +156,12 @@ def test_an_early_interrupt_is_not_lost_in_an_import(source, out):
         assert names(out) == []
 
 
-def test_without_a_terminal_there_is_a_line_now_and_then(source, out, monkeypatch):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_without_a_terminal_there_is_a_line_now_and_then(source, out, monkeypatch, jobs):
     monkeypatch.setattr(progress, "_MINUTE", 0.0)
     tifffile.imwrite(source / "a.tif", stack(3), photometric=1)
-    result = run(source / "a.tif", "--out", out)
-    assert "1/1 a.tif: plane 2 of 3: " in result.stderr
+    result = run(source / "a.tif", "--out", out, "--jobs", jobs)
+    assert "1/1 a.tif: plane 2 of 3" in result.stderr
     monkeypatch.undo()
     assert run(source / "a.tif", "--out", out, "--overwrite").stderr == ""
 
