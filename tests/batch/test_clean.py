@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,13 +16,15 @@ import zarr
 from typer.testing import CliRunner
 
 from napari_periodic_denoise import clean_stack, estimate_noise
-from napari_periodic_denoise.batch.clean import Cleaner
+from napari_periodic_denoise.batch.clean import Cleaner, pieces_of
 from napari_periodic_denoise.batch.plan import expand, jobs_of
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.io import images as files
 from napari_periodic_denoise.io.atomic import replacing_folder
 from napari_periodic_denoise.records.record import record
 from napari_periodic_denoise.runtime import workers
+from napari_periodic_denoise.stacks.clean import StackPlan
+from napari_periodic_denoise.stacks.layout import Layout
 from outputs import contents, names
 from stacks import plane, stack
 
@@ -234,6 +238,26 @@ def test_of_ome_zarr_no_chunk_is_written_by_two_pieces(source, out):
     np.testing.assert_array_equal(written[:], cleaned(data))
     of_noise = zarr.open_group(out / "a-noise.zarr", mode="r")["s0"]
     assert written.shards == of_noise.shards == shards
+
+
+@pytest.mark.parametrize(
+    ("chunks", "shards"), [((1, 2), None), ((3, 2), None), ((1, 2), (2, 4)), ((2, 1), (4, 3))]
+)
+def test_each_chunk_and_shard_is_in_one_piece(chunks, shards):
+    levels = [
+        SimpleNamespace(
+            ndim=4, shape=(5, 7, n, n), chunks=(*chunks, 8, 8), shards=shards and (*shards, 16, 16)
+        )
+        for n in (32, 16)
+    ]
+    plan = StackPlan(Layout.of(4, (2, 3), None), [([0, 1], {})])
+    step, owners, planes = shards or chunks, {}, []
+    for number, piece in enumerate(pieces_of(levels, plan)):
+        for t, z in product(range(5)[piece.stacked[0]], range(7)[piece.stacked[1]]):
+            planes.append((t, z))
+            assert owners.setdefault((t // step[0], z // step[1]), number) == number
+    assert number > 0
+    assert sorted(planes) == list(product(range(5), range(7)))
 
 
 def test_ome_zarr_of_one_plane(source, out):

@@ -100,13 +100,13 @@ def test_the_queues_of_several_workers_are_short(source, out, monkeypatch):
 
     monkeypatch.setattr(batch_run, "ThreadPoolExecutor", Pool)
     monkeypatch.setattr(workers, "start", start)
-    flat = np.zeros((20, 32, 32), np.uint16)
+    flat = np.zeros((60, 32, 32), np.uint16)
     tifffile.imwrite(source / "a.tif", flat, photometric=1)
     for i, image in enumerate(flat):
         tifffile.imwrite(source / f"c{i}.tif", image)
     result = run(source, "--out", out, "--jobs", 2)
     assert result.exit_code == 0, result.output
-    assert len(names(out)) == 22
+    assert len(names(out)) == 62
     assert len(most) == 2  # of files, and of pieces
     assert 0 < max(most.values()) <= 8
 
@@ -154,6 +154,25 @@ def test_an_early_interrupt_is_not_lost_in_an_import(source, out):
             process.communicate(timeout=60)
         assert process.returncode in (-signal.SIGINT, 128 + signal.SIGINT, 1)
         assert names(out) == []
+
+
+@posix
+def test_an_interrupt_ends_an_import_that_catches_all_exceptions(source, out, tmp_path):
+    (tmp_path / "typer.py").write_text(
+        "import os, signal, time\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(10)\n"
+        "except BaseException:\n"
+        "    os._exit(0)\n"
+    )
+    done = subprocess.run(
+        [*COMMAND, source, "--out", out],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        check=False,
+    )
+    assert done.returncode == -signal.SIGINT
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
