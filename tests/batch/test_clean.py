@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tifffile
+import torch
 import zarr
 from typer.testing import CliRunner
 
@@ -21,6 +22,7 @@ from napari_periodic_denoise.batch.plan import expand, jobs_of
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.io import images as files
 from napari_periodic_denoise.io.atomic import replacing_folder
+from napari_periodic_denoise.noise import estimate as engine
 from napari_periodic_denoise.records.record import record
 from napari_periodic_denoise.runtime import workers
 from napari_periodic_denoise.stacks.clean import StackPlan
@@ -364,6 +366,27 @@ def test_several_processes_write_the_same_and_one_bad_file_does_not_stop_them(so
         outputs.append((done.stdout, contents(tmp_path / name), told.read_text()))
     assert outputs[0] == outputs[1]
     assert outputs[0][0].count("\n") == 3
+
+
+def test_images_and_planes_are_computed_with_one_thread(source, out, monkeypatch):
+    """Sums depend on the number of threads, and each of several processes has fewer."""
+    threads = []
+
+    def watched(image, **options):
+        threads.append(torch.get_num_threads())
+        return (yield from real(image, **options))
+
+    real = engine.iter_estimate_noise
+    monkeypatch.setattr(engine, "iter_estimate_noise", watched)
+    tifffile.imwrite(source / "a.tif", stack(2), photometric=1)
+    tifffile.imwrite(source / "b.tif", plane(1))
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert run(source, "--out", out).exit_code == 0
+    finally:
+        torch.set_num_threads(usual)
+    assert threads == [1, 1, 1]
 
 
 def test_the_report_has_the_waves_of_each_plane(source, tmp_path, out):
