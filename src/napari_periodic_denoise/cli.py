@@ -108,7 +108,7 @@ def clean(
         typer.Option(
             metavar="FILE",
             dir_okay=False,
-            help="Write the waves of each plane of each file to one table, .csv or .json.",
+            help="Write the noise found in each plane of each file to one table, .csv or .json.",
         ),
     ] = None,
     method: Annotated[

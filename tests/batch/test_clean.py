@@ -5,22 +5,28 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
+import torch
 import zarr
 from typer.testing import CliRunner
 
 from napari_periodic_denoise import clean_stack, estimate_noise
-from napari_periodic_denoise.batch.clean import Cleaner
+from napari_periodic_denoise.batch.clean import Cleaner, pieces_of
 from napari_periodic_denoise.batch.plan import expand, jobs_of
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.io import images as files
 from napari_periodic_denoise.io.atomic import replacing_folder
+from napari_periodic_denoise.noise import estimate as engine
 from napari_periodic_denoise.records.record import record
 from napari_periodic_denoise.runtime import workers
+from napari_periodic_denoise.stacks.clean import StackPlan
+from napari_periodic_denoise.stacks.layout import Layout
 from outputs import contents, names
 from stacks import plane, stack
 
@@ -236,6 +242,26 @@ def test_of_ome_zarr_no_chunk_is_written_by_two_pieces(source, out):
     assert written.shards == of_noise.shards == shards
 
 
+@pytest.mark.parametrize(
+    ("chunks", "shards"), [((1, 2), None), ((3, 2), None), ((1, 2), (2, 4)), ((2, 1), (4, 3))]
+)
+def test_each_chunk_and_shard_is_in_one_piece(chunks, shards):
+    levels = [
+        SimpleNamespace(
+            ndim=4, shape=(5, 7, n, n), chunks=(*chunks, 8, 8), shards=shards and (*shards, 16, 16)
+        )
+        for n in (32, 16)
+    ]
+    plan = StackPlan(Layout.of(4, (2, 3), None), [([0, 1], {})])
+    step, owners, planes = shards or chunks, {}, []
+    for number, piece in enumerate(pieces_of(levels, plan)):
+        for t, z in product(range(5)[piece.stacked[0]], range(7)[piece.stacked[1]]):
+            planes.append((t, z))
+            assert owners.setdefault((t // step[0], z // step[1]), number) == number
+    assert number > 0
+    assert sorted(planes) == list(product(range(5), range(7)))
+
+
 def test_ome_zarr_of_one_plane(source, out):
     image = {"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "0"}]}
     group = zarr.create_group(source / "a.zarr", attributes={"ome": {"multiscales": [image]}})
@@ -342,6 +368,27 @@ def test_several_processes_write_the_same_and_one_bad_file_does_not_stop_them(so
     assert outputs[0][0].count("\n") == 3
 
 
+def test_images_and_planes_are_computed_with_one_thread(source, out, monkeypatch):
+    """Sums depend on the number of threads, and each of several processes has fewer."""
+    threads = []
+
+    def watched(image, **options):
+        threads.append(torch.get_num_threads())
+        return (yield from real(image, **options))
+
+    real = engine.iter_estimate_noise
+    monkeypatch.setattr(engine, "iter_estimate_noise", watched)
+    tifffile.imwrite(source / "a.tif", stack(2), photometric=1)
+    tifffile.imwrite(source / "b.tif", plane(1))
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert run(source, "--out", out).exit_code == 0
+    finally:
+        torch.set_num_threads(usual)
+    assert threads == [1, 1, 1]
+
+
 def test_the_report_has_the_waves_of_each_plane(source, tmp_path, out):
     tifffile.imwrite(source / "a.tif", stack(3), photometric=1)
     tifffile.imwrite(source / "b.tif", plane(1))
@@ -379,6 +426,24 @@ def test_records_are_kept_only_for_who_needs_them(source, out, keeps_records, wa
     assert found == (expected if keeps_records or waves else [])
     if waves:
         assert json.loads(job.waves.read_text())["planes"] == json.loads(json.dumps(expected))
+
+
+def test_what_another_program_removes_from_an_output_is_noticed(source, out):
+    ome_zarr(source / "a.zarr", [stack(3)[None]], chunks=(1, 1, 64, 80))
+    (job,) = jobs_of(expand([source]), out, noise=False, waves=True)
+
+    def removing(done, total, _message):
+        if done == total:
+            (chunk,) = out.glob(f"{TMP}*.part/s0/c/0/2/0/0")
+            chunk.unlink()
+
+    with workers.start() as here:
+        cleaner = Cleaner({}, here)
+        with pytest.raises(OSError, match="another program removed a part of the output"):
+            cleaner.clean(cleaner.open(job), job, removing, lambda _: None)
+        assert names(out) == []
+        with pytest.raises(OSError, match=r"a-waves.json was written, and is not there any more"):
+            cleaner.clean(cleaner.open(job), job, lambda *_: None, lambda _: job.waves.unlink())
 
 
 def test_a_report_of_another_format_is_refused(source, tmp_path, out):

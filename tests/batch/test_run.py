@@ -3,6 +3,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,9 +12,11 @@ import tifffile
 from typer.testing import CliRunner
 
 from napari_periodic_denoise.batch import progress
+from napari_periodic_denoise.batch import run as batch_run
 from napari_periodic_denoise.batch.ledger import NAME
 from napari_periodic_denoise.cli import app
 from napari_periodic_denoise.io.atomic import claim
+from napari_periodic_denoise.runtime import workers
 from outputs import contents, names
 from stacks import plane, stack
 
@@ -80,6 +84,33 @@ def test_what_another_run_cleans_is_left_for_the_end(source, out):
     assert names(out) == ["a.tif", "b.tif"]
 
 
+def test_the_queues_of_several_workers_are_short(source, out, monkeypatch):
+    most = {}
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *arguments):
+            future = super().submit(*arguments)
+            most[self] = max(most.get(self, 0), self._work_queue.qsize())
+            time.sleep(0.002)  # others have the time to submit, too
+            return future
+
+    @contextmanager
+    def start(*_):
+        yield workers.Workers(2, lambda function, *arguments: function(*arguments), lambda: None)
+
+    monkeypatch.setattr(batch_run, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(workers, "start", start)
+    flat = np.zeros((60, 32, 32), np.uint16)
+    tifffile.imwrite(source / "a.tif", flat, photometric=1)
+    for i, image in enumerate(flat):
+        tifffile.imwrite(source / f"c{i}.tif", image)
+    result = run(source, "--out", out, "--jobs", 2)
+    assert result.exit_code == 0, result.output
+    assert len(names(out)) == 62
+    assert len(most) == 2  # of files, and of pieces
+    assert 0 < max(most.values()) <= 8
+
+
 @posix
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_sigterm_leaves_nothing_half_done(source, out, jobs):
@@ -125,11 +156,31 @@ def test_an_early_interrupt_is_not_lost_in_an_import(source, out):
         assert names(out) == []
 
 
-def test_without_a_terminal_there_is_a_line_now_and_then(source, out, monkeypatch):
+@posix
+def test_an_interrupt_ends_an_import_that_catches_all_exceptions(source, out, tmp_path):
+    (tmp_path / "typer.py").write_text(
+        "import os, signal, time\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(10)\n"
+        "except BaseException:\n"
+        "    os._exit(0)\n"
+    )
+    done = subprocess.run(
+        [*COMMAND, source, "--out", out],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        check=False,
+    )
+    assert done.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_without_a_terminal_there_is_a_line_now_and_then(source, out, monkeypatch, jobs):
     monkeypatch.setattr(progress, "_MINUTE", 0.0)
     tifffile.imwrite(source / "a.tif", stack(3), photometric=1)
-    result = run(source / "a.tif", "--out", out)
-    assert "1/1 a.tif: plane 2 of 3: " in result.stderr
+    result = run(source / "a.tif", "--out", out, "--jobs", jobs)
+    assert "1/1 a.tif: plane 2 of 3" in result.stderr
     monkeypatch.undo()
     assert run(source / "a.tif", "--out", out, "--overwrite").stderr == ""
 

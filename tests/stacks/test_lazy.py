@@ -133,6 +133,13 @@ def test_the_tasks_of_a_plane_are_found_without_a_look_at_the_others():
     assert calls_for_a_plane(2000) < 1.2 * calls_for_a_plane(10)
 
 
+@pytest.mark.skipif(not hasattr(Layer, "has_legacy_tasks"), reason="older dask visits all planes")
+def test_no_layer_makes_dask_collect_the_names_of_all_tasks():
+    result = clean_stack(zarr.create_array({}, shape=(9, 64, 80), chunks=(1, 64, 80), dtype="u2"))
+    for part in (result.cleaned, result.noise, result.estimates):
+        assert not any(layer.has_legacy_tasks for layer in part.dask.layers.values())
+
+
 def test_a_result_can_be_sent_and_persisted():
     result = clean_stack(da.from_array(stack(2), chunks=(1, 64, 80)))
     expected = result.cleaned.compute()

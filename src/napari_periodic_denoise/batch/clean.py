@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, wait
+from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -198,8 +199,12 @@ class Cleaner:
             for piece in pieces:
                 clean(piece)
             return
-        begun = [self.threads.submit(clean, piece) for piece in pieces]
+        begun: deque[Future[None]] = deque()
         try:
+            for piece in pieces:
+                if len(begun) == self.workers.most_prepared:
+                    begun.popleft().result()
+                begun.append(self.threads.submit(clean, piece))
             for future in begun:
                 future.result()
         finally:

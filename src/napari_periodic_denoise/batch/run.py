@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -118,8 +120,18 @@ class Batch:
             for job in jobs:
                 yield job, lambda job=job: do(job)  # type: ignore[misc]
             return
-        begun = [files.submit(do, job) for job in jobs]
-        yield from zip(jobs, (future.result for future in begun), strict=True)
+        begun: deque[tuple[Job, Future[str]]] = deque()
+        under_way: set[Future[str]] = set()
+        for job in jobs:
+            begun.append((job, files.submit(do, job)))
+            under_way.add(begun[-1][1])
+            if len(under_way) == self.cleaner.workers.most_prepared:
+                under_way = wait_for(under_way, return_when=FIRST_COMPLETED).not_done
+            while begun and begun[0][1].done():
+                done, future = begun.popleft()
+                yield done, future.result
+        for job, future in begun:
+            yield job, future.result
 
     def _do(self, job: Job, tell: Tell, *, wait: bool) -> str:
         if job.source in self.refused:

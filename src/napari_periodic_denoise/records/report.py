@@ -1,11 +1,10 @@
-"""The waves of many files, as one table of CSV or one file of JSON."""
+"""The noise found in many files, as one table of CSV or one file of JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,17 +12,24 @@ from threading import Lock
 from typing import Any
 
 from napari_periodic_denoise.io.atomic import claim, replacing, write_json
+from napari_periodic_denoise.records.table import components, rows
 
 #: Bytes of file names that are not Unicode are kept as they are on disk.
 _NOT_UNICODE = "surrogateescape"
-_COLUMNS = (
+#: Of all versions.
+_FIRST_COLUMNS = (
     *("file", "plane", "removed_variance", "channel", "frequency_y", "frequency_x"),
     *("period", "amplitude", "phase", "reason"),
+)
+_COLUMNS = (
+    *("file", "plane", "removed_variance", "not_finite", "wave", "on", "channel"),
+    *("period", "angle_degrees", "amplitude", "amplitude_is", "share", "false_alarms", "family"),
+    *("frequency_y", "frequency_x", "phase", "reason"),
 )
 
 
 class Report:
-    """The waves of many files, as one file of CSV or JSON; see `open_report`.
+    """The noise found in many files, as one file of CSV or JSON; see `open_report`.
 
     The part of each file is appended to a journal beside the report at once, so that a run that
     was killed can be resumed. The report is made from it at the end.
@@ -31,7 +37,8 @@ class Report:
     Parameters
     ----------
     path : Path
-        CSV, with one row for each wave and for each plane without any, or JSON.
+        CSV, with one row for each wave, for each noise of rows or columns, and for each plane
+        without any; or JSON.
     parts : dict of str to list of dict
         What is known already, by file.
     """
@@ -157,7 +164,7 @@ def _read_table(path: Path) -> dict[str, list[dict[str, Any]]]:
     parts: dict[str, list[dict[str, Any]]] = {}
     with path.open(encoding="utf-8", errors=_NOT_UNICODE, newline="") as text:
         table = csv.DictReader(text, strict=True)
-        if tuple(table.fieldnames or ()) != _COLUMNS:
+        if tuple(table.fieldnames or ()) not in (_COLUMNS, _FIRST_COLUMNS):
             raise ValueError
         for row in table:
             if None in row or None in row.values():
@@ -169,10 +176,8 @@ def _read_table(path: Path) -> dict[str, list[dict[str, Any]]]:
 def _rows(planes: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for plane in planes:
         place = " ".join(map(str, plane["plane"]))
-        common = {"plane": place, "removed_variance": plane["removed_variance"]}
-        for wave in plane["waves"] or [{}]:
-            row = {name: wave[name] for name in _COLUMNS if name in wave}
-            if wave:
-                fy, fx = wave["frequency"]
-                row |= {"frequency_y": fy, "frequency_x": fx, "period": 1 / math.hypot(fy, fx)}
-            yield {**common, **row}
+        whole = {name: plane[name] for name in ("removed_variance", "not_finite")}
+        for component in list(components(rows(plane))) or [{}]:
+            if component:
+                component["period"] = component.pop("period_px")
+            yield {"plane": place, **whole, **component}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -206,40 +206,57 @@ def waves_as_csv(found: Iterable[Row], pixel: tuple[float, float, str] | None) -
     -------
     str
     """
-    lines: list[dict[str, Any]] = []
+    lines = list(components(found, pixel))
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, list(lines[0]) if lines else ["wave"])
+    table.writeheader()
+    table.writerows(lines)
+    return text.getvalue()
+
+
+def components(
+    found: Iterable[Row], pixel: tuple[float, float, str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the values of each row in each channel, by name of the column.
+
+    Parameters
+    ----------
+    found : iterable of WaveRow and LineRow
+    pixel : tuple of float, float, str, or None
+        Height and width of a pixel and their unit, if they are known.
+
+    Yields
+    ------
+    dict
+        Noise of rows and columns has no period, frequency, phase and reason: they are ``""``.
+    """
     for number, row in enumerate(found, start=1):
         for one in _by_channel(row):
             (values,) = one.noises if isinstance(one, LineRow) else one.waves
             has_period = isinstance(one, WaveRow)
             fy, fx = one.frequency if isinstance(one, WaveRow) else ("", "")
             multiplies = values.get("dark") is not None
-            lines.append(
-                {
-                    "wave": number,
-                    "on": int(row.is_on),
-                    "channel": values["channel"],
-                    "period_px": one.period() if has_period else "",
-                    **(
-                        {f"period_{pixel[2]}": one.period(*pixel[:2]) if has_period else ""}
-                        if pixel
-                        else {}
-                    ),
-                    "angle_degrees": one.angle,
-                    "amplitude": one.strength,
-                    "amplitude_is": "share of brightness" if multiplies else "intensity",
-                    "share": values["share"],
-                    "false_alarms": one.false_alarms,
-                    "family": one.family,
-                    "frequency_y": fy,
-                    "frequency_x": fx,
-                    "phase": values.get("phase", ""),
-                }
-            )
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, list(lines[0]) if lines else ["wave"])
-    table.writeheader()
-    table.writerows(lines)
-    return text.getvalue()
+            yield {
+                "wave": number,
+                "on": int(row.is_on),
+                "channel": values["channel"],
+                "period_px": one.period() if has_period else "",
+                **(
+                    {f"period_{pixel[2]}": one.period(*pixel[:2]) if has_period else ""}
+                    if pixel
+                    else {}
+                ),
+                "angle_degrees": one.angle,
+                "amplitude": one.strength,
+                "amplitude_is": "share of brightness" if multiplies else "intensity",
+                "share": values["share"],
+                "false_alarms": one.false_alarms,
+                "family": one.family,
+                "frequency_y": fy,
+                "frequency_x": fx,
+                "phase": values.get("phase", ""),
+                "reason": values.get("reason", ""),
+            }
 
 
 def _by_channel(row: Row) -> list[Row]:

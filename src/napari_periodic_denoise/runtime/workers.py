@@ -21,6 +21,9 @@ from typing import Any
 _CONNECT = 5
 #: Seconds without the connection after which a scheduler is gone; the same.
 _LOST = 5
+#: Calls prepared for each worker. Results are taken in order, so a call may take this many times
+#: as long as the others before a worker has to wait for it.
+_AHEAD = 4
 _KILLED = "its worker process was killed twice; is there enough memory for so many --jobs?"
 
 
@@ -52,6 +55,11 @@ class Workers:
     call: Callable[..., Any]
     stop: Callable[[], None]
     are_here: bool = False
+
+    @property
+    def most_prepared(self) -> int:
+        """How many calls to prepare at a time; each of them takes memory."""
+        return _AHEAD * self.count
 
 
 @contextmanager
