@@ -16,7 +16,6 @@ from napari_periodic_denoise.noise.lines.result import (
     removed,
     render_lines,
 )
-from napari_periodic_denoise.noise.lines.streaks import Streaks
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
 
 # Of made stripes of one period 70% and more are periodic in this sense, of made line noise none
@@ -150,7 +149,7 @@ def _periodic_share(noise: LineNoise) -> float:
 
     Odd and even lines apart are no wave, whose phase would have to be known, but lines.
     """
-    if isinstance(noise.pattern, Streaks):
+    if not isinstance(noise.pattern, torch.Tensor):
         return 0.0
     offsets = noise.pattern[0] - noise.pattern[0].mean()
     window = torch.hann_window(len(offsets), dtype=offsets.dtype)

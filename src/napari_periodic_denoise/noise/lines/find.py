@@ -9,11 +9,18 @@ import torch
 
 from napari_periodic_denoise.noise.lines.differences import line_differences
 from napari_periodic_denoise.noise.lines.evidence import LineEvidence, weigh
+from napari_periodic_denoise.noise.lines.hum import find_hum, may_show_hum
 from napari_periodic_denoise.noise.lines.outliers import Fitted, fit_lines, fit_variation
 from napari_periodic_denoise.noise.lines.profile import Profile, as_profile, specimen_power
-from napari_periodic_denoise.noise.lines.result import LineKind, LineNoise, Outcome, draw
+from napari_periodic_denoise.noise.lines.result import (
+    LineKind,
+    LineNoise,
+    Outcome,
+    Pattern,
+    draw,
+)
 from napari_periodic_denoise.noise.lines.screen import may_show_lines
-from napari_periodic_denoise.noise.lines.streaks import Streaks, find_streaks
+from napari_periodic_denoise.noise.lines.streaks import find_streaks
 
 # Between what made noise of ten images and fifteen real ones show, and clean images and their
 # crops, see `benchmarks.lines`.
@@ -54,9 +61,10 @@ class _Candidate:
     """Line noise that shortens the description of an image."""
 
     kind: LineKind
-    pattern: torch.Tensor | Streaks
+    pattern: Pattern
     nats: float
     jumps: int = 0
+    foretold: torch.Tensor | None = None  # the noise, in each part as other parts tell it
 
 
 def find_lines(
@@ -86,17 +94,19 @@ def find_lines(
     the other axis tells how much is noise. A few lines or jumps that stand out, a stationary
     rest, and its variation along the lines are taken as far as they shorten the description.
     Then come streaks along parts of single lines, and if there are any, the lines once more
-    without them.
+    without them. Hum along the lines comes first, because it differs from line to line.
     """
-    views = [
-        _View(0, pixels, quantum, ignored),
-        _View(1, pixels.T.contiguous(), quantum, None if ignored is None else ignored.T),
-    ]
+    found: list[LineNoise] = []
+    views = _views(pixels, quantum, ignored)
+    for axis in (0, 1):
+        hum, left = _hum(views[axis])
+        found += hum
+        if left is not views[axis]:
+            views = _views(left.pixels if axis == 0 else left.pixels.T, quantum, ignored)
     suspects = [may_show_lines(v.pixels, v.quantum, v.ignored) for v in views]
     if not any(suspects):
-        return []
+        return found
     profiles = [as_profile(line_differences(v.pixels, quantum, v.ignored)) for v in views]
-    found: list[LineNoise] = []
     for view, profile, other, suspect in zip(
         views, profiles, reversed(profiles), suspects, strict=True
     ):
@@ -115,15 +125,33 @@ def find_lines(
     return found
 
 
+def _views(
+    pixels: torch.Tensor, quantum: float, ignored: torch.Tensor | None
+) -> tuple[_View, _View]:
+    """View the columns as lines, and the rows."""
+    return (
+        _View(0, pixels.contiguous(), quantum, ignored),
+        _View(1, pixels.T.contiguous(), quantum, None if ignored is None else ignored.T),
+    )
+
+
+def _hum(view: _View) -> tuple[list[LineNoise], _View]:
+    """Hum along the lines, and the image without it if it is removed."""
+    found = None
+    if may_show_hum(view.pixels, view.ignored):
+        found = find_hum(view.pixels, view.quantum, view.ignored)
+    if found is None:
+        return [], view
+    hum, foretold = found
+    return _taken(_Candidate(LineKind.HUM, hum, hum.nats, foretold=foretold), view)
+
+
 def _lines(view: _View, profile: Profile, specimen: torch.Tensor) -> tuple[list[LineNoise], _View]:
     """Noise of whole lines, and the image without what of it is removed."""
     found = []
     for candidate in _candidates(view, profile, specimen):
-        component = _judged(candidate, view)
-        if component is not None:
-            found.append(component)
-            if component.outcome is Outcome.REMOVED:
-                view = view.without(_drawn(candidate, view))
+        component, view = _taken(candidate, view)
+        found += component
     return found, view
 
 
@@ -132,7 +160,11 @@ def _streaks(view: _View) -> tuple[list[LineNoise], _View]:
     streaks = find_streaks(view.pixels, view.quantum, view.ignored)
     if not len(streaks.line):
         return [], view
-    candidate = _Candidate(LineKind.STREAKS, streaks, streaks.nats)
+    return _taken(_Candidate(LineKind.STREAKS, streaks, streaks.nats), view)
+
+
+def _taken(candidate: _Candidate, view: _View) -> tuple[list[LineNoise], _View]:
+    """Candidate if it is noise, and the image without it if it is removed."""
     component = _judged(candidate, view)
     if component is None or component.outcome is not Outcome.REMOVED:
         return [component] if component else [], view
@@ -185,7 +217,8 @@ def _judged(candidate: _Candidate, view: _View) -> LineNoise | None:
     noise = _drawn(candidate, view)
     if float(noise.abs().max()) < _VISIBLE * view.quantum:
         return None
-    evidence, _ = weigh(view.pixels, noise, view.quantum, candidate.nats, view.ignored)
+    told = noise if candidate.foretold is None else candidate.foretold.to(noise)
+    evidence, _ = weigh(view.pixels, told, view.quantum, candidate.nats, view.ignored)
     if evidence.parts < _PARTS or evidence.saved < _SAVED / 2 or evidence.agreeing < 0.5:
         return None
     sure = _is_sure(candidate, evidence, view) and not 0 < candidate.jumps < _FEWEST_JUMPS
@@ -224,6 +257,8 @@ def _is_sure(candidate: _Candidate, evidence: LineEvidence, view: _View) -> bool
         hidden = None if view.ignored is None else view.ignored.T
         across = find_streaks(view.pixels.T.contiguous(), view.quantum, hidden)
         return evidence.nats >= _STREAKS_ACROSS * across.nats
+    if candidate.kind is LineKind.HUM:
+        return evidence.parts >= _MOST_PARTS
     if candidate.kind is LineKind.LINES and evidence.parts >= _MOST_PARTS:
         return True
     is_usual = 1 / _FEW_TEXTURE <= evidence.texture <= _FEW_TEXTURE

@@ -10,7 +10,11 @@ from enum import StrEnum
 import torch
 
 from napari_periodic_denoise.noise.lines.evidence import LineEvidence
+from napari_periodic_denoise.noise.lines.hum import Hum
 from napari_periodic_denoise.noise.lines.streaks import Streaks
+
+#: Offsets of lines, order by order of cosines along them; or noise that draws itself.
+Pattern = torch.Tensor | Streaks | Hum
 
 
 class LineKind(StrEnum):
@@ -20,6 +24,7 @@ class LineKind(StrEnum):
     SINGLE = "single lines"
     JUMPS = "jumps between lines"
     STREAKS = "streaks along lines"
+    HUM = "hum along lines"
 
 
 class Outcome(StrEnum):
@@ -41,8 +46,9 @@ class LineNoise:
         Of the image, along which the lines lie: 0 for columns, 1 for rows.
     shape : tuple of int
         Of the image.
-    pattern : Tensor of float64, shape (K, W), or Streaks
-        Offsets of W lines, order by order of cosines along them; or of parts of lines.
+    pattern : Tensor of float64, shape (K, W), or Streaks, or Hum
+        Offsets of W lines, order by order of cosines along them; or of parts of lines; or waves
+        along lines.
     strength : float
         Deviation of the noise, in the unit of the pixels.
     evidence : LineEvidence
@@ -56,7 +62,7 @@ class LineNoise:
     outcome: Outcome
     axis: int
     shape: tuple[int, int]
-    pattern: torch.Tensor | Streaks
+    pattern: Pattern
     strength: float
     evidence: LineEvidence
     channel: int = 0
@@ -99,10 +105,7 @@ class LineNoise:
     def in_units(self, unit: float) -> LineNoise:
         """Return the noise of an image whose intensities are ``unit · pixels``, plus anything."""
         pattern = self.pattern
-        if isinstance(pattern, Streaks):
-            pattern = replace(pattern, offset=unit * pattern.offset)
-        else:
-            pattern = unit * pattern
+        pattern = unit * pattern if isinstance(pattern, torch.Tensor) else pattern.times(unit)
         return replace(self, pattern=pattern, strength=unit * self.strength)
 
     def to_dict(self) -> dict[str, object]:
@@ -152,12 +155,12 @@ def render_lines(
     return total
 
 
-def draw(pattern: torch.Tensor | Streaks, shape: tuple[int, int]) -> torch.Tensor:
+def draw(pattern: Pattern, shape: tuple[int, int]) -> torch.Tensor:
     """Noise of columns.
 
     Parameters
     ----------
-    pattern : Tensor of float64, shape (K, W), or Streaks
+    pattern : Tensor of float64, shape (K, W), or Streaks, or Hum
         As in `LineNoise`.
     shape : tuple of int
         ``(H, W)``.
@@ -166,7 +169,7 @@ def draw(pattern: torch.Tensor | Streaks, shape: tuple[int, int]) -> torch.Tenso
     -------
     Tensor of float32, shape (H, W)
     """
-    if isinstance(pattern, Streaks):
+    if not isinstance(pattern, torch.Tensor):
         return pattern.draw(shape)
     along = (torch.arange(shape[0], dtype=torch.float64) + 0.5) * (math.pi / shape[0])
     waves = torch.cos(along[:, None] * torch.arange(len(pattern))) * math.sqrt(2)

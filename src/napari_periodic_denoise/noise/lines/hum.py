@@ -1,0 +1,336 @@
+"""Hum along scan lines: waves of the same frequency along all lines, of any phase in each.
+
+The lines are the columns of the tensors here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch.nn.functional import avg_pool2d, max_pool1d, pad
+
+# Of 27 whole clean images only a printed page and two lattices exceed 1.7 times the background in
+# all groups of lines; made hum of `benchmarks.lines` has 11 times and more.
+_STANDS_OUT = 2.5
+_PARTS = 8  # groups of lines, and parts along them
+_SCREENED = 64  # pairs of neighbouring lines of each group
+_CLIP_SCREENED = 2.0  # median magnitudes
+_FEWEST_CYCLES = 3  # along a line, so that a Hann window keeps them apart from the mean
+_LOBE = 2  # frequencies to either side that this window spreads a wave to
+_AROUND = 12  # frequencies to either side that make the background
+_FEWEST_AROUND = 4
+_FINE = 8  # steps per frequency
+_MOST = 12  # frequencies
+_SEARCHES = 3
+_NEIGHBOURHOOD = 5  # pixels, over which the specimen's texture is measured, as in `differences`
+_CLIP = 6.0  # medians
+_SCALE = 1.25  # of a normal variable's deviation to its mean magnitude
+_STEPS = 5
+_RIDGE = 1e-9  # of the mean curvature
+_AVERAGED = 1 / 32  # of the frequencies over the lines, over which a spectrum is averaged
+_LEAST_AVERAGED = 4  # of them to either side
+_MOST_SHARE = 0.9999
+_CERTAIN = 6.0  # deviations of the agreement of two halves of the lines; chance of 10⁻⁹
+_POINTS = 3  # of the spectrum over the lines
+_PERIODIC = 0.5  # of its power in these points, which are waves then
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hum:
+    """Waves along lines, an amplitude and a phase in each.
+
+    Attributes
+    ----------
+    frequencies : Tensor of float64, shape (F,)
+        Along the lines, in cycles/pixel.
+    coefficients : Tensor of complex128, shape (F, W)
+        Each wave is the real part of ``coefficient · exp(2πi · frequency · y)``.
+    nats : float
+        What two halves of the lines tell of each other.
+    """
+
+    frequencies: torch.Tensor
+    coefficients: torch.Tensor
+    nats: float
+
+    def draw(self, shape: tuple[int, int]) -> torch.Tensor:
+        """Noise of float32 with the lines as columns, shape (H, W)."""
+        return _waves(self.frequencies, shape[0]) @ _as_real(self.coefficients)
+
+    def times(self, factor: float) -> Hum:
+        """Return the hum of an image whose contrast is as many times as high."""
+        return replace(self, coefficients=factor * self.coefficients)
+
+
+def may_show_hum(pixels: torch.Tensor, ignored: torch.Tensor | None = None) -> bool:
+    """Tell whether a frequency along the lines stands out in all groups of lines.
+
+    Parameters
+    ----------
+    pixels : Tensor of float32, shape (H, W)
+        Each column is a line.
+    ignored : Tensor of bool, shape (H, W), optional
+        Pixels that tell nothing, as saturated ones.
+
+    Returns
+    -------
+    bool
+    """
+    return bool((_excess(_screened(pixels, ignored)) > _STANDS_OUT).any())
+
+
+def find_hum(
+    pixels: torch.Tensor, quantum: float, ignored: torch.Tensor | None = None
+) -> tuple[Hum, torch.Tensor] | None:
+    """Find hum along lines that is no wave of the image.
+
+    Parameters
+    ----------
+    pixels : Tensor of float32, shape (H, W)
+        Each column is a line.
+    quantum : float
+        Step between two grey levels.
+    ignored : Tensor of bool, shape (H, W), optional
+        Pixels that tell nothing.
+
+    Returns
+    -------
+    hum : Hum
+    foretold : Tensor of float32, shape (H, W)
+        Hum in the even ones of eight parts of the lines as the odd ones tell it, and the other
+        way round. A specimen does not agree with it.
+
+    Notes
+    -----
+    Frequencies stand out in the power of clipped differences between neighbouring lines, summed
+    over all lines. The wave of each line and frequency is the one whose residual has the smallest
+    differences, along the line and to both lines beside it, in the sense of a Cauchy law with
+    the specimen's local texture as its scale.
+
+    The lines' coefficients are then filtered by a Wiener filter over the lines. The power of the
+    hum is what both halves of the lines have in common. Hum of unrelated phases is only made
+    weaker by it, hum of related ones smooth. A frequency whose spectrum over the lines is a few
+    points is left to the search for waves.
+    """
+    pixels = pixels.cpu()
+    known = torch.ones_like(pixels) if ignored is None else (~ignored.cpu()).to(pixels)
+    frequencies = torch.zeros(0, dtype=torch.float64)
+    fitted, rest = torch.zeros(0, pixels.shape[1]), pixels
+    for _ in range(_SEARCHES):
+        more = _peaks(rest, ignored, frequencies)
+        if not len(more):
+            break
+        frequencies = torch.cat([frequencies, more])[:_MOST]
+        fitted = _fitted(pixels, known, quantum, frequencies)
+        rest = pixels - _waves(frequencies, len(pixels)) @ fitted
+    if not len(frequencies):
+        return None
+    part = torch.arange(len(pixels)) * _PARTS // len(pixels)
+    even = (part % 2 == 0)[:, None].to(pixels)
+    halves = [
+        _as_complex(_fitted(pixels, known * half, quantum, frequencies, fitted))
+        for half in (even, 1 - even)
+    ]
+    coefficients = _as_complex(fitted)
+    share, certain = _common(coefficients, *halves)
+    keep = certain & ~_is_periodic(coefficients)
+    if not bool(keep.any()):
+        return None
+    frequencies, share = frequencies[keep], share[keep]
+    in_even, in_odd, coefficients = (
+        torch.fft.ifft(torch.fft.fft(each[keep]) * share) for each in (*halves, coefficients)
+    )
+    waves = _waves(frequencies, len(pixels))
+    foretold = torch.where(even > 0, waves @ _as_real(in_odd), waves @ _as_real(in_even))
+    return Hum(frequencies, coefficients, -float((1 - share).log().sum())), foretold
+
+
+def _screened(pixels: torch.Tensor, ignored: torch.Tensor | None) -> torch.Tensor:
+    """Differences between neighbouring lines, clipped, of some pairs; shape (H, pairs)."""
+    pairs = pixels.shape[1] - 1
+    count = min(pairs, _PARTS * _SCREENED)
+    first = torch.arange(count, device=pixels.device) * pairs // count
+    apart = pixels[:, first + 1] - pixels[:, first]
+    apart -= apart.median(0).values
+    if ignored is not None:
+        apart.masked_fill_(ignored[:, first + 1] | ignored[:, first], 0)
+    # of whole grey levels, most may be equal
+    most = torch.maximum(_CLIP_SCREENED * apart.abs().median(), apart.abs().mean())
+    return apart.clamp_(-most, most)
+
+
+def _excess(apart: torch.Tensor) -> torch.Tensor:
+    """Power by frequency relative to the background, the least of all groups of lines."""
+    window = torch.hann_window(len(apart), dtype=apart.dtype, device=apart.device)
+    power = torch.fft.rfft(apart * window[:, None], dim=0).abs().square()
+    groups = torch.stack([group.mean(1) for group in power.tensor_split(_PARTS, 1)]).cpu()
+    frequency = torch.arange(len(power))[:, None]
+    beside = torch.arange(-_AROUND, _AROUND + 1)
+    reach = (frequency - 1).clamp(_FEWEST_AROUND, _AROUND)
+    at = frequency + beside
+    outside = (beside.abs() <= _LOBE) | (beside.abs() > reach) | (at < 1) | (at >= len(power))
+    around = groups[:, at.clamp(0, len(power) - 1)].masked_fill(outside, torch.nan)
+    excess = (groups / around.nanmedian(-1).values.clamp_min(1e-30)).amin(0)
+    excess[:_FEWEST_CYCLES] = 0
+    # odd and even pixels apart have no phase
+    excess[len(power) - _LOBE :] = 0
+    return excess
+
+
+def _peaks(
+    pixels: torch.Tensor, ignored: torch.Tensor | None, known: torch.Tensor
+) -> torch.Tensor:
+    """Frequencies that stand out, apart from known ones, in cycles/pixel; strongest first."""
+    apart = _screened(pixels, ignored)
+    excess = _excess(apart)
+    highest = max_pool1d(excess[None], 2 * _LOBE + 1, 1, _LOBE)[0]
+    at = ((excess > _STANDS_OUT) & (excess == highest)).nonzero()[:, 0]
+    at = at[excess[at].argsort(descending=True)].double()
+    length = len(apart)
+    if len(known):
+        at = at[(at[:, None] - known * length).abs().amin(1) > _LOBE]
+    fine = (at[:, None] + torch.arange(-_FINE, _FINE + 1) / _FINE) / length
+    window = torch.hann_window(length, dtype=apart.dtype)
+    waves = _waves(fine.flatten(), length) * window[:, None]
+    power = (waves.T @ apart).square().sum(1).view(2, *fine.shape).sum(0).log()
+    best = power[:, 1:-1].argmax(1, keepdim=True) + 1
+    before, there, after = (power.gather(1, best + i) for i in (-1, 0, 1))
+    between = (before - after) / (2 * (before - 2 * there + after))
+    return (fine.gather(1, best) + between.clamp(-1, 1) / (_FINE * length))[:, 0]
+
+
+def _waves(frequencies: torch.Tensor, length: int) -> torch.Tensor:
+    """Cosines and negative sines, shape (length, 2·F), float32."""
+    phase = 2 * math.pi * torch.arange(length, dtype=torch.float64)[:, None] * frequencies
+    return torch.cat([phase.cos(), -phase.sin()], 1).float()
+
+
+def _as_real(coefficients: torch.Tensor) -> torch.Tensor:
+    """Factors of the columns of `_waves`, shape (2·F, W), float32."""
+    return torch.cat([coefficients.real, coefficients.imag]).float()
+
+
+def _as_complex(factors: torch.Tensor) -> torch.Tensor:
+    return torch.complex(*factors.double().chunk(2))
+
+
+def _fitted(
+    pixels: torch.Tensor,
+    known: torch.Tensor,
+    quantum: float,
+    frequencies: torch.Tensor,
+    start: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Factors of the waves of all lines by reweighted least squares, shape (2·F, W)."""
+    width = pixels.shape[1]
+    waves = _waves(frequencies, len(pixels))
+    steps = waves.diff(dim=0)
+    count = waves.shape[1]
+    # products of two waves, so that the curvature of all lines is one product of matrices
+    of_waves, of_steps = ((w[:, :, None] * w[:, None]).flatten(1) for w in (waves, steps))
+    known_along, known_across = known[1:] * known[:-1], known[:, 1:] * known[:, :-1]
+    found = torch.zeros(count, width) if start is None else start
+    for _ in range(_STEPS):
+        rest = pixels - waves @ found
+        along, across = rest.diff(dim=0), rest.diff()
+        across -= across.median(0).values  # the lines may have offsets
+        weight = _weights(along, quantum).mul_(known_along)
+        own = (weight.T @ of_steps).view(width, count, count).double()
+        pull = (weight.mul_(along).T @ steps).double()
+        weight = _weights(across, quantum).mul_(known_across)
+        beside = (weight.T @ of_waves).view(width - 1, count, count).double()
+        pulled = (weight.mul_(across).T @ waves).double()
+        own += pad(beside, (0, 0, 0, 0, 1, 0)) + pad(beside, (0, 0, 0, 0, 0, 1))
+        pull += pad(pulled, (0, 0, 1, 0)) - pad(pulled, (0, 0, 0, 1))
+        found = found + _solved(own, beside, pull).T.float()
+    return found
+
+
+def _weights(rest: torch.Tensor, quantum: float) -> torch.Tensor:
+    """Weights of a Cauchy law with the local texture as its scale."""
+    size = rest.abs()
+    size.clamp_max_(_CLIP * float(size.median()) + quantum / 2)
+    half = _NEIGHBOURHOOD // 2
+    scale = avg_pool2d(size[None], _NEIGHBOURHOOD, 1, half, count_include_pad=False)[0]
+    return scale.mul_(_SCALE).add_(quantum / 2).square_().add_(rest.square()).reciprocal_()
+
+
+def _solved(own: torch.Tensor, beside: torch.Tensor, pull: torch.Tensor) -> torch.Tensor:
+    """Solve for all lines, each coupled to those beside it, by elimination line by line.
+
+    Parameters
+    ----------
+    own : Tensor of float64, shape (W, n, n)
+        Blocks on the diagonal.
+    beside : Tensor of float64, shape (W − 1, n, n)
+        Negative blocks beside the diagonal, symmetric.
+    pull : Tensor of float64, shape (W, n)
+
+    Returns
+    -------
+    Tensor of float64, shape (W, n)
+    """
+    width, count = pull.shape
+    ridge = _RIDGE * float(own.diagonal(dim1=1, dim2=2).mean())
+    own = own + ridge * torch.eye(count, dtype=own.dtype)
+    # what each line takes over from the one after it, and its value without that
+    both = torch.cat([pad(beside, (0, 0, 0, 0, 0, 1)), pull[:, :, None]], 2)
+    for line in range(width):
+        if line:
+            taken = beside[line - 1] @ both[line - 1]
+            own[line] -= taken[:, :-1]
+            both[line, :, -1] += taken[:, -1]
+        both[line] = torch.linalg.solve(own[line], both[line])
+    value = both[:, :, -1]
+    for line in range(width - 2, -1, -1):
+        value[line] += both[line, :, :-1] @ value[line + 1]
+    return value
+
+
+def _common(
+    whole: torch.Tensor, first: torch.Tensor, second: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Share of the coefficients' power that two halves of the lines have in common.
+
+    Parameters
+    ----------
+    whole, first, second : Tensor of complex128, shape (F, W)
+        Coefficients fitted to all of the lines, and to each half.
+
+    Returns
+    -------
+    share : Tensor of float64, shape (F, W)
+        By frequency over the lines.
+    certain : Tensor of bool, shape (F,)
+        Whether chance is no explanation.
+    """
+    whole, first, second = (torch.fft.fft(each) for each in (whole, first, second))
+    common = (first * second.conj()).real
+    power = _averaged(whole.abs().square()).clamp_min(1e-30)
+    share = (_averaged(common) / power).clamp(0, _MOST_SHARE)
+    usual = (_averaged(first.abs().square()) * _averaged(second.abs().square())).sqrt()
+    # the product of two independent variables of power one has a real part of variance 1/2
+    deviations = (common / usual.clamp_min(1e-30)).sum(1) / math.sqrt(common.shape[1] / 2)
+    return share, deviations > _CERTAIN
+
+
+def _averaged(power: torch.Tensor) -> torch.Tensor:
+    """Mean over the frequencies around each one; they are periodic."""
+    half = max(round(power.shape[1] * _AVERAGED / 2), _LEAST_AVERAGED)
+    around = pad(power[None], (half, half), mode="circular")[0]
+    mean: torch.Tensor = around.unfold(1, 2 * half + 1, 1).mean(-1)
+    return mean
+
+
+def _is_periodic(coefficients: torch.Tensor) -> torch.Tensor:
+    """Whether few points of the spectrum over the lines have most of the power, shape (F,)."""
+    count = coefficients.shape[1]
+    window = torch.hann_window(count, dtype=torch.float64)
+    power = torch.fft.fft(coefficients * window).abs().square()
+    rest = power.clone()
+    for _ in range(_POINTS):
+        near = rest.argmax(1, keepdim=True) + torch.arange(-_LOBE, _LOBE + 1)
+        rest.scatter_(1, near % count, 0.0)
+    return rest.sum(1) < (1 - _PERIODIC) * power.sum(1)
