@@ -57,6 +57,7 @@ BOUNDS = {
     "odd and even columns": (18, 10),
     "three bad columns": (12, 4),
     "columns and rows": (8, 3),
+    "hum along rows": (18, 9),
 }
 AHEAD = 3
 MICROGRAPHS = ("cell", "retina", "immunohistochemistry", "microaneurysms", *SHARED)
@@ -133,6 +134,17 @@ def columns_and_rows(rng: np.random.Generator, clean: Array) -> Array:
     return columns(rng, clean) + columns(rng, clean.T).T
 
 
+def hum(rng: np.random.Generator, clean: Array) -> Array:
+    """A wave and its harmonic along all rows, whose phase goes astray from row to row."""
+    h, w = clean.shape
+    frequency, strays = rng.uniform(0.02, 0.2), rng.uniform(0.5, 3)
+    phase = np.cumsum(rng.normal(0, strays, h))[:, None] + 2 * np.pi * frequency * np.arange(w)
+    first = rng.uniform(0.05, 0.1)
+    second = first * rng.uniform(0.2, 0.6)
+    harmonic = second * np.cos(2 * phase + rng.uniform(0, 2 * np.pi))
+    return first * np.cos(phase) + harmonic
+
+
 FAMILIES: dict[str, tuple[Callable[[np.random.Generator, Array], Array], int]] = {
     "random column offsets": (columns, 0),
     "1/f rows": (pink_rows, 1),
@@ -142,6 +154,7 @@ FAMILIES: dict[str, tuple[Callable[[np.random.Generator, Array], Array], int]] =
     "odd and even columns": (odd_even, 0),
     "three bad columns": (bad_columns, 0),
     "columns and rows": (columns_and_rows, 0),
+    "hum along rows": (hum, 1),
 }
 
 

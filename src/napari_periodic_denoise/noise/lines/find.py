@@ -96,13 +96,7 @@ def find_lines(
     Then come streaks along parts of single lines, and if there are any, the lines once more
     without them. Hum along the lines comes first, because it differs from line to line.
     """
-    found: list[LineNoise] = []
-    views = _views(pixels, quantum, ignored)
-    for axis in (0, 1):
-        hum, left = _hum(views[axis])
-        found += hum
-        if left is not views[axis]:
-            views = _views(left.pixels if axis == 0 else left.pixels.T, quantum, ignored)
+    found, views = _hum(_views(pixels, quantum, ignored))
     suspects = [may_show_lines(v.pixels, v.quantum, v.ignored) for v in views]
     if not any(suspects):
         return found
@@ -135,15 +129,34 @@ def _views(
     )
 
 
-def _hum(view: _View) -> tuple[list[LineNoise], _View]:
-    """Hum along the lines, and the image without it if it is removed."""
-    found = None
-    if may_show_hum(view.pixels, view.ignored):
-        found = find_hum(view.pixels, view.quantum, view.ignored)
+def _hum(views: tuple[_View, _View]) -> tuple[list[LineNoise], tuple[_View, _View]]:
+    """Hum along the lines, and the image without what of it is removed.
+
+    The axis that tells more goes first: hum may resemble waves along the other one.
+    """
+    hums = [_hum_of(view) for view in views]
+    found: list[LineNoise] = []
+    nats = [0.0 if hum is None else hum.nats for hum in hums]
+    for axis in (0, 1) if nats[0] >= nats[1] else (1, 0):
+        hum = _hum_of(views[axis]) if found else hums[axis]
+        if hum is None:
+            continue
+        noises, left = _taken(hum, views[axis])
+        found += noises
+        if left is not views[axis]:
+            pixels = left.pixels if axis == 0 else left.pixels.T
+            views = _views(pixels, left.quantum, views[0].ignored)
+    return found, views
+
+
+def _hum_of(view: _View) -> _Candidate | None:
+    if not may_show_hum(view.pixels, view.ignored):
+        return None
+    found = find_hum(view.pixels, view.quantum, view.ignored)
     if found is None:
-        return [], view
+        return None
     hum, foretold = found
-    return _taken(_Candidate(LineKind.HUM, hum, hum.nats, foretold=foretold), view)
+    return _Candidate(LineKind.HUM, hum, hum.nats, foretold=foretold)
 
 
 def _lines(view: _View, profile: Profile, specimen: torch.Tensor) -> tuple[list[LineNoise], _View]:

@@ -15,12 +15,13 @@ from torch.nn.functional import avg_pool2d, max_pool1d, pad
 # all groups of lines; made hum of `benchmarks.lines` has 11 times and more.
 _STANDS_OUT = 2.5
 _PARTS = 8  # groups of lines, and parts along them
-_SCREENED = 64  # pairs of neighbouring lines of each group
-_CLIP_SCREENED = 2.0  # median magnitudes
+_QUICK = 128  # pairs of neighbouring lines for the quick look
+_PAIRS = 1024  # for the frequencies
+_CLIPPED = 1.5  # mean magnitudes
 _FEWEST_CYCLES = 3  # along a line, so that a Hann window keeps them apart from the mean
 _LOBE = 2  # frequencies to either side that this window spreads a wave to
 _AROUND = 12  # frequencies to either side that make the background
-_FEWEST_AROUND = 4
+_FEWEST_AROUND = 6
 _FINE = 8  # steps per frequency
 _MOST = 12  # frequencies
 _SEARCHES = 3
@@ -78,7 +79,7 @@ def may_show_hum(pixels: torch.Tensor, ignored: torch.Tensor | None = None) -> b
     -------
     bool
     """
-    return bool((_excess(_screened(pixels, ignored)) > _STANDS_OUT).any())
+    return bool((_excess(_apart(pixels, ignored, _QUICK)) > _STANDS_OUT).any())
 
 
 def find_hum(
@@ -147,18 +148,17 @@ def find_hum(
     return Hum(frequencies, coefficients, -float((1 - share).log().sum())), foretold
 
 
-def _screened(pixels: torch.Tensor, ignored: torch.Tensor | None) -> torch.Tensor:
-    """Differences between neighbouring lines, clipped, of some pairs; shape (H, pairs)."""
-    pairs = pixels.shape[1] - 1
-    count = min(pairs, _PARTS * _SCREENED)
-    first = torch.arange(count, device=pixels.device) * pairs // count
+def _apart(pixels: torch.Tensor, ignored: torch.Tensor | None, pairs: int) -> torch.Tensor:
+    """Differences between neighbouring lines, clipped, of so many pairs; shape (H, pairs)."""
+    most = pixels.shape[1] - 1
+    pairs = min(pairs, most)
+    first = torch.arange(pairs, device=pixels.device) * most // pairs
     apart = pixels[:, first + 1] - pixels[:, first]
-    apart -= apart.median(0).values
+    apart -= apart.mean(0)
     if ignored is not None:
         apart.masked_fill_(ignored[:, first + 1] | ignored[:, first], 0)
-    # of whole grey levels, most may be equal
-    most = torch.maximum(_CLIP_SCREENED * apart.abs().median(), apart.abs().mean())
-    return apart.clamp_(-most, most)
+    clip = _CLIPPED * apart.abs().mean(0)
+    return apart.clamp_(-clip, clip)
 
 
 def _excess(apart: torch.Tensor) -> torch.Tensor:
@@ -166,24 +166,23 @@ def _excess(apart: torch.Tensor) -> torch.Tensor:
     window = torch.hann_window(len(apart), dtype=apart.dtype, device=apart.device)
     power = torch.fft.rfft(apart * window[:, None], dim=0).abs().square()
     groups = torch.stack([group.mean(1) for group in power.tensor_split(_PARTS, 1)]).cpu()
-    frequency = torch.arange(len(power))[:, None]
-    beside = torch.arange(-_AROUND, _AROUND + 1)
-    reach = (frequency - 1).clamp(_FEWEST_AROUND, _AROUND)
-    at = frequency + beside
-    outside = (beside.abs() <= _LOBE) | (beside.abs() > reach) | (at < 1) | (at >= len(power))
-    around = groups[:, at.clamp(0, len(power) - 1)].masked_fill(outside, torch.nan)
-    excess = (groups / around.nanmedian(-1).values.clamp_min(1e-30)).amin(0)
-    excess[:_FEWEST_CYCLES] = 0
+    # the geometric mean hardly knows of other peaks
+    total = pad(groups.clamp_min(1e-30).log().cumsum(1), (1, 0))
+    at = torch.arange(_FEWEST_CYCLES, len(power) - _LOBE)
+    reach = (at - 1).clamp(_FEWEST_AROUND, _AROUND)
+    low, high = (at - reach).clamp_min(1), (at + reach + 1).clamp_max(len(power))
+    near = at - _LOBE, at + _LOBE + 1
+    around = total[:, high] - total[:, low] - total[:, near[1]] + total[:, near[0]]
+    background = (around / (high - low - 2 * _LOBE - 1)).exp()
     # odd and even pixels apart have no phase
-    excess[len(power) - _LOBE :] = 0
-    return excess
+    return pad((groups[:, at] / background).amin(0), (_FEWEST_CYCLES, _LOBE))
 
 
 def _peaks(
     pixels: torch.Tensor, ignored: torch.Tensor | None, known: torch.Tensor
 ) -> torch.Tensor:
     """Frequencies that stand out, apart from known ones, in cycles/pixel; strongest first."""
-    apart = _screened(pixels, ignored)
+    apart = _apart(pixels, ignored, _PAIRS)
     excess = _excess(apart)
     highest = max_pool1d(excess[None], 2 * _LOBE + 1, 1, _LOBE)[0]
     at = ((excess > _STANDS_OUT) & (excess == highest)).nonzero()[:, 0]
