@@ -17,6 +17,7 @@ from napari_periodic_denoise.noise.lines.result import (
     render_lines,
 )
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
+from napari_periodic_denoise.noise.waves.wave import Wave
 
 # Of made stripes of one period 70% and more are periodic in this sense, of made line noise none
 # (`benchmarks.rejection`, `benchmarks.lines`).
@@ -83,7 +84,7 @@ def lines_beside_waves(
     list of ChannelNoise
     """
     lines = [
-        _found(image, image.pixels - render_noise(image.pixels, part.waves), exemplar)
+        _found(image, image.pixels - render_noise(image.pixels, part.waves), exemplar, part.waves)
         if part.waves
         else noises
         for image, noises, part in zip(images, lines, found, strict=True)
@@ -109,10 +110,14 @@ def _decided(lines: Sequence[list[LineNoise]], suggestions: str) -> list[list[Li
 
 
 def _found(
-    image: Normalized, pixels: torch.Tensor, exemplar: torch.Tensor | None
+    image: Normalized,
+    pixels: torch.Tensor,
+    exemplar: torch.Tensor | None,
+    waves: Sequence[Wave] = (),
 ) -> list[LineNoise]:
-    """Line noise of what is left of a channel."""
-    lines = find_lines(pixels, image.quantum, ignored=image.saturated)
+    """Line noise of what waves leave of a channel."""
+    frequencies = [wave.frequency for wave in waves]
+    lines = find_lines(pixels, image.quantum, image.saturated, frequencies)
     return [n for n in lines if exemplar is None or _share_in(n, pixels, exemplar) > _IN_EXEMPLAR]
 
 

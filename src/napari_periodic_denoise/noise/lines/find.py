@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,7 @@ from napari_periodic_denoise.noise.lines.result import (
 )
 from napari_periodic_denoise.noise.lines.screen import may_show_lines
 from napari_periodic_denoise.noise.lines.streaks import find_streaks
+from napari_periodic_denoise.noise.waves.frequency import Frequency
 
 # Between what made noise of ten images and fifteen real ones show, and clean images and their
 # crops, see `benchmarks.lines`.
@@ -68,7 +69,10 @@ class _Candidate:
 
 
 def find_lines(
-    pixels: torch.Tensor, quantum: float, ignored: torch.Tensor | None = None
+    pixels: torch.Tensor,
+    quantum: float,
+    ignored: torch.Tensor | None = None,
+    waves: Sequence[Frequency] = (),
 ) -> list[LineNoise]:
     """Find noise of rows and columns.
 
@@ -80,6 +84,8 @@ def find_lines(
         Step between two grey levels.
     ignored : Tensor of bool, shape (H, W), optional
         Pixels that tell nothing, as saturated ones.
+    waves : sequence of tuple of float
+        Frequencies ``(fy, fx)`` of waves that were found, and removed.
 
     Returns
     -------
@@ -96,7 +102,7 @@ def find_lines(
     Then come streaks along parts of single lines, and if there are any, the lines once more
     without them. Hum along the lines comes first, because it differs from line to line.
     """
-    found, views = _hum(_views(pixels, quantum, ignored))
+    found, views = _hum(_views(pixels, quantum, ignored), waves)
     suspects = [may_show_lines(v.pixels, v.quantum, v.ignored) for v in views]
     if not any(suspects):
         return found
@@ -129,16 +135,18 @@ def _views(
     )
 
 
-def _hum(views: tuple[_View, _View]) -> tuple[list[LineNoise], tuple[_View, _View]]:
+def _hum(
+    views: tuple[_View, _View], waves: Sequence[Frequency]
+) -> tuple[list[LineNoise], tuple[_View, _View]]:
     """Hum along the lines, and the image without what of it is removed.
 
     The axis that tells more goes first: hum may resemble waves along the other one.
     """
-    hums = [_hum_of(view) for view in views]
+    hums = [_hum_of(view, waves) for view in views]
     found: list[LineNoise] = []
     nats = [0.0 if hum is None else hum.nats for hum in hums]
     for axis in (0, 1) if nats[0] >= nats[1] else (1, 0):
-        hum = _hum_of(views[axis]) if found else hums[axis]
+        hum = _hum_of(views[axis], waves) if found else hums[axis]
         if hum is None:
             continue
         noises, left = _taken(hum, views[axis])
@@ -149,10 +157,11 @@ def _hum(views: tuple[_View, _View]) -> tuple[list[LineNoise], tuple[_View, _Vie
     return found, views
 
 
-def _hum_of(view: _View) -> _Candidate | None:
+def _hum_of(view: _View, waves: Sequence[Frequency]) -> _Candidate | None:
     if not may_show_hum(view.pixels, view.ignored):
         return None
-    found = find_hum(view.pixels, view.quantum, view.ignored)
+    along = [(fy, fx) if view.axis == 0 else (fx, fy) for fy, fx in waves]
+    found = find_hum(view.pixels, view.quantum, view.ignored, along)
     if found is None:
         return None
     hum, foretold = found

@@ -6,10 +6,13 @@ The lines are the columns of the tensors here.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch.nn.functional import avg_pool2d, max_pool1d, pad
+
+from napari_periodic_denoise.noise.waves.frequency import Frequency
 
 # Of 27 whole clean images only a printed page and two lattices exceed 1.7 times the background in
 # all groups of lines; made hum of `benchmarks.lines` has 11 times and more.
@@ -33,9 +36,10 @@ _RIDGE = 1e-9  # of the mean curvature
 _AVERAGED = 1 / 32  # of the frequencies over the lines, over which a spectrum is averaged
 _LEAST_AVERAGED = 4  # of them to either side
 _MOST_SHARE = 0.9999
-_CERTAIN = 6.0  # deviations of the agreement of two halves of the lines; chance of 10⁻⁹
+_COMMON = 0.25  # of the power of 64 lines, which chance exceeds once in 400
 _POINTS = 3  # of the spectrum over the lines
 _PERIODIC = 0.5  # of its power in these points, which are waves then
+_PIECES = 8.0  # cycles across the lines between waves that are pieces of hum
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +87,10 @@ def may_show_hum(pixels: torch.Tensor, ignored: torch.Tensor | None = None) -> b
 
 
 def find_hum(
-    pixels: torch.Tensor, quantum: float, ignored: torch.Tensor | None = None
+    pixels: torch.Tensor,
+    quantum: float,
+    ignored: torch.Tensor | None = None,
+    waves: Sequence[Frequency] = (),
 ) -> tuple[Hum, torch.Tensor] | None:
     """Find hum along lines that is no wave of the image.
 
@@ -95,6 +102,8 @@ def find_hum(
         Step between two grey levels.
     ignored : Tensor of bool, shape (H, W), optional
         Pixels that tell nothing.
+    waves : sequence of tuple of float
+        Frequencies along and across the lines of waves that were found, and removed.
 
     Returns
     -------
@@ -113,10 +122,10 @@ def find_hum(
     The lines' coefficients are then filtered by a Wiener filter over the lines. The power of the
     hum is what both halves of the lines have in common. Hum of unrelated phases is only made
     weaker by it, hum of related ones smooth. A frequency whose spectrum over the lines is a few
-    points is left to the search for waves.
+    points is left to the search for waves, unless that has taken several points of it.
     """
-    pixels = pixels.cpu()
-    known = torch.ones_like(pixels) if ignored is None else (~ignored.cpu()).to(pixels)
+    pixels, ignored = pixels.cpu(), None if ignored is None else ignored.cpu()
+    known = torch.ones_like(pixels) if ignored is None else (~ignored).to(pixels)
     frequencies = torch.zeros(0, dtype=torch.float64)
     fitted, rest = torch.zeros(0, pixels.shape[1]), pixels
     for _ in range(_SEARCHES):
@@ -135,16 +144,17 @@ def find_hum(
         for half in (even, 1 - even)
     ]
     coefficients = _as_complex(fitted)
-    share, certain = _common(coefficients, *halves)
-    keep = certain & ~_is_periodic(coefficients)
+    share = _common(coefficients, *halves)
+    in_pieces = torch.tensor([_has_pieces(f, waves, pixels.shape) for f in frequencies.tolist()])
+    keep = (share.amax(1) > 0) & (in_pieces | ~_is_periodic(coefficients))
     if not bool(keep.any()):
         return None
     frequencies, share = frequencies[keep], share[keep]
     in_even, in_odd, coefficients = (
         torch.fft.ifft(torch.fft.fft(each[keep]) * share) for each in (*halves, coefficients)
     )
-    waves = _waves(frequencies, len(pixels))
-    foretold = torch.where(even > 0, waves @ _as_real(in_odd), waves @ _as_real(in_even))
+    drawn = _waves(frequencies, len(pixels))
+    foretold = torch.where(even > 0, drawn @ _as_real(in_odd), drawn @ _as_real(in_even))
     return Hum(frequencies, coefficients, -float((1 - share).log().sum())), foretold
 
 
@@ -282,15 +292,13 @@ def _solved(own: torch.Tensor, beside: torch.Tensor, pull: torch.Tensor) -> torc
             own[line] -= taken[:, :-1]
             both[line, :, -1] += taken[:, -1]
         both[line] = torch.linalg.solve(own[line], both[line])
-    value = both[:, :, -1]
+    value: torch.Tensor = both[:, :, -1]
     for line in range(width - 2, -1, -1):
         value[line] += both[line, :, :-1] @ value[line + 1]
     return value
 
 
-def _common(
-    whole: torch.Tensor, first: torch.Tensor, second: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _common(whole: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Share of the coefficients' power that two halves of the lines have in common.
 
     Parameters
@@ -300,19 +308,13 @@ def _common(
 
     Returns
     -------
-    share : Tensor of float64, shape (F, W)
-        By frequency over the lines.
-    certain : Tensor of bool, shape (F,)
-        Whether chance is no explanation.
+    Tensor of float64, shape (F, W)
+        By frequency over the lines. Zero where it is small in all of them.
     """
     whole, first, second = (torch.fft.fft(each) for each in (whole, first, second))
-    common = (first * second.conj()).real
-    power = _averaged(whole.abs().square()).clamp_min(1e-30)
-    share = (_averaged(common) / power).clamp(0, _MOST_SHARE)
-    usual = (_averaged(first.abs().square()) * _averaged(second.abs().square())).sqrt()
-    # the product of two independent variables of power one has a real part of variance 1/2
-    deviations = (common / usual.clamp_min(1e-30)).sum(1) / math.sqrt(common.shape[1] / 2)
-    return share, deviations > _CERTAIN
+    common, power = (first * second.conj()).real, whole.abs().square().clamp_min(1e-30)
+    is_hum = common.sum(1, keepdim=True) > _COMMON * power.sum(1, keepdim=True)
+    return (_averaged(common) / _averaged(power)).clamp(0, _MOST_SHARE) * is_hum
 
 
 def _averaged(power: torch.Tensor) -> torch.Tensor:
@@ -332,4 +334,15 @@ def _is_periodic(coefficients: torch.Tensor) -> torch.Tensor:
     for _ in range(_POINTS):
         near = rest.argmax(1, keepdim=True) + torch.arange(-_LOBE, _LOBE + 1)
         rest.scatter_(1, near % count, 0.0)
-    return rest.sum(1) < (1 - _PERIODIC) * power.sum(1)
+    few: torch.Tensor = rest.sum(1) < (1 - _PERIODIC) * power.sum(1)
+    return few
+
+
+def _has_pieces(frequency: float, waves: Sequence[Frequency], shape: Sequence[int]) -> bool:
+    """Whether waves have this frequency along the lines, and several across them."""
+    across = [
+        abs(second) * shape[1]
+        for first, second in waves
+        if abs(abs(first) - frequency) * shape[0] < 1
+    ]
+    return bool(across) and max(across) - min(across) > _PIECES
