@@ -68,8 +68,10 @@ def walking(step):
 def test_phases_that_change_little_are_filtered():
     truth = walking(0.7).draw((H, W))
     found, _ = find_hum(4 * white() + truth, 1e-3)
-    alone = 2 / H * 4**2 / 0.5  # of the best fit to each line without its neighbours
-    assert error(found.draw((H, W)), truth) < 0.9 * alone
+    alone = (
+        2 / H * 4**2 / 0.5
+    )  # of least squares; robust ones without a filter have 1.5 times that
+    assert error(found.draw((H, W)), truth) < 1.1 * alone
 
 
 def test_hum_scales_with_the_contrast():

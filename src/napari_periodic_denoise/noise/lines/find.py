@@ -158,9 +158,9 @@ def _hum(
 
 
 def _hum_of(view: _View, waves: Sequence[Frequency]) -> _Candidate | None:
-    if not may_show_hum(view.pixels, view.ignored):
-        return None
     along = [(fy, fx) if view.axis == 0 else (fx, fy) for fy, fx in waves]
+    if not may_show_hum(view.pixels, view.ignored, along):
+        return None
     found = find_hum(view.pixels, view.quantum, view.ignored, along)
     if found is None:
         return None

@@ -17,6 +17,7 @@ from napari_periodic_denoise.noise.waves.frequency import Frequency
 # Of 27 whole clean images only a printed page and two lattices exceed 1.7 times the background in
 # all groups of lines; made hum of `benchmarks.lines` has 11 times and more.
 _STANDS_OUT = 2.5
+_FAINTEST = 0.02  # of the most that one stands out; clipped waves have such sums of frequencies
 _PARTS = 8  # groups of lines, and parts along them
 _QUICK = 128  # pairs of neighbouring lines for the quick look
 _PAIRS = 1024  # for the frequencies
@@ -31,7 +32,8 @@ _SEARCHES = 3
 _NEIGHBOURHOOD = 5  # pixels, over which the specimen's texture is measured, as in `differences`
 _CLIP = 6.0  # medians
 _SCALE = 1.25  # of a normal variable's deviation to its mean magnitude
-_STEPS = 5
+_PIXELS_ALONG = 512  # of a line that are fitted, as in `differences`
+_STEPS, _AGAIN = 5, 2  # of a fit, and of one that begins at another
 _RIDGE = 1e-9  # of the mean curvature
 _AVERAGED = 1 / 32  # of the frequencies over the lines, over which a spectrum is averaged
 _LEAST_AVERAGED = 4  # of them to either side
@@ -39,6 +41,7 @@ _MOST_SHARE = 0.9999
 _COMMON = 0.25  # of the power of 64 lines, which chance exceeds once in 400
 _POINTS = 3  # of the spectrum over the lines
 _PERIODIC = 0.5  # of its power in these points, which are waves then
+_SURELY = 0.8  # before the fit, with the random noise; single waves have 0.95
 _PIECES = 8.0  # cycles across the lines between waves that are pieces of hum
 
 
@@ -69,7 +72,11 @@ class Hum:
         return replace(self, coefficients=factor * self.coefficients)
 
 
-def may_show_hum(pixels: torch.Tensor, ignored: torch.Tensor | None = None) -> bool:
+def may_show_hum(
+    pixels: torch.Tensor,
+    ignored: torch.Tensor | None = None,
+    waves: Sequence[Frequency] = (),
+) -> bool:
     """Tell whether a frequency along the lines stands out in all groups of lines.
 
     Parameters
@@ -78,12 +85,15 @@ def may_show_hum(pixels: torch.Tensor, ignored: torch.Tensor | None = None) -> b
         Each column is a line.
     ignored : Tensor of bool, shape (H, W), optional
         Pixels that tell nothing, as saturated ones.
+    waves : sequence of tuple of float
+        See `find_hum`.
 
     Returns
     -------
     bool
+        False as well if what stands out is a wave of the image.
     """
-    return bool((_excess(_apart(pixels, ignored, _QUICK)) > _STANDS_OUT).any())
+    return len(_peaks(_apart(pixels, ignored, _QUICK), waves, pixels.shape)) > 0
 
 
 def find_hum(
@@ -129,7 +139,10 @@ def find_hum(
     frequencies = torch.zeros(0, dtype=torch.float64)
     fitted, rest = torch.zeros(0, pixels.shape[1]), pixels
     for _ in range(_SEARCHES):
-        more = _peaks(rest, ignored, frequencies)
+        more = _peaks(_apart(rest, ignored, _PAIRS), waves, pixels.shape)
+        if len(frequencies):
+            apart = (more[:, None] - frequencies).abs().amin(1) * len(pixels)
+            more = more[apart > _LOBE]
         if not len(more):
             break
         frequencies = torch.cat([frequencies, more])[:_MOST]
@@ -145,8 +158,8 @@ def find_hum(
     ]
     coefficients = _as_complex(fitted)
     share = _common(coefficients, *halves)
-    in_pieces = torch.tensor([_has_pieces(f, waves, pixels.shape) for f in frequencies.tolist()])
-    keep = (share.amax(1) > 0) & (in_pieces | ~_is_periodic(coefficients))
+    in_pieces = _in_pieces(frequencies, waves, pixels.shape)
+    keep = (share.amax(1) > 0) & (in_pieces | (_in_points(coefficients) < _PERIODIC))
     if not bool(keep.any()):
         return None
     frequencies, share = frequencies[keep], share[keep]
@@ -162,7 +175,7 @@ def _apart(pixels: torch.Tensor, ignored: torch.Tensor | None, pairs: int) -> to
     """Differences between neighbouring lines, clipped, of so many pairs; shape (H, pairs)."""
     most = pixels.shape[1] - 1
     pairs = min(pairs, most)
-    first = torch.arange(pairs, device=pixels.device) * most // pairs
+    first = torch.arange(pairs, device=pixels.device) * (most // pairs)
     apart = pixels[:, first + 1] - pixels[:, first]
     apart -= apart.mean(0)
     if ignored is not None:
@@ -188,26 +201,27 @@ def _excess(apart: torch.Tensor) -> torch.Tensor:
     return pad((groups[:, at] / background).amin(0), (_FEWEST_CYCLES, _LOBE))
 
 
-def _peaks(
-    pixels: torch.Tensor, ignored: torch.Tensor | None, known: torch.Tensor
-) -> torch.Tensor:
-    """Frequencies that stand out, apart from known ones, in cycles/pixel; strongest first."""
-    apart = _apart(pixels, ignored, _PAIRS)
+def _peaks(apart: torch.Tensor, waves: Sequence[Frequency], shape: Sequence[int]) -> torch.Tensor:
+    """Frequencies that stand out and are no waves, in cycles/pixel; strongest first."""
     excess = _excess(apart)
     highest = max_pool1d(excess[None], 2 * _LOBE + 1, 1, _LOBE)[0]
-    at = ((excess > _STANDS_OUT) & (excess == highest)).nonzero()[:, 0]
-    at = at[excess[at].argsort(descending=True)].double()
-    length = len(apart)
-    if len(known):
-        at = at[(at[:, None] - known * length).abs().amin(1) > _LOBE]
-    fine = (at[:, None] + torch.arange(-_FINE, _FINE + 1) / _FINE) / length
+    least = max(_STANDS_OUT, _FAINTEST * float(excess.max()))
+    at = ((excess > least) & (excess == highest)).nonzero()[:, 0]
+    at = at[excess[at].argsort(descending=True)]
+    if not len(at):
+        return at.double()
+    length, apart = len(apart), apart.cpu()
+    fine = (at[:, None] + torch.arange(-_FINE, _FINE + 1) / _FINE).double() / length
     window = torch.hann_window(length, dtype=apart.dtype)
-    waves = _waves(fine.flatten(), length) * window[:, None]
-    power = (waves.T @ apart).square().sum(1).view(2, *fine.shape).sum(0).log()
+    turned = (_waves(fine.flatten(), length) * window[:, None]).T @ apart
+    turned = torch.complex(*turned.view(2, *fine.shape, -1))
+    power = turned.abs().square().sum(2).log()
     best = power[:, 1:-1].argmax(1, keepdim=True) + 1
     before, there, after = (power.gather(1, best + i) for i in (-1, 0, 1))
     between = (before - after) / (2 * (before - 2 * there + after))
-    return (fine.gather(1, best) + between.clamp(-1, 1) / (_FINE * length))[:, 0]
+    found = (fine.gather(1, best) + between.clamp(-1, 1) / (_FINE * length))[:, 0]
+    of_lines = turned[torch.arange(len(at)), best[:, 0]]
+    return found[_in_pieces(found, waves, shape) | (_in_points(of_lines) < _SURELY)]
 
 
 def _waves(frequencies: torch.Tensor, length: int) -> torch.Tensor:
@@ -233,17 +247,20 @@ def _fitted(
     start: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Factors of the waves of all lines by reweighted least squares, shape (2·F, W)."""
-    width = pixels.shape[1]
-    waves = _waves(frequencies, len(pixels))
-    steps = waves.diff(dim=0)
+    height, width = pixels.shape
+    along_line = min(height - 1, _PIXELS_ALONG)
+    here = torch.arange(along_line) * (height - 1) // along_line
+    waves = _waves(frequencies, height)
+    waves, steps = waves[here], waves[here + 1] - waves[here]
+    apart, pixels = pixels[here + 1] - pixels[here], pixels[here]
+    known_along, known = known[here + 1] * known[here], known[here]
+    known_across = known[:, 1:] * known[:, :-1]
     count = waves.shape[1]
     # products of two waves, so that the curvature of all lines is one product of matrices
     of_waves, of_steps = ((w[:, :, None] * w[:, None]).flatten(1) for w in (waves, steps))
-    known_along, known_across = known[1:] * known[:-1], known[:, 1:] * known[:, :-1]
     found = torch.zeros(count, width) if start is None else start
-    for _ in range(_STEPS):
-        rest = pixels - waves @ found
-        along, across = rest.diff(dim=0), rest.diff()
+    for _ in range(_STEPS if start is None else _AGAIN):
+        along, across = apart - steps @ found, (pixels - waves @ found).diff()
         across -= across.median(0).values  # the lines may have offsets
         weight = _weights(along, quantum).mul_(known_along)
         own = (weight.T @ of_steps).view(width, count, count).double()
@@ -325,24 +342,25 @@ def _averaged(power: torch.Tensor) -> torch.Tensor:
     return mean
 
 
-def _is_periodic(coefficients: torch.Tensor) -> torch.Tensor:
-    """Whether few points of the spectrum over the lines have most of the power, shape (F,)."""
+def _in_points(coefficients: torch.Tensor) -> torch.Tensor:
+    """Share of the power in few points of the spectrum over the lines, shape (F,)."""
     count = coefficients.shape[1]
-    window = torch.hann_window(count, dtype=torch.float64)
+    window = torch.hann_window(count)
     power = torch.fft.fft(coefficients * window).abs().square()
     rest = power.clone()
     for _ in range(_POINTS):
         near = rest.argmax(1, keepdim=True) + torch.arange(-_LOBE, _LOBE + 1)
         rest.scatter_(1, near % count, 0.0)
-    few: torch.Tensor = rest.sum(1) < (1 - _PERIODIC) * power.sum(1)
-    return few
+    share: torch.Tensor = 1 - rest.sum(1) / power.sum(1).clamp_min(1e-30)
+    return share
 
 
-def _has_pieces(frequency: float, waves: Sequence[Frequency], shape: Sequence[int]) -> bool:
-    """Whether waves have this frequency along the lines, and several across them."""
-    across = [
-        abs(second) * shape[1]
-        for first, second in waves
-        if abs(abs(first) - frequency) * shape[0] < 1
-    ]
-    return bool(across) and max(across) - min(across) > _PIECES
+def _in_pieces(
+    frequencies: torch.Tensor, waves: Sequence[Frequency], shape: Sequence[int]
+) -> torch.Tensor:
+    """Whether waves have these frequencies along the lines, and several across them."""
+    along, across = torch.tensor(waves, dtype=torch.float64).view(-1, 2).abs().T
+    near = (along - frequencies[:, None]).abs() * shape[0] < 1
+    first = across.masked_fill(~near, torch.inf).amin(1) if len(waves) else torch.inf
+    last = across.masked_fill(~near, -torch.inf).amax(1) if len(waves) else -torch.inf
+    return (torch.as_tensor(last) - first) * shape[1] > _PIECES
