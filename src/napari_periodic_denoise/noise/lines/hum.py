@@ -14,8 +14,8 @@ from torch.nn.functional import avg_pool2d, max_pool1d, pad
 
 from napari_periodic_denoise.noise.waves.frequency import Frequency
 
-# Of 27 whole clean images only a printed page and two lattices exceed 1.7 times the background in
-# all groups of lines; made hum of `benchmarks.lines` has 11 times and more.
+# Of 27 whole clean images only a scanned text and two lattices exceed 1.8 times the background in
+# all groups of lines; made hum of `benchmarks.lines` has 19 times and more, real hum 3.4.
 _STANDS_OUT = 2.5
 _FAINTEST = 0.02  # of the most that one stands out; clipped waves have such sums of frequencies
 _PARTS = 8  # groups of lines, and parts along them
