@@ -60,6 +60,7 @@ BOUNDS = {
     "three bad columns": (12, 4),
     "columns and rows": (8, 3),
     "grid in a round field of view": (18, 10),
+    "hum along rows": (18, 9),
 }
 AHEAD = 3
 MICROGRAPHS = ("cell", "retina", "immunohistochemistry", "microaneurysms", *SHARED)
@@ -154,6 +155,19 @@ def round_grid(rng: np.random.Generator, clean: Array) -> Array:
 
 
 SCENES: dict[str, Callable[[Array], Array]] = {"grid in a round field of view": round_field}
+
+
+def hum(rng: np.random.Generator, clean: Array) -> Array:
+    """A wave and its harmonic along all rows, whose phase goes astray from row to row."""
+    h, w = clean.shape
+    frequency, strays = rng.uniform(0.02, 0.2), rng.uniform(0.5, 3)
+    phase = np.cumsum(rng.normal(0, strays, h))[:, None] + 2 * np.pi * frequency * np.arange(w)
+    first = rng.uniform(0.05, 0.1)
+    second = first * rng.uniform(0.2, 0.6)
+    harmonic = second * np.cos(2 * phase + rng.uniform(0, 2 * np.pi))
+    return first * np.cos(phase) + harmonic
+
+
 FAMILIES: dict[str, tuple[Callable[[np.random.Generator, Array], Array], int]] = {
     "random column offsets": (columns, 0),
     "1/f rows": (pink_rows, 1),
@@ -164,6 +178,7 @@ FAMILIES: dict[str, tuple[Callable[[np.random.Generator, Array], Array], int]] =
     "three bad columns": (bad_columns, 0),
     "columns and rows": (columns_and_rows, 0),
     "grid in a round field of view": (round_grid, 0),
+    "hum along rows": (hum, 1),
 }
 
 

@@ -1,7 +1,8 @@
 """Take the screenshots of the documentation, in a real napari window.
 
-Without a screen: ``xvfb-run -a -s "-screen 0 1400x1000x24" python -m docs.make_screenshots``. The choices
-that the dock remembers are reset.
+Without a screen:
+``xvfb-run -a -s "-screen 0 1400x1000x24" python -m docs.make_screenshots``. The choices that the
+dock remembers are reset.
 """
 
 from __future__ import annotations

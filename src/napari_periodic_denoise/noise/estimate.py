@@ -102,7 +102,7 @@ def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
         ``"auto"`` chooses for each wave by the shorter description.
     remainder : {"auto", "none", "quasi-periodic", "stripes"}
         Noise to remove besides waves. ``"auto"``: noise of rows and columns (lines of any
-        offset, single lines, jumps, streaks), if it is certainly not the specimen; see
+        offset, single lines, jumps, streaks, hum), if it is certainly not the specimen; see
         `lines.find.find_lines`. ``"quasi-periodic"``: noise with a narrow spectrum all over the
         image. ``"stripes"``: stripes of any width in one direction. The last two damage a
         specimen with stripes or a weave of its own, see `remainder.map_fit.find_remainder`.
