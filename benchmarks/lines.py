@@ -26,6 +26,7 @@ from benchmarks.families import (
     SHARED,
     Array,
     _intensity,
+    _smooth,
     clean_image,
     corrupt,
     rejection,
@@ -61,6 +62,7 @@ BOUNDS = {
     "columns and rows": (8, 3),
     "grid in a round field of view": (18, 10),
     "hum along rows": (18, 9),
+    "curved fringes": (14, 7),
 }
 AHEAD = 3
 MICROGRAPHS = ("cell", "retina", "immunohistochemistry", "microaneurysms", *SHARED)
@@ -168,6 +170,25 @@ def hum(rng: np.random.Generator, clean: Array) -> Array:
     return first * np.cos(phase) + harmonic
 
 
+def curved_fringes(rng: np.random.Generator, clean: Array) -> Array:
+    """Fringes of 6 to 25 pixels that fan out and bend by 20 to 40%, or around a far centre."""
+    h, w = clean.shape
+    size = max(h, w)
+    y, x = (np.mgrid[:h, :w] - np.array([h, w])[:, None, None] / 2) / size
+    cycles, angle = size / rng.uniform(6, 25), rng.uniform(0, 2 * np.pi)
+    along, across = (np.cos(a) * x + np.sin(a) * y for a in (angle, angle + np.pi / 2))
+    change = rng.uniform(0.2, 0.4)
+    if rng.random() < 1 / 2:  # the change of frequency along the fringes' direction, or of angle
+        distance = np.hypot(along + 1 / change, across) - 1 / change
+    else:
+        bend, twist, cubic = rng.uniform(-1, 1, 3) * change / 2
+        distance = along + change * along**2 / 2 + bend * across**2 + twist * along * across
+        distance += cubic * along**3
+    amplitude = _smooth(rng, clean.shape, 80)
+    amplitude = 0.05 + 0.05 * (amplitude - amplitude.min()) / np.ptp(amplitude)
+    return amplitude * np.cos(2 * np.pi * (cycles * distance + rng.uniform()))
+
+
 FAMILIES: dict[str, tuple[Callable[[np.random.Generator, Array], Array], int]] = {
     "random column offsets": (columns, 0),
     "1/f rows": (pink_rows, 1),
@@ -179,6 +200,7 @@ FAMILIES: dict[str, tuple[Callable[[np.random.Generator, Array], Array], int]] =
     "columns and rows": (columns_and_rows, 0),
     "grid in a round field of view": (round_grid, 0),
     "hum along rows": (hum, 1),
+    "curved fringes": (curved_fringes, 0),
 }
 
 

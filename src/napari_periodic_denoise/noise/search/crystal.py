@@ -17,7 +17,7 @@ from napari_periodic_denoise.noise.wording import Cause
 # Of made lattices on photographs and micrographs (`benchmarks.rejection`) none has more than 7 of
 # these peaks, and most none; two atomic lattices have 15 and 31.
 _REFUSED_PEAKS = 10
-_CERTAIN = 1e-20  # false alarms; a peak that is there for sure
+CERTAIN = 1e-20  # false alarms; a peak that is there for sure
 _REFUSED = (Cause.PARTS_DISAGREE, Cause.INCOMPLETE)  # as of a specimen that repeats
 # Relative deviation of the amplitude over the image. Atoms are alike everywhere (up to 0.2 in
 # three images), the dots of a print follow its tone (0.35 and more).
@@ -81,7 +81,7 @@ def _refused(channel: ChannelModel) -> list[tuple[float, float]]:
 
 
 def _is_refused(cause: Cause, false_alarms: float) -> bool:
-    return cause in _REFUSED and false_alarms < _CERTAIN
+    return cause in _REFUSED and false_alarms < CERTAIN
 
 
 def _may_be_specimen(
