@@ -60,6 +60,20 @@ def test_a_wave_far_under_the_noise_is_removed_almost_to_the_bound(seed):
     assert rejection(found.noise, truth) > 10 * np.log10(power / 2) - 5
 
 
+@pytest.mark.parametrize("shape", [(SIZE, SIZE), (400, SIZE)])
+def test_the_errors_of_a_weak_wave_are_those_of_least_squares(shape):
+    truth = wave(8 * np.log(500 * SIZE**2))
+    (found,) = estimate_noise((noise() + truth)[: shape[0]]).waves
+    count = np.prod(shape)
+    # Cramér–Rao bounds in noise of σ = 1; Huber's estimator is up to 10% above them
+    relative = np.sqrt(2 / count) / found.amplitude
+    along = np.sqrt(6 / count) / (np.pi * np.array(shape) * found.amplitude)
+    assert found.amplitude_error == pytest.approx(np.sqrt(2 / count), rel=0.3)
+    assert found.frequency_error == pytest.approx(tuple(along), rel=0.35)
+    # at the corner: of the phase at the centre, and of half the image along both axes
+    assert found.phase_error == pytest.approx(relative * np.sqrt(7), rel=0.35)
+
+
 def test_random_noise_alone_stays_as_it_is():
     image = noise()
     np.testing.assert_array_equal(estimate_noise(image).cleaned, image)
