@@ -229,11 +229,11 @@ def _gain(flat: torch.Tensor, scale: float, frequencies: Float) -> Float:
 def _of_bases(fit: Fit, shifts: Float) -> Float:
     """Shifts of the bases, shape (..., G, n), from those of the waves, shape (..., K, n).
 
-    Each base moves as its waves say, the more, the more they tell of it.
+    Bases move as their waves say, the more, the more they tell: least squares, since the waves of
+    a lattice share two bases.
     """
     weights = fit.ties * np.abs(fit.coefficients[:, None]) ** 2
-    energy = (weights * fit.ties).sum(0)[:, None]
-    moved: Float = weights.T @ shifts / np.maximum(energy, np.finfo(np.float64).tiny)
+    moved: Float = np.linalg.pinv(weights.T @ fit.ties, hermitian=True) @ (weights.T @ shifts)
     return moved
 
 
