@@ -26,6 +26,7 @@ from benchmarks.families import (
     SHARED,
     Array,
     _intensity,
+    _smooth,
     clean_image,
     corrupt,
     rejection,
@@ -60,6 +61,8 @@ BOUNDS = {
     "three bad columns": (12, 4),
     "columns and rows": (8, 3),
     "grid in a round field of view": (18, 10),
+    "hum along rows": (18, 9),
+    "curved fringes": (14, 7),
 }
 AHEAD = 3
 MICROGRAPHS = ("cell", "retina", "immunohistochemistry", "microaneurysms", *SHARED)
@@ -154,6 +157,38 @@ def round_grid(rng: np.random.Generator, clean: Array) -> Array:
 
 
 SCENES: dict[str, Callable[[Array], Array]] = {"grid in a round field of view": round_field}
+
+
+def hum(rng: np.random.Generator, clean: Array) -> Array:
+    """A wave and its harmonic along all rows, whose phase goes astray from row to row."""
+    h, w = clean.shape
+    frequency, strays = rng.uniform(0.02, 0.2), rng.uniform(0.5, 3)
+    phase = np.cumsum(rng.normal(0, strays, h))[:, None] + 2 * np.pi * frequency * np.arange(w)
+    first = rng.uniform(0.05, 0.1)
+    second = first * rng.uniform(0.2, 0.6)
+    harmonic = second * np.cos(2 * phase + rng.uniform(0, 2 * np.pi))
+    return first * np.cos(phase) + harmonic
+
+
+def curved_fringes(rng: np.random.Generator, clean: Array) -> Array:
+    """Fringes of 6 to 25 pixels that fan out and bend by 20 to 40%, or around a far centre."""
+    h, w = clean.shape
+    size = max(h, w)
+    y, x = (np.mgrid[:h, :w] - np.array([h, w])[:, None, None] / 2) / size
+    cycles, angle = size / rng.uniform(6, 25), rng.uniform(0, 2 * np.pi)
+    along, across = (np.cos(a) * x + np.sin(a) * y for a in (angle, angle + np.pi / 2))
+    change = rng.uniform(0.2, 0.4)
+    if rng.random() < 1 / 2:  # the change of frequency along the fringes' direction, or of angle
+        distance = np.hypot(along + 1 / change, across) - 1 / change
+    else:
+        bend, twist, cubic = rng.uniform(-1, 1, 3) * change / 2
+        distance = along + change * along**2 / 2 + bend * across**2 + twist * along * across
+        distance += cubic * along**3
+    amplitude = _smooth(rng, clean.shape, 80)
+    amplitude = 0.05 + 0.05 * (amplitude - amplitude.min()) / np.ptp(amplitude)
+    return amplitude * np.cos(2 * np.pi * (cycles * distance + rng.uniform()))
+
+
 FAMILIES: dict[str, tuple[Callable[[np.random.Generator, Array], Array], int]] = {
     "random column offsets": (columns, 0),
     "1/f rows": (pink_rows, 1),
@@ -164,6 +199,8 @@ FAMILIES: dict[str, tuple[Callable[[np.random.Generator, Array], Array], int]] =
     "three bad columns": (bad_columns, 0),
     "columns and rows": (columns_and_rows, 0),
     "grid in a round field of view": (round_grid, 0),
+    "hum along rows": (hum, 1),
+    "curved fringes": (curved_fringes, 0),
 }
 
 

@@ -1,6 +1,8 @@
 """Take the screenshots of the documentation, in a real napari window.
 
-Without a screen: ``xvfb-run -a -s "-screen 0 1400x1000x24" python docs/make_screenshots.py``
+Without a screen:
+``xvfb-run -a -s "-screen 0 1400x1000x24" python -m docs.make_screenshots``. The choices that the
+dock remembers are reset.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from qtpy.QtCore import QRect, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 from skimage.data import cell
+
+from napari_periodic_denoise.viewer.preferences import settings_file
 
 IMAGES = Path(__file__).parent / "images"
 PLUGIN, DOCK = "napari-periodic-denoise", "Periodic noise"
@@ -153,7 +157,8 @@ def tutorial() -> None:
 
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
-    dock()
-    stack()
-    texture()
-    tutorial()
+    for part in (dock, stack, texture, tutorial):
+        choices = settings_file()
+        if choices is not None:  # each starts as a new user does
+            choices.unlink(missing_ok=True)
+        part()

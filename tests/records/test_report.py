@@ -10,7 +10,8 @@ import torch
 
 from napari_periodic_denoise.io.atomic import ClaimedError
 from napari_periodic_denoise.noise.lines.evidence import LineEvidence
-from napari_periodic_denoise.noise.lines.result import LineKind, LineNoise, Outcome
+from napari_periodic_denoise.noise.lines.result import LineKind, LineNoise
+from napari_periodic_denoise.noise.outcome import Outcome
 from napari_periodic_denoise.records.record import record
 from napari_periodic_denoise.records.report import open_report
 from records import PLAIN, estimate_of

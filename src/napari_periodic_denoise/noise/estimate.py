@@ -32,6 +32,7 @@ from napari_periodic_denoise.noise.input import MIN_SIZE, Normalized, as_image, 
 from napari_periodic_denoise.noise.lines.channels import lines_before_waves, lines_beside_waves
 from napari_periodic_denoise.noise.lines.result import LineNoise
 from napari_periodic_denoise.noise.neighbours import filled
+from napari_periodic_denoise.noise.outcome import kept
 from napari_periodic_denoise.noise.progress import Progress, Stage, Step
 from napari_periodic_denoise.noise.remainder.map_fit import Kind, find_remainder
 from napari_periodic_denoise.noise.result import NoiseEstimate
@@ -102,7 +103,7 @@ def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
         ``"auto"`` chooses for each wave by the shorter description.
     remainder : {"auto", "none", "quasi-periodic", "stripes"}
         Noise to remove besides waves. ``"auto"``: noise of rows and columns (lines of any
-        offset, single lines, jumps, streaks), if it is certainly not the specimen; see
+        offset, single lines, jumps, streaks, hum), if it is certainly not the specimen; see
         `lines.find.find_lines`. ``"quasi-periodic"``: noise with a narrow spectrum all over the
         image. ``"stripes"``: stripes of any width in one direction. The last two damage a
         specimen with stripes or a weave of its own, see `remainder.map_fit.find_remainder`.
@@ -357,7 +358,8 @@ def _noise_where_lit(
     """
     found = yield from _noise(inputs, options, network)
     refused = [peak for part in found for peak in part.rejected]
-    if inputs.protected is not None or not may_need_light(refused):
+    suggested = any(kept(part.waves) for part in found)  # its refused peaks are the specimen's
+    if inputs.protected is not None or suggested or not may_need_light(refused):
         return inputs, found
     ground = dark_ground(inputs.images)
     if ground is None:

@@ -82,18 +82,18 @@ class NoiseEstimate:
         """One-line summary of the result."""
         if self.settings.get("method") == "texture":
             return "a texture with the image's statistics; it has no phase"
+        kept = ", ".join(self._suggested_names())
+        suggestion = f"; suggested: {kept}" if kept else ""
         names = list(dict.fromkeys(noise.name for noise in self.removed_lines))
         if self.remainder_variance:
             names.append(f"{self.settings['remainder']} noise")
         if not self.waves and not names:
-            kept = ", ".join(self._suggested_names())
-            if kept:
-                return f"nothing removed; suggested: {kept}"
-            return "nothing removed" if self.components else "no periodic noise found"
+            nothing = "nothing removed" if self.components else "no periodic noise found"
+            return nothing + suggestion
         share = f"removed {100 * self.removed_variance:.1f}% of the variance"
         rest = " and ".join(names)
         if not self.waves:
-            return f"{rest}, no single waves; {share}"
+            return f"{rest}, no single waves; {share}{suggestion}"
         strongest = self.waves[0]
         count = plural(len(self.waves)) + (", strongest" if len(self.waves) > 1 else ",")
         amplitude = f"{strongest.amplitude:.3g}"
@@ -101,7 +101,7 @@ class NoiseEstimate:
             amplitude = f"{100 * strongest.amplitude:.3g}% of the intensity"
         return (
             f"{count} {strongest.period:.1f} px at {round(strongest.angle) % 180}°, "
-            f"amplitude {amplitude}{f', and {rest}' if rest else ''}; {share}"
+            f"amplitude {amplitude}{f', and {rest}' if rest else ''}; {share}{suggestion}"
         )
 
     @property
@@ -119,8 +119,8 @@ class NoiseEstimate:
     def _suggestions(self) -> tuple[str, ...]:
         """Say what was found and kept, and how to remove it."""
         return tuple(
-            f"Found and kept, since it may be part of the specimen: {name}. If it is noise, run "
-            "again with suggestions='remove'."
+            f"Found and kept, since it may be part of the specimen: {name}. If it is noise, tick "
+            "it in the dock's table, or run again with suggestions='remove'."
             for name in self._suggested_names()
         )
 

@@ -70,8 +70,13 @@ class WaveRow:
     @property
     def is_suggested(self) -> bool:
         """Whether the wave stays in the image, since it may be part of the specimen."""
+        return not self.is_on and self.is_of_lattice
+
+    @property
+    def is_of_lattice(self) -> bool:
+        """Whether it belongs to a lattice that was suggested, and is switched with it."""
         # records of earlier versions have no outcome
-        return not self.is_on and self.waves[0].get("outcome") == "suggested"
+        return bool(self.waves[0].get("outcome") == "suggested")
 
     def amplitude(self, channels: Sequence[str]) -> str:
         """Amplitude in each channel, in words.
@@ -147,6 +152,11 @@ class LineRow:
     def family(self) -> str:
         """Words for the kind of the noise, and for noise that is only suggested."""
         return f"{self.noises[0]['kind']}{', suggested' if self.is_suggested else ''}"
+
+    @property
+    def is_of_lattice(self) -> bool:
+        """No: it is switched by itself."""
+        return False
 
     @property
     def is_suggested(self) -> bool:

@@ -7,11 +7,17 @@ import torch
 from gradients import SHAPE, specimen, tensor, wave
 from napari_periodic_denoise.noise.fitting.evidence import (
     CONSENSUS,
+    consensus_of,
     description_length,
     evidence,
     independent_images,
+    saved_in_parts,
 )
-from napari_periodic_denoise.noise.fitting.gauss_newton import fit_waves, zero_fit
+from napari_periodic_denoise.noise.fitting.gauss_newton import (
+    fit_waves,
+    subtract_waves,
+    zero_fit,
+)
 from napari_periodic_denoise.noise.fitting.sample import sample_gradient
 
 
@@ -64,3 +70,14 @@ def test_similar_images_count_as_one():
     three, _ = evidence([sample] * 3, [fit] * 3)
     # the residuals are the same, so two more of the same images add next to nothing
     assert three[0] == pytest.approx(one[0], rel=0.01)
+
+
+def test_the_parts_save_what_a_single_wave_saves():
+    sample = sample_gradient(tensor(specimen() + wave(0.11, 0.07, 0.5)), 10**6, 0, 1e-5)
+    sample.counted[:, sample.rows < SHAPE[0] // 4] = 0
+    fit = fit_waves(sample, zero_fit(np.array([[0.11, 0.07]])))
+    saved = saved_in_parts(sample, subtract_waves(sample, fit).gradient)
+    nats, consensus = evidence([sample], [fit])
+    assert len(saved) == 48
+    assert saved.sum() == pytest.approx(nats[0], rel=1e-3)
+    assert float(consensus_of(saved)) == pytest.approx(consensus[0], rel=1e-3)

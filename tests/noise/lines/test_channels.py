@@ -102,6 +102,21 @@ def test_a_strong_wave_along_the_lines_stays_a_wave():
     assert rejection(estimate.noise, 255 * 0.6 * noise) > 25
 
 
+def test_hum_of_any_phase_is_removed_before_the_waves():
+    rng = np.random.default_rng(0)
+    clean = bundled("camera")[:256, :256]
+    phase = rng.uniform(0, 2 * np.pi, (256, 1)) + 2 * np.pi * 0.07 * np.arange(256)
+    noise = 0.1 * np.cos(phase) + 0.04 * np.cos(2 * phase)
+    image = corrupt(clean, noise, rng, 0.01)
+    estimate = estimate_noise(image)
+    (hum,) = estimate.removed_lines
+    assert hum.name == "rows: hum along lines"
+    assert estimate.waves == ()
+    assert rejection(estimate.noise, 255 * 0.6 * noise) > 15
+    off = select_waves(image, estimate, off=["rows: hum along lines"])
+    np.testing.assert_array_equal(off.cleaned, image)
+
+
 def test_channels_are_decided_together(striped):
     image = np.stack([striped[0], striped[0] // 2 + 60], -1)
     estimate = estimate_noise(image, channel_axis=-1)

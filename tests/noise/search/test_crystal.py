@@ -144,6 +144,31 @@ def test_one_channel_decides_for_all():
     assert [[wave.outcome for wave in waves] for waves in both] == [[Outcome.SUGGESTED] * 3] * 2
 
 
+def test_an_oblique_lattice_of_many_waves_is_suggested():
+    first = np.array(HEXAGON[0])
+    sites = [(1, 0), (0, 1), (1, 1), (2, 0), (0, 2), (2, 1), (1, 2), (2, 2)]
+
+    def waves(second: np.ndarray) -> list[Wave]:
+        return [
+            wave_at_centre(
+                j * first + k * second, np.array([[0.1 / (j + k)]]), SHAPE,
+                false_alarms=1e-9, evidence=1e3,
+            )
+            for j, k in sites
+        ]  # fmt: skip
+
+    oblique = first @ np.array([[0.5, 0.866], [-0.866, 0.5]])  # turned by 60°
+    right = np.array([-first[1], first[0]])
+    for base, count, outcome in (
+        (oblique, 8, Outcome.SUGGESTED),
+        (oblique, 7, Outcome.REMOVED),
+        (right, 8, Outcome.REMOVED),
+        (1.4 * right, 8, Outcome.REMOVED),
+    ):
+        (found,) = with_suggestions([channel(waves(base)[:count], 0)])
+        assert {wave.outcome for wave in found} == {outcome}
+
+
 def test_waves_of_no_lattice_are_removed():
     waves = settled(0)[:2]
     (found,) = with_suggestions([channel(waves, 0)])

@@ -8,7 +8,11 @@ from napari_periodic_denoise.noise.statistics.features import edges
 from napari_periodic_denoise.noise.statistics.peaks import (
     _chance,
     _power_of,
+    feature_spectrum,
     find_candidates,
+    find_peaks,
+    find_smeared,
+    vertex,
 )
 
 
@@ -74,3 +78,31 @@ def test_chance_of_a_mean_of_channels(channels):
     power = torch.empty(200_000, channels).exponential_(generator=generator).mean(1)
     assert float((power > 2).float().mean()) == pytest.approx(_chance(2.0, channels), rel=0.1)
     assert _chance(_power_of(1e-9, channels), channels) == pytest.approx(1e-9, rel=1e-3)
+
+
+def test_a_wave_that_bends_is_a_broad_maximum_and_no_certain_peak():
+    y, x = np.mgrid[:512, :384]
+    bent = torch.from_numpy(np.cos(2 * np.pi * (0.1 * x + 0.00005 * (x**2 + y**2)))).float()
+    spectrum = feature_spectrum(edges(0.4 * bent + white(512, 384)))
+    strongest = min(
+        (peak.false_alarms for peak in find_peaks(spectrum, sensitivity=1.0)), default=1
+    )
+    first, *_ = find_smeared(spectrum)
+    assert first.false_alarms < 1e-100 < strongest
+    away = np.subtract(first.frequency, (0.0001 * 256, 0.1 + 0.0001 * 192))
+    assert np.hypot(*away) < 0.02
+
+
+def test_random_noise_edges_and_small_images_have_no_broad_maximum():
+    assert find_smeared(feature_spectrum(edges(white(300, 400)))) == []
+    y, x = np.mgrid[:300, :400]
+    disc = torch.from_numpy(1.0 * (np.hypot(y - 100, x - 200) < 60)).float()
+    assert find_smeared(feature_spectrum(edges(5 * disc + white(300, 400)))) == []
+    assert find_smeared(feature_spectrum(edges(wave(100, 400, 0.1, 0.1)))) == []
+
+
+@given(st.floats(-0.49, 0.49), st.floats(0.1, 9), st.floats(-9, 9))
+def test_the_vertex_of_a_parabola_is_found(at, bend, level):
+    values = (level - bend * (position - at) ** 2 for position in (-1, 0, 1))
+    assert vertex(*values) == pytest.approx(at, abs=1e-9)
+    assert vertex(1, 0, 1) == 0

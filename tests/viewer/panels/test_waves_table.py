@@ -9,6 +9,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_periodic_denoise import NoiseEstimate, Wave
+from napari_periodic_denoise.noise.outcome import Outcome
 from napari_periodic_denoise.records.record import record
 from napari_periodic_denoise.records.table import rows
 from napari_periodic_denoise.viewer.layers.pixel_size import PixelSize
@@ -167,3 +168,19 @@ def test_export_has_the_displayed_order_and_is_atomic(table, tmp_path, monkeypat
     table.export.native.click()
     assert len(asked) == 3
     assert [file.name for file in tmp_path.iterdir()] == ["waves.csv"]
+
+
+def test_a_suggested_lattice_is_switched_as_a_whole(table, switched):
+    waves = [replace(wave, outcome=Outcome.SUGGESTED) for wave in (MIDDLE, SHORT)]
+    settings = {"channel_axis": None, "method": "aligned", "remainder": "none"}
+    noise = np.zeros((200, 300), np.float32)
+    estimate = NoiseEstimate(noise, noise, (LONG,), settings, 0.5, 0.0, (), kept_waves=(*waves,))
+    table.show_waves(rows(record(estimate)))
+    assert column(table, "Family") == ["constant", "constant, suggested", "constant, suggested"]
+    assert table.model.off == [MIDDLE.frequency, SHORT.frequency]
+    click_tick(table, 2)
+    assert switched == [[]]
+    click_tick(table, 0)
+    assert switched[-1] == [LONG.frequency]
+    click_tick(table, 1)
+    assert switched[-1] == [LONG.frequency, MIDDLE.frequency, SHORT.frequency]

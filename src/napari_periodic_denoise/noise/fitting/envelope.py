@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ def choose_envelope(
         # the first orders of a path may be longer than the description to beat
         last: EnvelopeFit | None = None
         for order in path:
-            if not _fits(order, frequency, sample.shape):
+            if not changes_slowly(order, frequency, sample.shape):
                 break
             yield order
             start = [[coefficient]] if last is None else last.coefficients
@@ -126,13 +127,40 @@ def fit_envelope(
     -------
     EnvelopeFit
     """
-    factors = _factors(sample, frequency, order)
-    begin = np.zeros((order[0] + 1, order[1] + 1), dtype=np.complex128)
-    given = np.asarray(start)[: order[0] + 1, : order[1] + 1]
+    return fit_factors(_factors(sample, frequency, order), sample, start, clumped)
+
+
+def fit_factors(
+    factors: Factors,
+    sample: GradientSample,
+    start: object,
+    clumped: float = 1.0,
+    more_unknowns: float = 0.0,
+) -> EnvelopeFit:
+    """Fit coefficients of any linear model by iteratively reweighted least squares.
+
+    Parameters
+    ----------
+    factors : Factors
+        The linear map from coefficients to the sample's gradient.
+    sample : GradientSample
+    start : array-like of complex, shape (J' + 1, K' + 1)
+        Coefficients of an earlier fit of any order.
+    clumped : float
+        See `choose_envelope`.
+    more_unknowns : float
+        Unknowns of the map itself.
+
+    Returns
+    -------
+    EnvelopeFit
+    """
+    energy = factors.energy()
+    begin = np.zeros(tuple(energy.shape), dtype=np.complex128)
+    given = np.asarray(start)[: begin.shape[0], : begin.shape[1]]
     begin[: given.shape[0], : given.shape[1]] = given
     coefficients = torch.from_numpy(np.stack([begin.real, begin.imag]).astype(np.float32))
     coefficients = coefficients.to(sample.gradient.device)
-    energy = factors.energy()
     residual = sample.gradient - factors.gradient(coefficients)
     softening = _SCHEDULE.softening * float(residual.abs().mean())
     for _ in range(_SCHEDULE.steps):
@@ -149,7 +177,20 @@ def fit_envelope(
     density = len(sample) / math.prod(sample.shape)
     worth = 1 + density * (clumped - 1)
     unknowns = 2 * fitted.size * max(1.0, worth / (NATS_PER_UNKNOWN * math.log(len(sample))))
-    return EnvelopeFit(fitted, description_length(sample, residual, unknowns))
+    return EnvelopeFit(fitted, description_length(sample, residual, unknowns + more_unknowns))
+
+
+class Factors(Protocol):
+    """A linear map from coefficients to the gradient of a wave at a sample."""
+
+    def gradient(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """Gradient of the wave at the sample, (2, m, n), from coefficients (2, J, K)."""
+
+    def transpose(self, gradient: torch.Tensor) -> torch.Tensor:
+        """Transpose of the linear map `gradient`."""
+
+    def energy(self) -> torch.Tensor:
+        """Mean square of each basis function's gradient, summed over the sample; (J, K)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +231,7 @@ class _Factors:
 
 
 def _solve(
-    factors: _Factors, weight: torch.Tensor, residual: torch.Tensor, scale: torch.Tensor
+    factors: Factors, weight: torch.Tensor, residual: torch.Tensor, scale: torch.Tensor
 ) -> torch.Tensor:
     """Solve weighted least squares by conjugate gradients; ``scale`` preconditions."""
     tiny = torch.finfo(torch.float32).tiny
@@ -223,7 +264,21 @@ def _factors(sample: GradientSample, frequency: NDArray[np.float64], order: Orde
     return _Factors(*parts)
 
 
-def _fits(order: Order, frequency: NDArray[np.float64], shape: tuple[int, int]) -> bool:
-    """Whether an envelope changes more slowly than its carrier and the pixel grid allow."""
+def changes_slowly(order: Order, frequency: NDArray[np.float64], shape: tuple[int, int]) -> bool:
+    """Whether an envelope changes more slowly than its carrier and the pixel grid allow.
+
+    Parameters
+    ----------
+    order : tuple of int
+        ``(J, K)``, half cycles along each axis.
+    frequency : ndarray, shape (2,)
+        Frequency of the carrier in cycles/pixel.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+
+    Returns
+    -------
+    bool
+    """
     slower = max(order) <= float(np.hypot(*(lowest_alias(frequency) * shape)))
     return slower and all(j * _MIN_PIXELS <= n for j, n in zip(order, shape, strict=True))

@@ -93,12 +93,9 @@ def evidence(
         saved -= _CHANCE * (different - 1) / _BLOCKS**2
     # protected and saturated parts have no differences to count
     saved = saved[:, counted > 0]
-    parts = saved.shape[1]
-    if parts < 2:  # one part has no standard error
+    if saved.shape[1] < 2:  # one part has no standard error
         return saved.sum(1), np.zeros(len(saved))
-    error = saved.std(1, ddof=1) / math.sqrt(parts)
-    consensus = saved.mean(1) / np.maximum(error, np.finfo(np.float64).tiny)
-    return saved.sum(1), consensus
+    return saved.sum(1), consensus_of(saved)
 
 
 def independent_images(samples: Sequence[GradientSample]) -> float:
@@ -147,15 +144,64 @@ def _saved_in_parts(sample: GradientSample, fit: Fit) -> np.ndarray:
     return nats
 
 
+def saved_in_parts(sample: GradientSample, residual: torch.Tensor) -> np.ndarray:
+    """Evidence for all that was subtracted from a sample, in each of 8×8 parts of the image.
+
+    Parameters
+    ----------
+    sample : GradientSample
+        Sample before the subtraction.
+    residual : Tensor of float32, shape (2, m, n)
+        Its gradient after the subtraction.
+
+    Returns
+    -------
+    ndarray of float64, shape (P,)
+        Nats. Parts without counted differences are excluded.
+    """
+    square = sample.quantum**2
+    absent, present = (
+        each.square().add_(square).sqrt_().mul_(sample.counted)
+        for each in (sample.gradient, residual)
+    )
+    mean = float(present.sum()) / max(float(sample.counted.sum()), 1.0)
+    y, x = _memberships(sample)
+    saved: np.ndarray = (y.T @ (absent - present).sum(0) @ x).flatten().cpu().double().numpy()
+    saved /= max(mean, np.finfo(np.float32).tiny)
+    return saved[_counted_in_parts(sample) > 0]
+
+
+def consensus_of(saved: np.ndarray) -> np.ndarray:
+    """Mean saving of parts in units of its standard error, t, over the last axis.
+
+    Parameters
+    ----------
+    saved : ndarray of float64, shape (..., P)
+        Nats in each of P parts, at least two.
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+    """
+    error = saved.std(-1, ddof=1) / math.sqrt(saved.shape[-1])
+    consensus: np.ndarray = saved.mean(-1) / np.maximum(error, np.finfo(np.float64).tiny)
+    return consensus
+
+
 def _counted_in_parts(sample: GradientSample) -> np.ndarray:
     """Number of counted differences in each of 8×8 parts of the image, shape (64,)."""
-    parts = (
+    y, x = _memberships(sample)
+    counted: np.ndarray = (y.T @ sample.counted.sum(0) @ x).flatten().cpu().double().numpy()
+    return counted
+
+
+def _memberships(sample: GradientSample) -> tuple[torch.Tensor, torch.Tensor]:
+    """Parts that hold the rows and the columns of a sample, shapes (m, 8) and (n, 8)."""
+    y, x = (
         membership((lines - (length - 1) / 2) / length)
         for lines, length in zip((sample.rows, sample.columns), sample.shape, strict=True)
     )
-    y, x = parts
-    counted: np.ndarray = (y.T @ sample.counted.sum(0) @ x).flatten().cpu().double().numpy()
-    return counted
+    return y, x
 
 
 def membership(position: torch.Tensor) -> torch.Tensor:

@@ -15,9 +15,9 @@ from napari_periodic_denoise.noise.lines.result import (
     accept,
     render_lines,
 )
-from napari_periodic_denoise.noise.lines.streaks import Streaks
 from napari_periodic_denoise.noise.outcome import removed
 from napari_periodic_denoise.noise.waves.synthesis import render_noise
+from napari_periodic_denoise.noise.waves.wave import Wave
 
 # Of made stripes of one period 70% and more are periodic in this sense, of made line noise none
 # (`benchmarks.rejection`, `benchmarks.lines`).
@@ -84,7 +84,7 @@ def lines_beside_waves(
     list of ChannelNoise
     """
     lines = [
-        _found(image, image.pixels - render_noise(image.pixels, part.waves), exemplar)
+        _found(image, image.pixels - render_noise(image.pixels, part.waves), exemplar, part.waves)
         if part.waves
         else noises
         for image, noises, part in zip(images, lines, found, strict=True)
@@ -110,10 +110,14 @@ def _decided(lines: Sequence[list[LineNoise]], suggestions: str) -> list[list[Li
 
 
 def _found(
-    image: Normalized, pixels: torch.Tensor, exemplar: torch.Tensor | None
+    image: Normalized,
+    pixels: torch.Tensor,
+    exemplar: torch.Tensor | None,
+    waves: Sequence[Wave] = (),
 ) -> list[LineNoise]:
-    """Line noise of what is left of a channel."""
-    lines = find_lines(pixels, image.quantum, ignored=image.saturated)
+    """Line noise of what waves leave of a channel."""
+    frequencies = [wave.frequency for wave in waves]
+    lines = find_lines(pixels, image.quantum, image.saturated, frequencies)
     return [n for n in lines if exemplar is None or _share_in(n, pixels, exemplar) > _IN_EXEMPLAR]
 
 
@@ -150,7 +154,7 @@ def _periodic_share(noise: LineNoise) -> float:
 
     Odd and even lines apart are no wave, whose phase would have to be known, but lines.
     """
-    if isinstance(noise.pattern, Streaks):
+    if not isinstance(noise.pattern, torch.Tensor):
         return 0.0
     offsets = noise.pattern[0] - noise.pattern[0].mean()
     window = torch.hann_window(len(offsets), dtype=offsets.dtype)

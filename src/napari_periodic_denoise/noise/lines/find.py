@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from napari_periodic_denoise.noise.lines.differences import line_differences
 from napari_periodic_denoise.noise.lines.evidence import LineEvidence, weigh
+from napari_periodic_denoise.noise.lines.hum import find_hum, may_show_hum
 from napari_periodic_denoise.noise.lines.outliers import Fitted, fit_lines, fit_variation
 from napari_periodic_denoise.noise.lines.profile import Profile, as_profile, specimen_power
-from napari_periodic_denoise.noise.lines.result import LineKind, LineNoise, draw
+from napari_periodic_denoise.noise.lines.result import (
+    LineKind,
+    LineNoise,
+    Pattern,
+    draw,
+)
 from napari_periodic_denoise.noise.lines.screen import may_show_lines
-from napari_periodic_denoise.noise.lines.streaks import Streaks, find_streaks
+from napari_periodic_denoise.noise.lines.streaks import find_streaks
 from napari_periodic_denoise.noise.outcome import Outcome
+from napari_periodic_denoise.noise.waves.frequency import Frequency
 
 # Between what made noise of ten images and fifteen real ones show, and clean images and their
 # crops, see `benchmarks.lines`.
@@ -55,13 +62,17 @@ class _Candidate:
     """Line noise that shortens the description of an image."""
 
     kind: LineKind
-    pattern: torch.Tensor | Streaks
+    pattern: Pattern
     nats: float
     jumps: int = 0
+    foretold: torch.Tensor | None = None  # the noise, in each part as other parts tell it
 
 
 def find_lines(
-    pixels: torch.Tensor, quantum: float, ignored: torch.Tensor | None = None
+    pixels: torch.Tensor,
+    quantum: float,
+    ignored: torch.Tensor | None = None,
+    waves: Sequence[Frequency] = (),
 ) -> list[LineNoise]:
     """Find noise of rows and columns.
 
@@ -73,6 +84,8 @@ def find_lines(
         Step between two grey levels.
     ignored : Tensor of bool, shape (H, W), optional
         Pixels that tell nothing, as saturated ones.
+    waves : sequence of tuple of float
+        Frequencies ``(fy, fx)`` of waves that were found, and removed.
 
     Returns
     -------
@@ -87,17 +100,13 @@ def find_lines(
     the other axis tells how much is noise. A few lines or jumps that stand out, a stationary
     rest, and its variation along the lines are taken as far as they shorten the description.
     Then come streaks along parts of single lines, and if there are any, the lines once more
-    without them.
+    without them. Hum along the lines comes first, because it differs from line to line.
     """
-    views = [
-        _View(0, pixels, quantum, ignored),
-        _View(1, pixels.T.contiguous(), quantum, None if ignored is None else ignored.T),
-    ]
+    found, views = _hum(_views(pixels, quantum, ignored), waves)
     suspects = [may_show_lines(v.pixels, v.quantum, v.ignored) for v in views]
     if not any(suspects):
-        return []
+        return found
     profiles = [as_profile(line_differences(v.pixels, quantum, v.ignored)) for v in views]
-    found: list[LineNoise] = []
     for view, profile, other, suspect in zip(
         views, profiles, reversed(profiles), suspects, strict=True
     ):
@@ -116,15 +125,55 @@ def find_lines(
     return found
 
 
+def _views(
+    pixels: torch.Tensor, quantum: float, ignored: torch.Tensor | None
+) -> tuple[_View, _View]:
+    """View the columns as lines, and the rows."""
+    return (
+        _View(0, pixels.contiguous(), quantum, ignored),
+        _View(1, pixels.T.contiguous(), quantum, None if ignored is None else ignored.T),
+    )
+
+
+def _hum(
+    views: tuple[_View, _View], waves: Sequence[Frequency]
+) -> tuple[list[LineNoise], tuple[_View, _View]]:
+    """Hum along the lines, and the image without what of it is removed.
+
+    The axis that tells more goes first: hum may resemble waves along the other one.
+    """
+    hums = [_hum_of(view, waves) for view in views]
+    found: list[LineNoise] = []
+    nats = [0.0 if hum is None else hum.nats for hum in hums]
+    for axis in (0, 1) if nats[0] >= nats[1] else (1, 0):
+        hum = _hum_of(views[axis], waves) if found else hums[axis]
+        if hum is None:
+            continue
+        noises, left = _taken(hum, views[axis])
+        found += noises
+        if left is not views[axis]:
+            pixels = left.pixels if axis == 0 else left.pixels.T
+            views = _views(pixels, left.quantum, views[0].ignored)
+    return found, views
+
+
+def _hum_of(view: _View, waves: Sequence[Frequency]) -> _Candidate | None:
+    along = [(fy, fx) if view.axis == 0 else (fx, fy) for fy, fx in waves]
+    if not may_show_hum(view.pixels, view.ignored, along):
+        return None
+    found = find_hum(view.pixels, view.quantum, view.ignored, along)
+    if found is None:
+        return None
+    hum, foretold = found
+    return _Candidate(LineKind.HUM, hum, hum.nats, foretold=foretold)
+
+
 def _lines(view: _View, profile: Profile, specimen: torch.Tensor) -> tuple[list[LineNoise], _View]:
     """Noise of whole lines, and the image without what of it is removed."""
     found = []
     for candidate in _candidates(view, profile, specimen):
-        component = _judged(candidate, view)
-        if component is not None:
-            found.append(component)
-            if component.outcome is Outcome.REMOVED:
-                view = view.without(_drawn(candidate, view))
+        component, view = _taken(candidate, view)
+        found += component
     return found, view
 
 
@@ -133,7 +182,11 @@ def _streaks(view: _View) -> tuple[list[LineNoise], _View]:
     streaks = find_streaks(view.pixels, view.quantum, view.ignored)
     if not len(streaks.line):
         return [], view
-    candidate = _Candidate(LineKind.STREAKS, streaks, streaks.nats)
+    return _taken(_Candidate(LineKind.STREAKS, streaks, streaks.nats), view)
+
+
+def _taken(candidate: _Candidate, view: _View) -> tuple[list[LineNoise], _View]:
+    """Candidate if it is noise, and the image without it if it is removed."""
     component = _judged(candidate, view)
     if component is None or component.outcome is not Outcome.REMOVED:
         return [component] if component else [], view
@@ -186,7 +239,8 @@ def _judged(candidate: _Candidate, view: _View) -> LineNoise | None:
     noise = _drawn(candidate, view)
     if float(noise.abs().max()) < _VISIBLE * view.quantum:
         return None
-    evidence, _ = weigh(view.pixels, noise, view.quantum, candidate.nats, view.ignored)
+    told = noise if candidate.foretold is None else candidate.foretold.to(noise)
+    evidence, _ = weigh(view.pixels, told, view.quantum, candidate.nats, view.ignored)
     if evidence.parts < _PARTS or evidence.saved < _SAVED / 2 or evidence.agreeing < 0.5:
         return None
     sure = _is_sure(candidate, evidence, view) and not 0 < candidate.jumps < _FEWEST_JUMPS
@@ -225,6 +279,8 @@ def _is_sure(candidate: _Candidate, evidence: LineEvidence, view: _View) -> bool
         hidden = None if view.ignored is None else view.ignored.T
         across = find_streaks(view.pixels.T.contiguous(), view.quantum, hidden)
         return evidence.nats >= _STREAKS_ACROSS * across.nats
+    if candidate.kind is LineKind.HUM:
+        return evidence.parts >= _MOST_PARTS
     if candidate.kind is LineKind.LINES and evidence.parts >= _MOST_PARTS:
         return True
     is_usual = 1 / _FEW_TEXTURE <= evidence.texture <= _FEW_TEXTURE

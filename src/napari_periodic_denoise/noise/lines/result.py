@@ -10,8 +10,12 @@ from enum import StrEnum
 import torch
 
 from napari_periodic_denoise.noise.lines.evidence import LineEvidence
+from napari_periodic_denoise.noise.lines.hum import Hum
 from napari_periodic_denoise.noise.lines.streaks import Streaks
 from napari_periodic_denoise.noise.outcome import Outcome
+
+#: Offsets of lines, order by order of cosines along them; or noise that draws itself.
+Pattern = torch.Tensor | Streaks | Hum
 
 
 class LineKind(StrEnum):
@@ -21,6 +25,7 @@ class LineKind(StrEnum):
     SINGLE = "single lines"
     JUMPS = "jumps between lines"
     STREAKS = "streaks along lines"
+    HUM = "hum along lines"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,8 +40,9 @@ class LineNoise:
         Of the image, along which the lines lie: 0 for columns, 1 for rows.
     shape : tuple of int
         Of the image.
-    pattern : Tensor of float64, shape (K, W), or Streaks
-        Offsets of W lines, order by order of cosines along them; or of parts of lines.
+    pattern : Tensor of float64, shape (K, W), or Streaks, or Hum
+        Offsets of W lines, order by order of cosines along them; or of parts of lines; or waves
+        along lines.
     strength : float
         Deviation of the noise, in the unit of the pixels.
     evidence : LineEvidence
@@ -50,7 +56,7 @@ class LineNoise:
     outcome: Outcome
     axis: int
     shape: tuple[int, int]
-    pattern: torch.Tensor | Streaks
+    pattern: Pattern
     strength: float
     evidence: LineEvidence
     channel: int = 0
@@ -98,10 +104,7 @@ class LineNoise:
     def in_units(self, unit: float) -> LineNoise:
         """Return the noise of an image whose intensities are ``unit · pixels``, plus anything."""
         pattern = self.pattern
-        if isinstance(pattern, Streaks):
-            pattern = replace(pattern, offset=unit * pattern.offset)
-        else:
-            pattern = unit * pattern
+        pattern = unit * pattern if isinstance(pattern, torch.Tensor) else pattern.times(unit)
         return replace(self, pattern=pattern, strength=unit * self.strength)
 
     def to_dict(self) -> dict[str, object]:
@@ -146,12 +149,12 @@ def render_lines(
     return total
 
 
-def draw(pattern: torch.Tensor | Streaks, shape: tuple[int, int]) -> torch.Tensor:
+def draw(pattern: Pattern, shape: tuple[int, int]) -> torch.Tensor:
     """Noise of columns.
 
     Parameters
     ----------
-    pattern : Tensor of float64, shape (K, W), or Streaks
+    pattern : Tensor of float64, shape (K, W), or Streaks, or Hum
         As in `LineNoise`.
     shape : tuple of int
         ``(H, W)``.
@@ -160,7 +163,7 @@ def draw(pattern: torch.Tensor | Streaks, shape: tuple[int, int]) -> torch.Tenso
     -------
     Tensor of float32, shape (H, W)
     """
-    if isinstance(pattern, Streaks):
+    if not isinstance(pattern, torch.Tensor):
         return pattern.draw(shape)
     along = (torch.arange(shape[0], dtype=torch.float64) + 0.5) * (math.pi / shape[0])
     waves = torch.cos(along[:, None] * torch.arange(len(pattern))) * math.sqrt(2)

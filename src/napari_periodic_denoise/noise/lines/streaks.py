@@ -6,7 +6,7 @@ The lines are the columns of the tensors here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn.functional import avg_pool2d, pad
@@ -44,6 +44,10 @@ class Streaks:
         steps.index_put_((self.first, self.line), self.offset, accumulate=True)
         steps.index_put_((self.last, self.line), -self.offset, accumulate=True)
         return steps.cumsum(0)[:-1].float()
+
+    def times(self, factor: float) -> Streaks:
+        """Return the streaks of an image whose contrast is as many times as high."""
+        return replace(self, offset=factor * self.offset)
 
 
 def find_streaks(

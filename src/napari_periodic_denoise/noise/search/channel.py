@@ -122,8 +122,8 @@ class ChannelModel:
     settled : tuple of Wave
         Added waves with envelopes or profiles. They are not fitted again.
     rejected : tuple of Rejected
-    folded, multiplied : tuple of ndarray, shape (2,)
-        Frequencies that have been tried as a profile, and as a gain.
+    folded, multiplied, bent : tuple of ndarray, shape (2,)
+        Frequencies that have been tried as a profile, as a gain, and as fringes that bend.
     """
 
     pixels: torch.Tensor
@@ -138,6 +138,7 @@ class ChannelModel:
     rejected: tuple[Rejected, ...] = ()
     folded: tuple[NDArray[np.float64], ...] = ()
     multiplied: tuple[NDArray[np.float64], ...] = ()
+    bent: tuple[NDArray[np.float64], ...] = ()
 
     @property
     def shape(self) -> Shape:

@@ -17,7 +17,7 @@ from napari_periodic_denoise.noise.wording import Cause
 # Of made lattices on photographs and micrographs (`benchmarks.rejection`) none has more than 7 of
 # these peaks, and most none; two atomic lattices have 15 and 31.
 _REFUSED_PEAKS = 10
-_CERTAIN = 1e-20  # false alarms; a peak that is there for sure
+CERTAIN = 1e-20  # false alarms; a peak that is there for sure
 _REFUSED = (Cause.PARTS_DISAGREE, Cause.INCOMPLETE)  # as of a specimen that repeats
 # Relative deviation of the amplitude over the image. Atoms are alike everywhere (up to 0.2 in
 # three images), the dots of a print follow its tone (0.35 and more).
@@ -27,6 +27,10 @@ _MOST = 2 / 3  # of the variance, from which on an image shows hardly anything e
 # (`benchmarks.lines`), the lattices of atoms 3 to 14.
 _SCREEN = 18
 _SQUARE = 0.05  # relative to both, largest difference of the periods, and of the angle from 90°
+# An oblique lattice with as many waves is sharp in all directions, as a crystal's. Devices make
+# grids at right angles, or few waves; three images of atoms have 9 to 31 in crops.
+_MANY_WAVES = 8
+_MIN_SINE = 0.1  # of the angle between two waves, from which on they have different directions
 _POINTS = 32  # a side, at which an envelope is looked at
 
 
@@ -35,7 +39,8 @@ def with_suggestions(channels: Sequence[ChannelModel]) -> list[list[Wave]]:
 
     A crystal repeats with the same strength all over the image. It is also less regular than
     noise from a device: near its waves are certain peaks that no wave explains, because parts of
-    the image disagree, or because much would be left. Or the image shows hardly anything else.
+    the image disagree, or because much would be left. Or the lattice is oblique and has many
+    waves, or the image shows hardly anything else.
 
     Parameters
     ----------
@@ -81,7 +86,7 @@ def _refused(channel: ChannelModel) -> list[tuple[float, float]]:
 
 
 def _is_refused(cause: Cause, false_alarms: float) -> bool:
-    return cause in _REFUSED and false_alarms < _CERTAIN
+    return cause in _REFUSED and false_alarms < CERTAIN
 
 
 def _may_be_specimen(
@@ -91,7 +96,8 @@ def _may_be_specimen(
     members = [wave for wave, member in zip(waves, lattice, strict=True) if member]
     if any(wave.dark is not None or wave.profile is not None for wave in members):
         return False
-    if len(members) >= _SCREEN and _is_square(members):
+    squareness, obliqueness = _cell(members)
+    if len(members) >= _SCREEN and max(squareness, obliqueness) < _SQUARE:
         return False
     energy = np.array([wave.amplitude**2 / 2 for wave in members])
     unsteady = np.array([_unsteadiness(wave) for wave in members])
@@ -99,16 +105,24 @@ def _may_be_specimen(
         return False
     if len(_refused(channel)) >= _REFUSED_PEAKS:
         return True
+    if len(members) >= _MANY_WAVES and obliqueness > _SQUARE:
+        return True
     return float(energy.sum()) > _MOST * float(channel.pixels.var())
 
 
-def _is_square(waves: Sequence[Wave]) -> bool:
-    """Whether the two strongest waves have the same period and are at right angles."""
+def _cell(waves: Sequence[Wave]) -> tuple[float, float]:
+    """Relative difference of the periods, and cosine of the angle, of the two strongest waves.
+
+    The second one is the strongest of another direction.
+    """
     strongest = sorted(waves, key=lambda wave: -wave.amplitude)
-    first, second = (np.array(wave.frequency) for wave in strongest[:2])
-    lengths = np.hypot(*first), np.hypot(*second)
-    is_same = abs(lengths[0] - lengths[1]) < _SQUARE * lengths[0]
-    return bool(is_same and abs(first @ second) < _SQUARE * lengths[0] * lengths[1])
+    frequencies = np.array([wave.frequency for wave in strongest])
+    lengths = np.hypot(*frequencies.T)
+    first, others = frequencies[0], frequencies[1:]
+    sines = np.abs(first[0] * others[:, 1] - first[1] * others[:, 0]) / lengths[0] / lengths[1:]
+    second = 1 + int((sines > _MIN_SINE).argmax())
+    cosine = abs(first @ frequencies[second]) / lengths[0] / lengths[second]
+    return abs(lengths[0] - lengths[second]) / lengths[0], float(cosine)
 
 
 def _unsteadiness(wave: Wave) -> float:

@@ -24,6 +24,7 @@ from napari_periodic_denoise.noise.search.channel import (
     is_separate,
     refit,
 )
+from napari_periodic_denoise.noise.search.fringes import follow_fringes
 from napari_periodic_denoise.noise.search.kinds import (
     fold,
     modulate,
@@ -43,6 +44,7 @@ from napari_periodic_denoise.noise.statistics.peaks import (
     Spectrum,
     at_frequencies,
     find_peaks,
+    find_smeared,
 )
 from napari_periodic_denoise.noise.statistics.spectra import FeatureExtractor
 from napari_periodic_denoise.noise.waves.frequency import (
@@ -119,12 +121,14 @@ def find_waves(
         Models with all waves, in the unit of their pixels.
     """
     channels = [channel_model(image, seed, exemplar) for image in images]
+    smeared: list[Candidate] = []
     for round_ in range(_ROUNDS):
         before = channels
         if known and not round_:
             channels = [_with_known(channel, known) for channel in channels]
         else:
-            channels = yield from _add_waves(channels, extract, sensitivity, proposed, clear)
+            search = _add_waves(channels, extract, sensitivity, proposed, clear)
+            channels, smeared = yield from search
         if any(len(new.found) > len(old.found) for new, old in zip(channels, before, strict=True)):
             for i, channel in enumerate(channels):
                 if channel.found is before[i].found:
@@ -139,6 +143,11 @@ def find_waves(
             finished = yield from refine_all(channel)
             channels[i] = yield from modulate(finished)
             changed |= channels[i] is not finished
+        if changed:
+            continue
+        for i, channel in enumerate(channels):
+            channels[i] = yield from follow_fringes(channel, smeared)
+            changed |= len(channels[i].settled) > len(channel.settled)
         if not changed:
             break
     for i, channel in enumerate(channels):
@@ -165,8 +174,11 @@ def _add_waves(
     sensitivity: float,
     proposed: Sequence[Frequency],
     clear: Rectangle | None,
-) -> Generator[Step, None, list[ChannelModel]]:
-    """Find some more constant waves in the residuals, and fit all waves again."""
+) -> Generator[Step, None, tuple[list[ChannelModel], list[Candidate]]]:
+    """Find some more constant waves in the residuals, and fit all waves again.
+
+    The function also returns broad maxima of the spectrum.
+    """
     shape = channels[0].shape
     waves = [channel.waves() for channel in channels]
     count = max(map(len, waves))
@@ -179,6 +191,7 @@ def _add_waves(
     message = f"searching for waves ({count} found)"
     yield Step(Stage.DETECT, message, residuals=residuals if count else None)
     assert spectrum is not None
+    smeared = find_smeared(spectrum, channels=len(channels))
     peaks = find_peaks(spectrum, sensitivity=sensitivity, channels=len(channels))
     candidates = [
         candidate
@@ -186,7 +199,7 @@ def _add_waves(
         if any(all(is_separate(candidate.frequency, w, shape) for w in known) for known in waves)
     ]
     if not candidates:
-        return channels
+        return channels, smeared
     # a peak at the edge of the half plane has a twin on its other edge
     near = distances(np.array([c.frequency for c in candidates]), shape) < SAME_WAVE
     candidates = [c for i, c in enumerate(candidates) if not near[i, :i].any()]
@@ -216,7 +229,7 @@ def _add_waves(
             channels = [*channels[:i], channel, *channels[i + 1 :]]
         if any(len(channel.waves()) > len(w) for channel, w in zip(channels, waves, strict=True)):
             break
-    return channels
+    return channels, smeared
 
 
 def _often_rejected(candidate: Candidate, channel: ChannelModel) -> bool:

@@ -23,7 +23,7 @@ _HARMONICS = 6  # highest tested harmonic of a profile
 _STRONG = 0.05  # of the strongest harmonic's energy; weaker harmonics are not tested
 # A wave is rejected if its removal leaves more than this share of its energy, and the residual
 # exceeds its surroundings by this factor; first in clipped, then in plain differences.
-_MAX_LEFT, _EXCESS = 1 / 4, 1.8
+MAX_LEFT, _EXCESS = 1 / 4, 1.8
 _MAX_PLAIN_LEFT, _PLAIN_EXCESS = 0.6, 8.0
 _MIN_SHOWN = 0.5  # share of a wave that the exemplar must show
 
@@ -56,7 +56,7 @@ def reject_incomplete(channel: ChannelModel) -> Steps:
         before = local_energy(channel.counted(maps(pixels)), frequencies)
         shares.append(_remaining_share(before, after, threshold, ends))
     clipped, plain = shares
-    drop = (clipped > _MAX_LEFT) | (plain > _MAX_PLAIN_LEFT)
+    drop = (clipped > MAX_LEFT) | (plain > _MAX_PLAIN_LEFT)
     left = np.maximum(clipped, plain)
     if not drop.any():
         return channel
@@ -66,7 +66,7 @@ def reject_incomplete(channel: ChannelModel) -> Steps:
     energy = np.abs(channel.found.fit.coefficients) ** 2
     others = len(channel.gains) + len(channel.settled)
     drop[others:] = together @ (energy * drop[others:]) > 0.5 * (together @ energy)
-    return _without(channel, drop, Cause.INCOMPLETE, np.minimum(left, 1.0), required=_MAX_LEFT)
+    return _without(channel, drop, Cause.INCOMPLETE, np.minimum(left, 1.0), required=MAX_LEFT)
 
 
 def reject_outside_exemplar(channel: ChannelModel) -> Steps:

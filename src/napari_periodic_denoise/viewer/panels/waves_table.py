@@ -22,8 +22,9 @@ Key = Frequency | str  # what switches a row: a frequency, or the name of the li
 _LINES = 6  # minimum number of visible rows; a layout choice
 
 _TOOLTIP = (
-    "Untick a wave (or press the space bar) to keep it in the image. The noise layer and the\n"
-    "cleaned layer follow at once. Click a heading to sort."
+    "Untick a wave (or press the space bar) to keep it in the image. Tick what is suggested to\n"
+    "remove it; a lattice goes as a whole. The noise layer and the cleaned layer follow at\n"
+    "once. Click a heading to sort."
 )
 
 
@@ -78,12 +79,17 @@ class WavesModel(QAbstractTableModel):
         ]
 
     def switch(self, number: int, on: bool) -> None:
-        """Switch the wave of a row off or on."""
-        if self.is_on[number] != on:
-            self.is_on[number] = on
-            index = self.index(number, 0)
+        """Switch the wave of a row off or on; a suggested lattice as a whole."""
+        if self.is_on[number] == on:
+            return
+        together = [number]
+        if self.rows[number].is_of_lattice:
+            together = [other for other, row in enumerate(self.rows) if row.is_of_lattice]
+        for other in together:
+            self.is_on[other] = on
+            index = self.index(other, 0)
             self.dataChanged.emit(index, index, [Qt.ItemDataRole.CheckStateRole])
-            self.switched.emit(self.off)
+        self.switched.emit(self.off)
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Return the number of waves."""
