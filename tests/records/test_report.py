@@ -115,6 +115,20 @@ def test_rows_of_a_report_without_the_new_columns_are_kept(tmp_path):
     assert path.read_bytes() == written
 
 
+def test_a_report_without_the_newest_columns_is_resumed(tmp_path):
+    path = tmp_path / "r.csv"
+    with reporting(path, "a") as report:
+        report.add("a", [PLANE])
+    with path.open() as table:
+        (row,) = csv.DictReader(table)
+    assert row.pop("amplitude_error") == row.pop("phase_error") == ""
+    path.write_text(f"{','.join(row)}\n{','.join(row.values())}\n")
+    with reporting(path, "b", resume=True) as report:
+        report.add("b", [PLANE])
+    with path.open() as table:
+        assert [row["file"] for row in csv.DictReader(table)] == ["a", "b"]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "json"])
 def test_files_whose_names_are_no_unicode_are_reported(tmp_path, suffix):
     path, name = tmp_path / f"r.{suffix}", os.fsdecode(b"\xff\xb5.tif")

@@ -55,6 +55,14 @@ def test_waves_that_belong_together_say_so():
     assert alone == "constant"
 
 
+def test_a_table_has_the_errors_of_waves():
+    errors = {"amplitude_error": 0.5, "phase_error": 0.25, "frequency_error": (1e-3, 2e-3)}
+    found = rows(record(estimate_of(replace(PLAIN, **errors))))
+    (line,) = csv.DictReader(waves_as_csv(found, None).splitlines())
+    names = ("amplitude_error", "phase_error", "frequency_y_error", "frequency_x_error")
+    assert [float(line[name]) for name in names] == [0.5, 0.25, 1e-3, 2e-3]
+
+
 def test_waves_as_a_table():
     changing = replace(PLAIN, envelope=((3 + 1j,),), amplitude=2.0, channel=1, phase=0.5)
     multiplying = replace(PLAIN, frequency=(0.1, 0.0), amplitude=0.25, dark=10.0)
@@ -73,5 +81,6 @@ def test_waves_as_a_table():
     assert [float(line["amplitude"]) for line in lines] == [3, 2, 0.25]
     assert [line["amplitude_is"] for line in lines[1:]] == ["intensity", "share of brightness"]
     assert (float(lines[1]["phase"]), float(lines[2]["frequency_y"])) == (0.5, 0.1)
+    assert {line["amplitude_error"] for line in lines} == {""}
     assert "period_µm" not in waves_as_csv(rows(found), None)
     assert waves_as_csv([], None).splitlines() == ["wave"]

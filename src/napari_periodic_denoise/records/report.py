@@ -16,7 +16,7 @@ from napari_periodic_denoise.records.table import components, rows
 
 #: Bytes of file names that are not Unicode are kept as they are on disk.
 _NOT_UNICODE = "surrogateescape"
-#: Of all versions.
+#: Of all versions. Each version has these and some of the others.
 _FIRST_COLUMNS = (
     *("file", "plane", "removed_variance", "channel", "frequency_y", "frequency_x"),
     *("period", "amplitude", "phase", "reason"),
@@ -24,7 +24,8 @@ _FIRST_COLUMNS = (
 _COLUMNS = (
     *("file", "plane", "removed_variance", "not_finite", "wave", "on", "channel"),
     *("period", "angle_degrees", "amplitude", "amplitude_is", "share", "false_alarms", "family"),
-    *("frequency_y", "frequency_x", "phase", "reason"),
+    *("frequency_y", "frequency_x", "phase", "amplitude_error", "phase_error"),
+    *("frequency_y_error", "frequency_x_error", "reason"),
 )
 
 
@@ -164,7 +165,7 @@ def _read_table(path: Path) -> dict[str, list[dict[str, Any]]]:
     parts: dict[str, list[dict[str, Any]]] = {}
     with path.open(encoding="utf-8", errors=_NOT_UNICODE, newline="") as text:
         table = csv.DictReader(text, strict=True)
-        if tuple(table.fieldnames or ()) not in (_COLUMNS, _FIRST_COLUMNS):
+        if not set(_FIRST_COLUMNS) <= set(table.fieldnames or ()) <= set(_COLUMNS):
             raise ValueError
         for row in table:
             if None in row or None in row.values():

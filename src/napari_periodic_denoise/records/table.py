@@ -238,7 +238,8 @@ def components(
     Yields
     ------
     dict
-        Noise of rows and columns has no period, frequency, phase and reason: they are ``""``.
+        Noise of rows and columns has no period, frequency, phase and reason: they are ``""``, as
+        are errors that are not known, see `Wave`.
     """
     for number, row in enumerate(found, start=1):
         for one in _by_channel(row):
@@ -265,8 +266,21 @@ def components(
                 "frequency_y": fy,
                 "frequency_x": fx,
                 "phase": values.get("phase", ""),
+                **_errors(values),
                 "reason": values.get("reason", ""),
             }
+
+
+def _errors(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Standard errors of a wave by name of the column, ``""`` where there is none."""
+    along_y, along_x = values.get("frequency_error") or (None, None)
+    errors = {
+        "amplitude_error": values.get("amplitude_error"),
+        "phase_error": values.get("phase_error"),
+        "frequency_y_error": along_y,
+        "frequency_x_error": along_x,
+    }
+    return {name: "" if error is None else error for name, error in errors.items()}
 
 
 def _by_channel(row: Row) -> list[Row]:

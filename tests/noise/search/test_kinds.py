@@ -45,6 +45,8 @@ def test_a_constant_wave_beside_a_modulated_one():
     estimate = estimate_noise(corrupt(clean, noise, rng))
     assert rejection(estimate.noise, 255 * 0.6 * noise) > 30
     assert sorted(wave.order == (0, 0) for wave in estimate.waves) == [False, True]
+    # the model of errors is that of a constant wave
+    assert all((w.amplitude_error is None) == (w.order != (0, 0)) for w in estimate.waves)
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.02])

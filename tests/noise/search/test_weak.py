@@ -6,7 +6,8 @@ import torch
 from skimage import data
 
 from napari_periodic_denoise import estimate_noise
-from napari_periodic_denoise.noise.search.weak import agreement, in_random_noise
+from napari_periodic_denoise.noise.fitting.gauss_newton import Fit
+from napari_periodic_denoise.noise.search.weak import _of_bases, agreement, in_random_noise
 
 SIZE = 512
 FREQUENCY = np.array([0.071, -0.113])
@@ -58,6 +59,27 @@ def test_a_wave_far_under_the_noise_is_removed_almost_to_the_bound(seed):
     assert len(found.waves) == 1
     # four unknowns leave two nats of the power, in the mean; one case of a hundred three times
     assert rejection(found.noise, truth) > 10 * np.log10(power / 2) - 5
+
+
+@pytest.mark.parametrize("shape", [(SIZE, SIZE), (400, SIZE)])
+def test_the_errors_of_a_weak_wave_are_those_of_least_squares(shape):
+    truth = wave(8 * np.log(500 * SIZE**2))
+    (found,) = estimate_noise((noise() + truth)[: shape[0]]).waves
+    count = np.prod(shape)
+    # Cramér–Rao bounds in noise of σ = 1; Huber's estimator is up to 10% above them
+    relative = np.sqrt(2 / count) / found.amplitude
+    along = np.sqrt(6 / count) / (np.pi * np.array(shape) * found.amplitude)
+    assert found.amplitude_error == pytest.approx(np.sqrt(2 / count), rel=0.3)
+    assert found.frequency_error == pytest.approx(tuple(along), rel=0.35)
+    # at the corner: of the phase at the centre, and of half the image along both axes
+    assert found.phase_error == pytest.approx(relative * np.sqrt(7), rel=0.35)
+
+
+def test_bases_move_exactly_where_all_waves_of_a_lattice_say():
+    ties = np.array([[1, 0], [0, 1], [1, 1], [2, 1], [1, -3]], dtype=float)
+    lattice = Fit(np.array([[0.1, 0.02], [-0.03, 0.1]]), ties, np.array([1, 2j, 3, 0.5, 1]))
+    moved = np.array([[0.1, -0.2], [0.05, 0.3]])
+    np.testing.assert_allclose(_of_bases(lattice, ties @ moved), moved)
 
 
 def test_random_noise_alone_stays_as_it_is():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,7 +39,24 @@ def test_to_dict_is_json():
         "channel": 0,
         "share": 0.0,
         "outcome": "removed",
+        "amplitude_error": None,
+        "phase_error": None,
+        "frequency_error": None,
     }
+
+
+def test_errors_are_json_too():
+    errors = np.array([0.1, 0.2, 1e-4, 2e-4])
+    wave = wave_at_centre(np.array([-0.1, 0.2]), np.array([[2j]]), (21, 31), **SURE, errors=errors)
+    plain = json.loads(json.dumps(wave.to_dict()))
+    assert (plain["amplitude_error"], plain["phase_error"]) == (0.1, 0.2)
+    assert plain["frequency_error"] == [1e-4, 2e-4]
+
+
+def test_signs_of_odd_and_even_pixels_have_no_errors():
+    signs = np.array([0.5, 0.5])
+    wave = wave_at_centre(signs, np.array([[2.0]]), (21, 31), **SURE, errors=np.ones(4))
+    assert wave.amplitude_error is wave.phase_error is wave.frequency_error is None
 
 
 def test_an_envelope_is_json_too():
@@ -74,6 +92,14 @@ def test_units_scale_what_is_an_intensity():
     assert (scaled.amplitude, scaled.envelope, scaled.profile) == (6, ((6 + 3j,),), ((0.1, 12),))
     multiplying = in_units(Wave((0.1, 0.2), 0.25, 0.3, 0, 0, dark=2.0), 3.0, 7.0)
     assert (multiplying.amplitude, multiplying.dark) == (0.25, 13)
+
+
+def test_units_scale_the_error_of_the_amplitude_alone():
+    wave = Wave((0.1, 0.2), 2.0, 0.3, 0, 0, amplitude_error=0.1, phase_error=0.2)
+    scaled = in_units(wave, 3.0, 7.0)
+    assert (scaled.amplitude_error, scaled.phase_error) == (pytest.approx(0.3), 0.2)
+    gain = in_units(replace(wave, dark=2.0), 3.0, 7.0)
+    assert gain.amplitude_error == 0.1
 
 
 def test_a_rejected_peak_is_json_with_its_reason():

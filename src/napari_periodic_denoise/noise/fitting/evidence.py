@@ -137,7 +137,7 @@ def _saved_in_parts(sample: GradientSample, fit: Fit) -> np.ndarray:
         absent = each.add_(residual).square_().add_(square).sqrt_()
         present = residual.square_().add_(square).sqrt_()
         magnitude += float((present * counted).sum())
-        saved += _membership(y).T @ absent.sub_(present).mul_(counted).sum(1) @ _membership(x)
+        saved += membership(y).T @ absent.sub_(present).mul_(counted).sum(1) @ membership(x)
     mean = magnitude / max(float(sample.counted.sum()), 1.0)
     nats: np.ndarray = saved.flatten(1).cpu().double().numpy()
     nats /= max(mean, np.finfo(np.float32).tiny)
@@ -198,13 +198,23 @@ def _counted_in_parts(sample: GradientSample) -> np.ndarray:
 def _memberships(sample: GradientSample) -> tuple[torch.Tensor, torch.Tensor]:
     """Parts that hold the rows and the columns of a sample, shapes (m, 8) and (n, 8)."""
     y, x = (
-        _membership((lines - (length - 1) / 2) / length)
+        membership((lines - (length - 1) / 2) / length)
         for lines, length in zip((sample.rows, sample.columns), sample.shape, strict=True)
     )
     return y, x
 
 
-def _membership(position: torch.Tensor) -> torch.Tensor:
-    """Indicator of the part that holds each position from −½ to ½, shape (m, 8)."""
+def membership(position: torch.Tensor) -> torch.Tensor:
+    """Indicator of the part, one of 8 along an axis, that holds each position.
+
+    Parameters
+    ----------
+    position : Tensor, shape (m,)
+        From −½ to ½, see `bands`.
+
+    Returns
+    -------
+    Tensor of float32, shape (m, 8)
+    """
     part = (_BLOCKS * (position + 0.5)).long().clamp_(0, _BLOCKS - 1)
     return torch.nn.functional.one_hot(part, _BLOCKS).to(torch.float32)

@@ -230,16 +230,13 @@ def _equations(
     coefficients = real_and_imaginary(fit.coefficients, sample.gradient.device)
     real, imaginary = coefficients.view(2, count, 1, 1, 1)
     following = 0.0
-    for columns, gradient, counted, (y, x) in bands(sample, fit.frequencies):
+    for columns, gradient, counted, position in bands(sample, fit.frequencies):
         residual = gradient - (coefficients @ columns.flatten(1)).view_as(gradient)
         # the sample is in random order, so its first band represents all of it
         following = following or next_softening(softening, residual, sample.quantum)
         weight = residual.square().add_(softening**2).rsqrt_().mul_(counted)
         if move:
-            # d/df of Re(c·∂E) is nearly −2π x·Im(c·∂E), since x changes little between two pixels
-            turned = (columns[count:] * real).sub_(columns[:count] * imaginary).mul_(2 * np.pi)
-            turned = (ties @ turned.flatten(1)).view(-1, *gradient.shape)
-            columns = torch.cat([columns, turned * y[:, None], turned * x])
+            columns = with_shifts(columns, (real, imaginary), ties, position)
         flat = columns.flatten(1)
         weighted = (columns * weight).flatten(1)
         normal += (weighted @ flat.T).cpu().double()
@@ -326,6 +323,35 @@ def bands(
             torch.mul(a_re, b_re, out=columns[:count, axis]).addcmul_(a_im, b_im, value=-1)
             torch.mul(-a_re, b_im, out=columns[count:, axis]).addcmul_(a_im, b_re, value=-1)
         yield columns, sample.gradient[:, rows], sample.counted[:, rows], (y, x)
+
+
+def with_shifts(
+    columns: torch.Tensor,
+    coefficients: tuple[torch.Tensor, torch.Tensor],
+    ties: torch.Tensor,
+    position: tuple[torch.Tensor, torch.Tensor],
+) -> torch.Tensor:
+    """Join the columns of the coefficients with those of shifts of the bases.
+
+    Parameters
+    ----------
+    columns, position
+        See `bands`.
+    coefficients : tuple of Tensor of float32, shape (K, 1, 1, 1)
+        Real and imaginary parts.
+    ties : Tensor of float32, shape (G, K)
+        See `Fit`, transposed.
+
+    Returns
+    -------
+    Tensor of float32, shape (2K + 2G, 2, m, n)
+        The shifts are along y, then along x, in cycles across the image.
+    """
+    (real, imaginary), (y, x), count = coefficients, position, len(columns) // 2
+    # d/df of Re(c·∂E) is nearly −2π x·Im(c·∂E), since x changes little between two pixels
+    turned = (columns[count:] * real).sub_(columns[:count] * imaginary).mul_(2 * np.pi)
+    turned = (ties @ turned.flatten(1)).view(-1, *columns.shape[1:])
+    return torch.cat([columns, turned * y[:, None], turned * x])
 
 
 def _table(frequencies: np.ndarray, length: int, device: torch.device) -> torch.Tensor:

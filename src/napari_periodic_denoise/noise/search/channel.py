@@ -44,21 +44,25 @@ class Found:
         K waves.
     false_alarms, evidence : ndarray of float64, shape (K,)
         See `Wave`.
+    errors : ndarray of float64, shape (K, 4), or None
+        See `standard_errors.errors_of`. They are measured after the last fit.
     """
 
     fit: Fit
     false_alarms: NDArray[np.float64]
     evidence: NDArray[np.float64]
+    errors: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.fit)
 
     def take(self, keep: np.ndarray) -> Found:
         """Return some of the waves, by index or by mask."""
-        return Found(self.fit.take(keep), self.false_alarms[keep], self.evidence[keep])
+        errors = None if self.errors is None else self.errors[keep]
+        return Found(self.fit.take(keep), self.false_alarms[keep], self.evidence[keep], errors)
 
     def join(self, other: Found) -> Found:
-        """Return the waves of both."""
+        """Return the waves of both, without errors."""
         return Found(
             self.fit.join(other.fit),
             np.concatenate([self.false_alarms, other.false_alarms]),
@@ -75,12 +79,14 @@ class Found:
                 false_alarms=float(false_alarms),
                 evidence=float(nats),
                 dark=dark,
+                errors=error,
             )
-            for frequency, coefficient, false_alarms, nats in zip(
+            for frequency, coefficient, false_alarms, nats, error in zip(
                 self.fit.frequencies,
                 self.fit.coefficients,
                 self.false_alarms,
                 self.evidence,
+                [None] * len(self) if self.errors is None else self.errors,
                 strict=True,
             )
         ]

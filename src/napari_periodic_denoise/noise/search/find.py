@@ -30,6 +30,7 @@ from napari_periodic_denoise.noise.search.kinds import (
     modulate,
     multiply,
     refine_all,
+    with_errors,
 )
 from napari_periodic_denoise.noise.search.specimen import (
     reject_incomplete,
@@ -154,7 +155,7 @@ def find_waves(
         channels[i] = find_weak(channel, sensitivity)
     for i, channel in enumerate(channels):
         complete = yield from reject_incomplete(channel)
-        channels[i] = yield from reject_outside_exemplar(complete)
+        channels[i] = with_errors((yield from reject_outside_exemplar(complete)))
     return channels
 
 

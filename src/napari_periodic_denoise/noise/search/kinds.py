@@ -26,6 +26,7 @@ from napari_periodic_denoise.noise.fitting.gauss_newton import (
 from napari_periodic_denoise.noise.fitting.profile import fit_profile
 from napari_periodic_denoise.noise.fitting.sample import GradientSample, sample_gradient
 from napari_periodic_denoise.noise.fitting.schedule import APPROACH, FINAL, REFIT
+from napari_periodic_denoise.noise.fitting.standard_errors import standard_errors
 from napari_periodic_denoise.noise.progress import Stage, Step
 from napari_periodic_denoise.noise.search.acceptance import accept_waves, evidence_threshold
 from napari_periodic_denoise.noise.search.channel import (
@@ -77,8 +78,7 @@ def refine_all(channel: ChannelModel) -> Steps:
     if not len(channel.found):
         return channel
     yield Step(Stage.FIT, "searching for harmonics and lattices")
-    full = channel.sample.of(channel.before_constant())
-    full = full.first(max(_MIN_FINAL, _FINAL_WORK // len(channel.found)))
+    full = _last_sample(channel, len(channel.found))
     channel = _tied(channel, full.first(SEARCH_PIXELS))
     found = channel.found
     for step, fit in enumerate(polish_waves(full, found.fit, FINAL)):
@@ -87,6 +87,27 @@ def refine_all(channel: ChannelModel) -> Steps:
     found = _at_nyquist(full, found)
     found, rejected = accept_waves(full, found)
     return replace(channel, found=found, rejected=(*channel.rejected, *rejected))
+
+
+def with_errors(channel: ChannelModel) -> ChannelModel:
+    """Measure the standard errors of the constant added waves, after the last fit."""
+    found = channel.found
+    errors = np.full((len(found), 4), np.nan) if found.errors is None else found.errors.copy()
+    missing = np.asarray(np.isnan(errors).any(1))
+    if not missing.any():
+        return channel
+    sample = _last_sample(channel, int(missing.sum()))
+    if not missing.all():
+        sample = subtract_waves(sample, found.fit.take(~missing))
+    errors[missing] = standard_errors(sample, found.fit.take(missing))
+    return replace(channel, found=replace(found, errors=errors))
+
+
+def _last_sample(channel: ChannelModel, count: int) -> GradientSample:
+    """Sample, without all other waves, for the last fit of a number of constant waves."""
+    image = channel.before_constant()
+    full = channel.sample if image is channel.pixels else channel.sample.of(image)
+    return full.first(max(_MIN_FINAL, _FINAL_WORK // count))
 
 
 def _at_nyquist(sample: GradientSample, found: Found) -> Found:

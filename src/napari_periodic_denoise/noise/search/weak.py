@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
 
-from napari_periodic_denoise.noise.fitting.gauss_newton import zero_fit
+from napari_periodic_denoise.noise.fitting.gauss_newton import Fit, zero_fit
+from napari_periodic_denoise.noise.fitting.standard_errors import errors_of
 from napari_periodic_denoise.noise.robust import robust_scale
 from napari_periodic_denoise.noise.search.channel import ChannelModel, Found, is_separate
 from napari_periodic_denoise.noise.statistics.gram import spectral_power
@@ -107,13 +108,15 @@ def find_weak(channel: ChannelModel, sensitivity: float) -> ChannelModel:
             trial = zero_fit(np.array([candidate.frequency for candidate in new]))
             found = channel.found.join(Found(trial, alarms, np.zeros(len(new))))
             channel = replace(channel, found=found)
-        elif round_ or not len(channel.found):
+        elif not len(channel.found):
+            return channel
+        elif round_:
             break
         weak = np.abs(channel.found.fit.coefficients) < scale / _CLIP
         weak &= _white_around(spectrum, channel.found.fit.frequencies)
         channel = _fitted(channel, weak)
         left = channel.residual()
-    return channel
+    return replace(channel, found=replace(channel.found, errors=_errors(channel, left, weak)))
 
 
 def _apart(candidates: list[Candidate], channel: ChannelModel) -> list[Candidate]:
@@ -198,29 +201,54 @@ def _fitted(channel: ChannelModel, weak: NDArray[np.bool_]) -> ChannelModel:
         flat, scale = _flat(left, channel.saturated)
         inside = float((flat.abs() < 1).float().mean())
         sums, slopes = _projections(flat, fit.frequencies)
-        gain = scale * 2 / (flat.numel() * inside * _response(fit.frequencies))
+        gain = _gain(flat, scale, fit.frequencies)
         coefficients = fit.coefficients + np.where(weak, gain * sums, 0)
         size = np.array(channel.shape)
         with np.errstate(divide="ignore", invalid="ignore"):
             turns = (gain * slopes.T / coefficients).imag.T / (2 * np.pi / 12)
         turns = np.nan_to_num(turns, posinf=0.0, neginf=0.0)
-        # each base moves as its waves say, the more, the more they tell of it
-        weights = fit.ties * np.abs(coefficients[:, None]) ** 2
-        energy = (weights * fit.ties).sum(0)[:, None]
-        shift = (
-            weights.T
-            @ np.where(weak[:, None], turns, 0)
-            / np.maximum(energy, np.finfo(np.float64).tiny)
-        )
+        fit = replace(fit, coefficients=coefficients)
+        shift = _of_bases(fit, np.where(weak[:, None], turns, 0))
         largest = _LARGEST_STEP / np.abs(fit.ties).max(0)[:, None]
         bases = fit.bases + np.clip(shift, -largest, largest) / size
-        fit = replace(fit, bases=bases, coefficients=coefficients)
+        fit = replace(fit, bases=bases)
         noise = float(flat.square().mean()) * scale**2
         amplitude = np.abs(coefficients) * inside * _response(fit.frequencies)
         power = amplitude**2 * flat.numel() / (4 * noise)
     # nats that a matched filter saves
     evidence = np.where(channel.found.evidence > 0, channel.found.evidence, power)
     return replace(channel, found=replace(channel.found, fit=fit, evidence=evidence))
+
+
+def _gain(flat: torch.Tensor, scale: float, frequencies: Float) -> Float:
+    """Coefficients per Fourier sum of a clipped map, shape (K,): the inverse information."""
+    inside = float((flat.abs() < 1).float().mean())
+    return scale * 2 / (flat.numel() * inside * _response(frequencies))
+
+
+def _of_bases(fit: Fit, shifts: Float) -> Float:
+    """Shifts of the bases, shape (..., G, n), from those of the waves, shape (..., K, n).
+
+    Bases move as their waves say, the more, the more they tell: least squares, since the waves of
+    a lattice share two bases.
+    """
+    weights = fit.ties * np.abs(fit.coefficients[:, None]) ** 2
+    moved: Float = np.linalg.pinv(weights.T @ fit.ties, hermitian=True) @ (weights.T @ shifts)
+    return moved
+
+
+def _errors(channel: ChannelModel, left: torch.Tensor, weak: NDArray[np.bool_]) -> Float:
+    """Standard errors of the weak waves, see `errors_of`; NaN for the others."""
+    fit = channel.found.fit.take(weak)
+    flat, scale = _flat(left, channel.saturated)
+    sums = np.array([_sums_of_parts(flat, frequency) for frequency in fit.frequencies])
+    changes = _gain(flat, scale, fit.frequencies)[:, None] * sums.reshape(len(fit), _PARTS**2)
+    centres = (np.indices((_PARTS, _PARTS)).reshape(2, 1, -1) + 0.5) / _PARTS - 0.5
+    turns = (changes / fit.coefficients[:, None]).imag * centres / (2 * np.pi / 12)
+    errors = np.full((len(weak), 4), np.nan)
+    shifts = fit.ties @ _of_bases(fit, turns)
+    errors[weak] = errors_of(fit.coefficients, changes, shifts, channel.shape)
+    return errors
 
 
 def _flat(image: torch.Tensor, saturated: torch.Tensor | None) -> tuple[torch.Tensor, float]:

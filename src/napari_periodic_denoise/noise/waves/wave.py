@@ -88,6 +88,15 @@ class Wave:
         removed.
     outcome : Outcome
         Whether it is removed. A wave that may be part of the specimen is only suggested.
+    amplitude_error, phase_error : float, optional
+        Standard errors of the amplitude, in its unit, and of the phase, in radians. The phase is
+        that at pixel (0, 0), so the error of the frequency, which turns the wave about the
+        image's centre, is part of it. None for a wave with an envelope or a profile, a wave that
+        multiplies, signs of odd and even pixels, waves that a network has refined, and waves that
+        planes of a stack share. Rounding of an image without random noise changes amplitudes
+        everywhere alike, by some hundredths of a grey level; the errors do not show it.
+    frequency_error : tuple of float, optional
+        Standard errors of ``(fy, fx)`` in cycles/pixel. None where the others are None.
     """
 
     frequency: Frequency
@@ -101,6 +110,9 @@ class Wave:
     channel: int = 0
     share: float = 0.0
     outcome: Outcome = Outcome.REMOVED
+    amplitude_error: float | None = None
+    phase_error: float | None = None
+    frequency_error: tuple[float, float] | None = None
 
     @property
     def key(self) -> Frequency:
@@ -139,6 +151,8 @@ class Wave:
         """
         plain = {name: getattr(self, name) for name in self.__slots__}
         plain["frequency"] = list(self.frequency)
+        if self.frequency_error is not None:
+            plain["frequency_error"] = list(self.frequency_error)
         plain["outcome"] = str(self.outcome)
         if self.envelope is not None:
             plain["envelope"] = [[[e.real, e.imag] for e in row] for row in self.envelope]
@@ -155,6 +169,7 @@ def wave_at_centre(
     false_alarms: float,
     evidence: float,
     dark: float | None = None,
+    errors: np.ndarray | None = None,
 ) -> Wave:
     """Make a wave from coefficients with phases at the image's centre.
 
@@ -170,6 +185,9 @@ def wave_at_centre(
         See `Wave`.
     dark : float, optional
         See `Wave`.
+    errors : ndarray of float64, shape (4,), optional
+        Standard errors of the amplitude, the phase at pixel (0, 0), ``fy`` and ``fx`` of a
+        constant wave.
 
     Returns
     -------
@@ -180,10 +198,11 @@ def wave_at_centre(
     envelope = coefficients * np.exp(-2j * np.pi * float(frequency @ centre))
     if is_nyquist(frequency):
         envelope = envelope.real + 0j  # the other phase is zero on all pixels
+        errors = None  # its frequency is not fitted
     if (fy, fx) < (0, 0):
         fy, fx, envelope = -fy, -fx, envelope.conj()
     share_y, share_x = (np.where(np.arange(n) > 0, 0.5, 1.0) for n in envelope.shape)
-    return Wave(
+    wave = Wave(
         frequency=(float(fy), float(fx)),
         amplitude=float(np.sqrt(share_y @ np.abs(envelope) ** 2 @ share_x)),
         phase=float(np.angle(envelope[0, 0])),
@@ -191,6 +210,12 @@ def wave_at_centre(
         evidence=evidence,
         envelope=None if envelope.size == 1 else tuple(map(tuple, envelope.tolist())),
         dark=dark,
+    )
+    if errors is None:
+        return wave
+    amplitude, phase, along_y, along_x = errors.tolist()
+    return replace(
+        wave, amplitude_error=amplitude, phase_error=phase, frequency_error=(along_y, along_x)
     )
 
 
@@ -266,4 +291,11 @@ def in_units(wave: Wave, unit: float, zero: float) -> Wave:
         envelope = tuple(tuple(unit * e for e in row) for row in envelope)
     if profile is not None:
         profile = tuple((start, unit * value) for start, value in profile)
-    return replace(wave, amplitude=unit * wave.amplitude, envelope=envelope, profile=profile)
+    error = None if wave.amplitude_error is None else unit * wave.amplitude_error
+    return replace(
+        wave,
+        amplitude=unit * wave.amplitude,
+        envelope=envelope,
+        profile=profile,
+        amplitude_error=error,
+    )
