@@ -12,6 +12,7 @@ from napari_periodic_denoise.noise.input import normalize
 from napari_periodic_denoise.noise.unlit import dark_ground, is_dark_without, may_need_light
 from napari_periodic_denoise.noise.waves.wave import Rejected
 from napari_periodic_denoise.noise.wording import Cause
+from napari_periodic_denoise.records.record import record
 
 SIZE = 256
 
@@ -40,7 +41,7 @@ def test_a_grid_in_a_round_field_of_view_is_removed(black, dtype):
     assert rejection(estimate.noise, noise) > 20
     outside = ~field_of_view(0.38)
     np.testing.assert_array_equal(estimate.cleaned[outside], image[outside])
-    assert json.loads(json.dumps(estimate.settings))["lit_only"]
+    assert json.loads(json.dumps(record(estimate)))["lit_only"]
     assert estimate.settings["protect"] is None
 
 
@@ -61,7 +62,7 @@ def test_a_wave_over_all_of_a_dark_image_is_removed_from_all_of_it():
     image = 40.0 + np.where(inside, 150 * bundled("moon", SIZE), 0) + noise
     image += np.random.default_rng(0).normal(0, 2.5, image.shape)
     estimate = estimate_noise(np.rint(image))
-    assert not estimate.settings["lit_only"]
+    assert not estimate.lit_only
     assert rejection(estimate.noise, noise) > 25
 
 

@@ -52,6 +52,7 @@ def assemble_estimate(
     settings: dict[str, Any],
     gram: Mapping[str, np.ndarray],
     weight: torch.Tensor | None = None,
+    lit_only: bool = False,
 ) -> NoiseEstimate:
     """Subtract the noise of each channel, and describe it.
 
@@ -69,6 +70,8 @@ def assemble_estimate(
         See `NoiseEstimate`.
     weight : Tensor of float32, shape (H, W), optional
         Weight of the waves' subtraction, see `areas.subtraction_weight`.
+    lit_only : bool
+        See `NoiseEstimate`.
 
     Returns
     -------
@@ -125,6 +128,7 @@ def assemble_estimate(
         gram=gram,
         lines=tuple(lines),
         not_finite=sum(image.not_finite for image in images),
+        lit_only=lit_only,
     )
 
 

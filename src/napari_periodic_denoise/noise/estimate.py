@@ -249,10 +249,10 @@ def iter_estimate_noise(
             protect=None if inputs.lit_only else _as_rectangles(inputs.protected),
             proposed=[list(frequency) for frequency in inputs.proposed],
             device=str(device),
-            lit_only=inputs.lit_only,
         ),
         gram=_grams(inputs.images, chosen.features, network) if chosen.gram else {},
         weight=inputs.weight,
+        lit_only=inputs.lit_only,
     )
     yield Progress(Stage.SUBTRACT, total, total, estimate.summary)
     return estimate

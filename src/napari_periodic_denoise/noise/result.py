@@ -45,6 +45,9 @@ class NoiseEstimate:
         Noise of rows and columns in intensity units, removed or suggested.
     gram : mapping of str to ndarray of float32, shape (C, C)
         Gram matrix of the image's feature maps by layer, with the option ``gram``.
+    lit_only : bool
+        Whether the noise is only where there is light. Dark ground is unchanged in ``cleaned``,
+        see `unlit.dark_ground`.
     not_finite : int
         Number of pixels that are NaN or infinite, in all channels together. The fit ignored
         them. They are unchanged in ``cleaned``, and the noise is zero there.
@@ -61,6 +64,7 @@ class NoiseEstimate:
     lines: tuple[LineNoise, ...] = ()
     not_finite: int = 0
     kept_waves: tuple[Wave, ...] = ()
+    lit_only: bool = False
 
     @property
     def removed_lines(self) -> tuple[LineNoise, ...]:

@@ -17,7 +17,7 @@ from napari_periodic_denoise.noise.assemble import (
 )
 from napari_periodic_denoise.noise.input import Normalized, as_image, normalize
 from napari_periodic_denoise.noise.lines.result import LineNoise, render_lines
-from napari_periodic_denoise.noise.outcome import Outcome, removed
+from napari_periodic_denoise.noise.outcome import Outcome, kept, removed
 from napari_periodic_denoise.noise.result import NoiseEstimate
 from napari_periodic_denoise.noise.unlit import dark_ground
 from napari_periodic_denoise.noise.waves.frequency import (
@@ -99,14 +99,8 @@ def select_waves(
     if waves == all_waves and lines == list(estimate.lines):
         return estimate
     device = torch.device(settings["device"])
-    weight = None
-    if settings.get("protect") is not None:  # settings of a shared model have no such key
-        protected = as_protected(settings["protect"], shape)
-        weight = subtraction_weight(protected, settings["protect_edge"], device)
     images = [normalize(channel, device) for channel in channels]
-    if settings.get("lit_only"):
-        ground = dark_ground(images)
-        weight = None if ground is None else 1 - ground.float()
+    weight = _weight(estimate, images, shape, device)
     found = []
     for i, image_of in enumerate(images):
         remainder = None
@@ -116,7 +110,8 @@ def select_waves(
             pattern.add_(render_lines(removed(before.lines), shape, device))
             pattern = pattern if weight is None else pattern * weight
             remainder = torch.from_numpy(noise[i] / image_of.unit).to(device).sub_(pattern)
-        found.append(replace(_of_channel(waves, lines, i, image_of), remainder=remainder))
+        now = _of_channel(removed(waves), lines, i, image_of)
+        found.append(replace(now, remainder=remainder))
     selected = assemble_estimate(
         channels,
         images,
@@ -129,13 +124,16 @@ def select_waves(
         },
         gram=estimate.gram,
         weight=weight,
+        lit_only=estimate.lit_only,
     )
     cleaned = selected.cleaned
     if len(others):
         cleaned = restore_channel_axis(
             np.concatenate([np.moveaxis(cleaned, axis, 0), others]), axis
         )
-    return replace(selected, cleaned=cleaned, rejected=estimate.rejected)
+    # these are not drawn, and stay in the unit of the image, which may be too small to divide by
+    others_kept = tuple(replace(wave, share=0.0) for wave in kept(waves))
+    return replace(selected, cleaned=cleaned, rejected=estimate.rejected, kept_waves=others_kept)
 
 
 def _channels(image: Any, estimate: NoiseEstimate) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # noqa: ANN401
@@ -150,6 +148,23 @@ def _channels(image: Any, estimate: NoiseEstimate) -> tuple[np.ndarray, np.ndarr
             f"{estimate.noise.shape}; got shape {np.shape(image)}"
         )
     return channels, others, noise
+
+
+def _weight(
+    estimate: NoiseEstimate,
+    images: Sequence[Normalized],
+    shape: tuple[int, int],
+    device: torch.device,
+) -> torch.Tensor | None:
+    """Weight of the subtraction at each pixel, as it was for the estimate."""
+    settings = estimate.settings
+    if estimate.lit_only:
+        ground = dark_ground(images)
+        return None if ground is None else 1 - ground.float()
+    if settings.get("protect") is None:  # settings of a shared model have no such key
+        return None
+    protected = as_protected(settings["protect"], shape)
+    return subtraction_weight(protected, settings["protect_edge"], device)
 
 
 def _split(given: Any, name: str) -> tuple[list[Frequency], list[str]]:  # noqa: ANN401

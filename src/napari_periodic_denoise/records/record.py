@@ -38,6 +38,7 @@ def record(estimate: NoiseEstimate) -> dict[str, Any]:
         "removed_variance": estimate.removed_variance,
         "remainder_variance": estimate.remainder_variance,
         "not_finite": estimate.not_finite,
+        "lit_only": estimate.lit_only,
         "summary": estimate.summary,
         "warnings": list(estimate.warnings),
         "waves": records[: len(estimate.waves)],

@@ -24,7 +24,7 @@ from napari_periodic_denoise.noise.waves.wave import Wave
 _PERIODIC = 0.5
 _IN_EXEMPLAR = 0.5  # as of waves, see `estimate_noise`
 _PEAK = 30.0  # times the median power around; chance exceeds it at one frequency in 10⁹
-_FEWEST_CYCLES = 8  # across the lines, under which a peak does not stand out
+_FEWEST_CYCLES = 5  # across the lines, under which a peak does not stand out from its lobe
 _LOBE = 2  # frequencies to either side of a peak that the window spreads it to
 
 

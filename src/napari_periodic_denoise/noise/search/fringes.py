@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.fitting.evidence import (
     CONSENSUS,
@@ -40,7 +41,12 @@ from napari_periodic_denoise.noise.statistics.local_frequency import (
     split,
 )
 from napari_periodic_denoise.noise.statistics.peaks import PART, Candidate
-from napari_periodic_denoise.noise.waves.frequency import Frequency, is_near_any, lowest_alias
+from napari_periodic_denoise.noise.waves.frequency import (
+    Float,
+    Frequency,
+    is_near_any,
+    lowest_alias,
+)
 from napari_periodic_denoise.noise.waves.lattices import in_lattices
 from napari_periodic_denoise.noise.waves.synthesis import synthesize
 from napari_periodic_denoise.noise.waves.wave import Order, Wave, wave_at_centre
@@ -53,6 +59,8 @@ _PATIENCE = 2  # failures, after which no weaker peaks are tried
 # Broad maxima that show a crystal. Weaker ones may be beats of fringes with lines of a text.
 _FIRST = 6
 _LATTICE = (2 * PART, 2 * PART)  # pixels, over which broad maxima must add up to a lattice
+_STRAIGHT = 1.0  # cycles, by which straight lines may be oblique to the rows or columns
+_CONSTANT_ORDER = 8  # half cycles along its lines, up to which noise of lines varies
 _SMEARED = 8.0  # cycles across the image, within which two peaks are the same fringes
 _BESIDE = 1 / 3  # of a peak's frequency; nearer waves may be pieces of its fringes
 _MIN_SHARE = 0.6  # of the parts must show the fringes, as they must show a plane wave
@@ -125,7 +133,7 @@ def _bent(channel: ChannelModel, peak: Candidate) -> Generator[Step, None, Chann
     whole = channel.sample.of(image)
     fringes = yield from mapped(_fitted(whole, local), _step)
     described = None if fringes is None else as_envelope(fringes)
-    if fringes is None or described is None:
+    if fringes is None or described is None or _are_lines(*described, channel.shape):
         return None
     with_pieces = channel.sample.of(channel.residual())
     before = description_length(
@@ -175,6 +183,15 @@ def _without_beside(channel: ChannelModel, frequency: Frequency) -> ChannelModel
     keep = np.array([apart(wave) for wave in channel.found.waves(channel.shape)], dtype=bool)
     settled = tuple(wave for wave in channel.settled if wave.profile is not None or apart(wave))
     return replace(channel, found=channel.found.take(keep), settled=settled)
+
+
+def _are_lines(
+    frequency: Float, coefficients: NDArray[np.complex128], shape: tuple[int, int]
+) -> bool:
+    """Whether fringes are straight rows or columns of any offset, which are noise of lines."""
+    straight = np.abs(frequency * shape) < _STRAIGHT
+    slow = np.array(coefficients.shape) <= _CONSTANT_ORDER + 1
+    return bool((straight & slow).any())
 
 
 def _unknowns(channel: ChannelModel) -> int:

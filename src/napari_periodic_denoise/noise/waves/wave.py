@@ -211,7 +211,7 @@ def wave_at_centre(
         envelope=None if envelope.size == 1 else tuple(map(tuple, envelope.tolist())),
         dark=dark,
     )
-    if errors is None:
+    if errors is None or not np.isfinite(errors).all():  # too small for float64
         return wave
     amplitude, phase, along_y, along_x = errors.tolist()
     return replace(
