@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from napari_periodic_denoise.noise.fitting.fringes import (
     bend,
     gradient_of,
     refit_fringes,
+    with_order,
 )
 from napari_periodic_denoise.noise.fitting.phase import SmoothPhase
 from napari_periodic_denoise.noise.fitting.sample import GradientSample, sample_gradient
@@ -104,3 +107,16 @@ def test_fringes_that_save_nothing_are_none():
     taken = sample(image)
     local = follow(edges(drawn(fringes())), (0.02, 0.1))
     assert finish(bend(taken, local, description_length(taken, taken.gradient, 0))) is None
+
+
+def test_what_is_slow_has_no_fringes():
+    image = drawn(fringes())
+    local = follow(edges(image), (0.02, 0.1))
+    still = replace(local, frequencies=np.zeros_like(local.frequencies))
+    taken = sample(image)
+    assert finish(bend(taken, still, description_length(taken, taken.gradient, 0))) is None
+
+
+def test_fringes_without_a_gradient_describe_nothing():
+    still = Fringes(SmoothPhase(np.zeros((2, 2)), SHAPE), np.zeros((1, 1), complex), 0.0)
+    assert with_order(sample(drawn(fringes())), still, 1.0, (3, 3)).description > 0

@@ -21,7 +21,7 @@ from napari_periodic_denoise.noise.fitting.phase import (
 )
 from napari_periodic_denoise.noise.fitting.sample import GradientSample
 from napari_periodic_denoise.noise.statistics.local_frequency import LocalFrequencies
-from napari_periodic_denoise.noise.waves.frequency import Float, Shape
+from napari_periodic_denoise.noise.waves.frequency import LEAKAGE_FREE, Float, Shape
 from napari_periodic_denoise.noise.waves.wave import Order
 
 # benchmarks.lines, curved fringes, checks these numbers.
@@ -151,7 +151,9 @@ def with_order(sample: GradientSample, fringes: Fringes, clumped: float, order: 
     """
     phase, start = fringes.phase, fringes.envelope
     fit = fit_factors(_warped(sample, phase, order), sample, start, clumped, phase.unknowns)
-    return Fringes(phase, fit.coefficients, fit.description)
+    # without a gradient, no coefficients are the best
+    description = fit.description if np.isfinite(fit.coefficients).all() else math.inf
+    return Fringes(phase, fit.coefficients, description)
 
 
 def gradient_of(sample: GradientSample, fringes: Fringes) -> torch.Tensor:
@@ -229,11 +231,13 @@ def _start(local: LocalFrequencies, shape: Shape) -> SmoothPhase | None:
 
 
 def _is_even(phase: SmoothPhase) -> bool:
-    """Whether frequencies are similar all over the image, and below the Nyquist limit."""
+    """Whether frequencies are alike all over the image, not slow, and below the Nyquist limit."""
     y, x = (np.linspace(0, n - 1, _POINTS) for n in phase.shape)
     along = phase.frequency(y, x)
     frequency = np.hypot(*along)
     mean = float(frequency.mean())
+    if mean * min(phase.shape) < LEAKAGE_FREE:
+        return False
     similar = frequency.max() < _MOST * mean and frequency.min() > mean / _MOST
     return bool(similar) and all(float(np.abs(f).max()) < 0.5 for f in along)
 

@@ -132,8 +132,10 @@ def _bent(channel: ChannelModel, peak: Candidate) -> Generator[Step, None, Chann
         return None
     whole = channel.sample.of(image)
     fringes = yield from mapped(_fitted(whole, local), _step)
-    described = None if fringes is None else as_envelope(fringes)
-    if fringes is None or described is None or _are_lines(*described, channel.shape):
+    if fringes is None or math.isinf(fringes.description):
+        return None
+    described = as_envelope(fringes)
+    if described is None or _are_lines(*described, channel.shape):
         return None
     with_pieces = channel.sample.of(channel.residual())
     before = description_length(
