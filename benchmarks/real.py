@@ -73,7 +73,7 @@ def row(file: Path, folder: Path | None) -> str:
         figures = f"{decibel(before[pattern]):.1f} | {decibel(after[pattern]):.1f}"
     if folder is not None:
         imsave(folder / f"{file.stem}.png", picture(image, estimate), check_contrast=False)
-    suggested = ", ".join(dict.fromkeys(noise.name for noise in estimate.suggested)) or "–"
+    suggested = ", ".join(estimate.suggested_names) or "–"
     return f"| {file.name} | {figures} | {estimate.summary} | {suggested} | {seconds:.1f} |"
 
 

@@ -86,7 +86,7 @@ class NoiseEstimate:
         """One-line summary of the result."""
         if self.settings.get("method") == "texture":
             return "a texture with the image's statistics; it has no phase"
-        kept = ", ".join(self._suggested_names())
+        kept = ", ".join(self.suggested_names)
         suggestion = f"; suggested: {kept}" if kept else ""
         names = list(dict.fromkeys(noise.name for noise in self.removed_lines))
         if self.remainder_variance:
@@ -125,10 +125,11 @@ class NoiseEstimate:
         return tuple(
             f"Found and kept, since it may be part of the specimen: {name}. If it is noise, tick "
             "it in the dock's table, or run again with suggestions='remove'."
-            for name in self._suggested_names()
+            for name in self.suggested_names
         )
 
-    def _suggested_names(self) -> list[str]:
+    @property
+    def suggested_names(self) -> list[str]:
         """Words for what is suggested: all waves together, and each kind of lines."""
         waves = {w.frequency for w in self.kept_waves if w.outcome is Outcome.SUGGESTED}
         lines = dict.fromkeys(n.name for n in self.lines if n.outcome is Outcome.SUGGESTED)

@@ -169,6 +169,13 @@ def test_an_oblique_lattice_of_many_waves_is_suggested():
         assert {wave.outcome for wave in found} == {outcome}
 
 
+def test_one_wave_among_refused_peaks_of_its_lattice_is_suggested():
+    model = channel(settled(0)[:1], 12)
+    others = tuple(Rejected(f, 1e-30, Cause.PARTS_DISAGREE) for f in HEXAGON[1:])
+    ((wave,),) = with_suggestions([replace(model, rejected=(*model.rejected, *others))])
+    assert wave.outcome is Outcome.SUGGESTED
+
+
 def test_waves_of_no_lattice_are_removed():
     waves = settled(0)[:2]
     (found,) = with_suggestions([channel(waves, 0)])

@@ -113,8 +113,10 @@ def _may_be_specimen(
 def _cell(waves: Sequence[Wave]) -> tuple[float, float]:
     """Relative difference of the periods, and cosine of the angle, of the two strongest waves.
 
-    The second one is the strongest of another direction.
+    The second one is the strongest of another direction. Without any, waves are at no angle.
     """
+    if len(waves) < 2:
+        return np.inf, 0.0
     strongest = sorted(waves, key=lambda wave: -wave.amplitude)
     frequencies = np.array([wave.frequency for wave in strongest])
     lengths = np.hypot(*frequencies.T)
