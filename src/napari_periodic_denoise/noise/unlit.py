@@ -8,20 +8,17 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from napari_periodic_denoise.noise.input import Normalized
+from napari_periodic_denoise.noise.robust import MAD_TO_SIGMA
 from napari_periodic_denoise.noise.statistics.features import gradient
 from napari_periodic_denoise.noise.waves.wave import Rejected
 from napari_periodic_denoise.noise.wording import Cause
 
 _PARTS = 16  # along each axis; the darkest of them shows the ground
-_NORMAL = 1.4826  # deviation of a normal variable, in median magnitudes
 _DEVIATIONS = 4.0  # above the ground's median that its pixels reach; chance: 3 of 10⁵
 _BEYOND = 12.0  # deviations, up to which pixels are no longer ground but close to it
 _FEW_CLOSE = 0.25  # of the ground; more pixels close to it make it a shade, not a ground
 _NEIGHBOURHOOD = 5  # pixels a side, most of which decide about a pixel
 _LEAST, _MOST = 0.1, 0.9  # share of the image; with less, most parts show the noise anyway
-# Expected number of peaks so strong by chance. Only a peak that is there for sure is worth
-# another search.
-_CERTAIN = 1e-20
 _SHOWN = 0.5  # share of noise in the ground, as of an exemplar
 _UNLIKELY_EVERYWHERE = (Cause.FEW_PARTS, Cause.NO_GAIN, Cause.TOO_WEAK, Cause.PARTS_DISAGREE)
 
@@ -37,9 +34,8 @@ def may_need_light(rejected: Iterable[Rejected]) -> bool:
     -------
     bool
     """
-    return any(
-        peak.cause in _UNLIKELY_EVERYWHERE and peak.false_alarms < _CERTAIN for peak in rejected
-    )
+    # only a peak that is there for sure is worth another search
+    return any(peak.is_certain and peak.cause in _UNLIKELY_EVERYWHERE for peak in rejected)
 
 
 def dark_ground(images: Sequence[Normalized]) -> torch.Tensor | None:
@@ -104,7 +100,7 @@ def _ground_of(image: Normalized) -> torch.Tensor | None:
     medians = torch.stack([part.median() for part in parts])
     darkest = parts[int(medians.argmin())]
     level = darkest.median()
-    deviation = (_NORMAL * (darkest - level).abs().median()).clamp_min(image.quantum)
+    deviation = (MAD_TO_SIGMA * (darkest - level).abs().median()).clamp_min(image.quantum)
     dark = pixels < level + _DEVIATIONS * deviation
     close = int((pixels < level + _BEYOND * deviation).sum()) - int(dark.sum())
     if close > _FEW_CLOSE * int(dark.sum()):

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
+from napari_periodic_denoise.noise.robust import MAD_TO_SIGMA
 from napari_periodic_denoise.noise.waves.frequency import Float, Shape
 
 _ROUNDS = 20  # of the reweighting, which converges in fewer
 _CAUCHY = 2.0  # deviations, from which on a part hardly counts; 95% efficient at 2.4
-_DEVIATION = 1.4826  # of a normal law, in units of its median magnitude
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +102,7 @@ def phase_of_frequencies(
     for _ in range(_ROUNDS):
         solution = _least_squares(system, wanted, weight)
         residual = wanted - system @ solution
-        scale = max(_DEVIATION * float(np.median(np.abs(residual))), 1e-9)
+        scale = max(MAD_TO_SIGMA * float(np.median(np.abs(residual))), 1e-9)
         weight = 1 / np.hypot(1, residual / (_CAUCHY * scale))
     count = len(wanted)
     error = max(float(np.abs(residual).mean()), 1e-9)

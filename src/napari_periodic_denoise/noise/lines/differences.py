@@ -9,16 +9,15 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import avg_pool1d, avg_pool2d
+from torch.nn.functional import avg_pool1d
+
+from napari_periodic_denoise.noise.lines.texture import local_scale
 
 # Constants chosen by `benchmarks.lines`, columns and 1/f rows, on ten bundled images.
 PARTS = 16  # along the lines; variation along a line is seen from an eighth of it on
 _LEVELS = 6  # distances of 1 to 32 lines
 _PIXELS_ALONG = 512  # of a line that are looked at; fewer where lines are averaged, but at least
 _LEAST_ALONG = 128
-_NEIGHBOURHOOD = 5  # pixels, over which the specimen's texture is measured
-_CLIP = 6.0  # medians, so that an edge does not hide the quiet pixels beside it
-_SCALE = 1.25  # of a normal variable's deviation to its mean magnitude
 _STEPS = 4
 _REFINED = 3
 _LEAST_VARIANCE = 0.3  # of the median; a variance from eight values strays as much
@@ -101,9 +100,7 @@ def _located(
     located = apart.median(0).values
     square = torch.empty(0)
     for _ in range(2):
-        size = (apart - located).abs_()
-        size.clamp_max_(_CLIP * float(size.median()) + least)
-        square = _local_mean(size).mul_(_SCALE).add_(least).square_()
+        square = local_scale((apart - located).abs_(), least).square_()
         if unknown is not None:
             square.masked_fill_(unknown, torch.inf)
         for _ in range(_STEPS):
@@ -133,14 +130,6 @@ def _step(
     total = weight.view(shape).sum(1)
     moved = weight.mul_(rest).view(shape).sum(1)
     return moved / total.clamp_min(1e-30), total
-
-
-def _local_mean(values: torch.Tensor) -> torch.Tensor:
-    half = _NEIGHBOURHOOD // 2
-    mean: torch.Tensor = avg_pool2d(
-        values[None], _NEIGHBOURHOOD, 1, half, count_include_pad=False
-    )[0]
-    return mean
 
 
 def _cosines(count: int) -> torch.Tensor:

@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import avg_pool1d, avg_pool2d
+from torch.nn.functional import avg_pool1d
+
+from napari_periodic_denoise.noise.lines.texture import local_scale
 
 _PARTS = 8  # along each axis
 _ALONG = 256  # pixels of each line that are looked at
-_NEIGHBOURHOOD = 5  # pixels, over which the texture is measured, as in `differences`
-_CLIP = 6.0  # medians
-_SCALE = 1.25  # of a normal variable's deviation to its mean magnitude
 _COULD_SHOW = 20.0  # nats that the noise is worth in a part; chance makes a few
 _STRONG = 4.0  # times the usual texture, which an edge counts as at most
 _AGREEING_ALONG = 0.75  # of eight parts of one line
@@ -95,10 +94,7 @@ def weigh(
     after = before - cut
     size = after.abs()
     least = quantum / 2
-    texture = size.clamp_max(_CLIP * float(size.median()) + least)
-    half = _NEIGHBOURHOOD // 2
-    scale = avg_pool2d(texture[None], _NEIGHBOURHOOD, 1, half, count_include_pad=False)[0]
-    scale = scale.mul_(_SCALE).add_(least)
+    scale = local_scale(size, least)
 
     def surprise(differences: torch.Tensor) -> torch.Tensor:
         nats = (differences / scale).square_().log1p_()

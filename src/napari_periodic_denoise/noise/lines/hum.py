@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch.nn.functional import avg_pool2d, max_pool1d, pad
+from torch.nn.functional import max_pool1d, pad
 
+from napari_periodic_denoise.noise.lines.texture import local_scale
 from napari_periodic_denoise.noise.waves.frequency import Frequency
 
 # Of 27 whole clean images only a scanned text and two lattices exceed 1.8 times the background in
@@ -29,9 +30,6 @@ _FEWEST_AROUND = 6
 _FINE = 8  # steps per frequency
 _MOST = 12  # frequencies
 _SEARCHES = 3
-_NEIGHBOURHOOD = 5  # pixels, over which the specimen's texture is measured, as in `differences`
-_CLIP = 6.0  # medians
-_SCALE = 1.25  # of a normal variable's deviation to its mean magnitude
 _PIXELS_ALONG = 512  # of a line that are fitted, as in `differences`
 _STEPS, _AGAIN = 5, 2  # of a fit, and of one that begins at another
 _RIDGE = 1e-9  # of the mean curvature
@@ -276,11 +274,8 @@ def _fitted(
 
 def _weights(rest: torch.Tensor, quantum: float) -> torch.Tensor:
     """Weights of a Cauchy law with the local texture as its scale."""
-    size = rest.abs()
-    size.clamp_max_(_CLIP * float(size.median()) + quantum / 2)
-    half = _NEIGHBOURHOOD // 2
-    scale = avg_pool2d(size[None], _NEIGHBOURHOOD, 1, half, count_include_pad=False)[0]
-    return scale.mul_(_SCALE).add_(quantum / 2).square_().add_(rest.square()).reciprocal_()
+    scale = local_scale(rest.abs(), quantum / 2)
+    return scale.square_().add_(rest.square()).reciprocal_()
 
 
 def _solved(own: torch.Tensor, beside: torch.Tensor, pull: torch.Tensor) -> torch.Tensor:

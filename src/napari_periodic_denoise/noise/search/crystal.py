@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.outcome import Outcome
 from napari_periodic_denoise.noise.search.channel import ChannelModel
-from napari_periodic_denoise.noise.waves.lattices import in_lattices
+from napari_periodic_denoise.noise.waves.lattices import in_lattices, parallel
 from napari_periodic_denoise.noise.waves.wave import Wave
 from napari_periodic_denoise.noise.wording import Cause
 
 # Of made lattices on photographs and micrographs (`benchmarks.rejection`) none has more than 7 of
 # these peaks, and most none; two atomic lattices have 15 and 31.
 _REFUSED_PEAKS = 10
-CERTAIN = 1e-20  # false alarms; a peak that is there for sure
 _REFUSED = (Cause.PARTS_DISAGREE, Cause.INCOMPLETE)  # as of a specimen that repeats
 # Relative deviation of the amplitude over the image. Atoms are alike everywhere (up to 0.2 in
 # three images), the dots of a print follow its tone (0.35 and more).
@@ -30,7 +29,6 @@ _SQUARE = 0.05  # relative to both, largest difference of the periods, and of th
 # An oblique lattice with as many waves is sharp in all directions, as a crystal's. Devices make
 # grids at right angles, or few waves; three images of atoms have 9 to 31 in crops.
 _MANY_WAVES = 8
-_MIN_SINE = 0.1  # of the angle between two waves, from which on they have different directions
 _POINTS = 32  # a side, at which an envelope is looked at
 
 
@@ -81,12 +79,9 @@ def _lattice(channel: ChannelModel, waves: Sequence[Wave]) -> NDArray[np.bool_]:
 
 def _refused(channel: ChannelModel) -> list[tuple[float, float]]:
     """Frequencies of certain peaks that no wave explains."""
-    certain = {r.frequency for r in channel.rejected if _is_refused(r.cause, r.false_alarms)}
-    return sorted(certain)
-
-
-def _is_refused(cause: Cause, false_alarms: float) -> bool:
-    return cause in _REFUSED and false_alarms < CERTAIN
+    return sorted(
+        {peak.frequency for peak in channel.rejected if peak.is_certain and peak.cause in _REFUSED}
+    )
 
 
 def _may_be_specimen(
@@ -121,8 +116,7 @@ def _cell(waves: Sequence[Wave]) -> tuple[float, float]:
     frequencies = np.array([wave.frequency for wave in strongest])
     lengths = np.hypot(*frequencies.T)
     first, others = frequencies[0], frequencies[1:]
-    sines = np.abs(first[0] * others[:, 1] - first[1] * others[:, 0]) / lengths[0] / lengths[1:]
-    second = 1 + int((sines > _MIN_SINE).argmax())
+    second = 1 + int((~parallel(first, others)).argmax())
     cosine = abs(first @ frequencies[second]) / lengths[0] / lengths[second]
     return abs(lengths[0] - lengths[second]) / lengths[0], float(cosine)
 

@@ -121,14 +121,14 @@ def find_waves(
         Models with all waves, in the unit of their pixels.
     """
     channels = [channel_model(image, seed, exemplar) for image in images]
-    smeared: list[Candidate] = []
+    spectrum: Spectrum | None = None
     for round_ in range(_ROUNDS):
         before = channels
         if known and not round_:
             channels = [_with_known(channel, known) for channel in channels]
         else:
             search = _add_waves(channels, extract, sensitivity, proposed, clear)
-            channels, smeared = yield from search
+            channels, spectrum = yield from search
         if any(len(new.found) > len(old.found) for new, old in zip(channels, before, strict=True)):
             for i, channel in enumerate(channels):
                 if channel.found is before[i].found:
@@ -145,6 +145,7 @@ def find_waves(
             changed |= channels[i] is not finished
         if changed:
             continue
+        smeared = [] if spectrum is None else find_smeared(spectrum, channels=len(channels))
         for i, channel in enumerate(channels):
             channels[i] = yield from follow_fringes(channel, smeared)
             changed |= len(channels[i].settled) > len(channel.settled)
@@ -174,10 +175,10 @@ def _add_waves(
     sensitivity: float,
     proposed: Sequence[Frequency],
     clear: Rectangle | None,
-) -> Generator[Step, None, tuple[list[ChannelModel], list[Candidate]]]:
+) -> Generator[Step, None, tuple[list[ChannelModel], Spectrum]]:
     """Find some more constant waves in the residuals, and fit all waves again.
 
-    The function also returns broad maxima of the spectrum.
+    The function also returns the spectrum of the residuals before that.
     """
     shape = channels[0].shape
     waves = [channel.waves() for channel in channels]
@@ -191,7 +192,6 @@ def _add_waves(
     message = f"searching for waves ({count} found)"
     yield Step(Stage.DETECT, message, residuals=residuals if count else None)
     assert spectrum is not None
-    smeared = find_smeared(spectrum, channels=len(channels))
     peaks = find_peaks(spectrum, sensitivity=sensitivity, channels=len(channels))
     candidates = [
         candidate
@@ -199,7 +199,7 @@ def _add_waves(
         if any(all(is_separate(candidate.frequency, w, shape) for w in known) for known in waves)
     ]
     if not candidates:
-        return channels, smeared
+        return channels, spectrum
     # a peak at the edge of the half plane has a twin on its other edge
     near = distances(np.array([c.frequency for c in candidates]), shape) < SAME_WAVE
     candidates = [c for i, c in enumerate(candidates) if not near[i, :i].any()]
@@ -229,7 +229,7 @@ def _add_waves(
             channels = [*channels[:i], channel, *channels[i + 1 :]]
         if any(len(channel.waves()) > len(w) for channel, w in zip(channels, waves, strict=True)):
             break
-    return channels, smeared
+    return channels, spectrum
 
 
 def _often_rejected(candidate: Candidate, channel: ChannelModel) -> bool:

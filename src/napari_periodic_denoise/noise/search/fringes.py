@@ -31,7 +31,6 @@ from napari_periodic_denoise.noise.search.channel import (
     ChannelModel,
     is_separate,
 )
-from napari_periodic_denoise.noise.search.crystal import CERTAIN
 from napari_periodic_denoise.noise.search.kinds import Steps
 from napari_periodic_denoise.noise.search.specimen import MAX_LEFT
 from napari_periodic_denoise.noise.statistics.features import edges
@@ -110,9 +109,7 @@ def _may_be_lattice(channel: ChannelModel, smeared: Sequence[Candidate]) -> bool
     """Whether a lattice is among the waves, the first maxima and the certain refused peaks."""
     distinct: list[Frequency] = []
     refused = (
-        peak.frequency
-        for peak in channel.rejected
-        if peak.cause in _REFUSED and peak.false_alarms < CERTAIN
+        peak.frequency for peak in channel.rejected if peak.is_certain and peak.cause in _REFUSED
     )
     waves = (wave.frequency for wave in channel.waves())
     for frequency in (*waves, *(peak.frequency for peak in smeared[:_FIRST]), *refused):

@@ -76,7 +76,7 @@ def _richest(
     best, result = 0, None
     for chosen in [*((i,) for i in order), *itertools.combinations(order, 2)]:
         bases = frequencies[list(chosen)]
-        if len(bases) == 2 and _parallel(*lowest_alias(bases)):
+        if len(bases) == 2 and parallel(*lowest_alias(bases)):
             continue
         reach = _HARMONICS if len(chosen) == 1 else _LATTICE
         ties = lattice_indices(frequencies, bases, reach, shape)
@@ -190,7 +190,7 @@ def in_lattices(frequencies: Float, shape: tuple[int, int]) -> NDArray[np.bool_]
     for first, frequency in enumerate(frequencies):
         later = frequencies[first + 1 :]
         # waves of one direction are harmonics, for example of stripes
-        crossing = ~_parallel(frequency, later)
+        crossing = ~parallel(frequency, later)
         for one, other in itertools.product((1, -1), repeat=2):
             sums = lowest_alias(frequency + one * later[:, None] + other * later) * shape
             error = np.hypot(sums[..., 0], sums[..., 1])
@@ -200,12 +200,23 @@ def in_lattices(frequencies: Float, shape: tuple[int, int]) -> NDArray[np.bool_]
     return members
 
 
-def _parallel(f: Float, g: Float) -> NDArray[np.bool_]:
-    """Whether one frequency, shape (2,), has the same direction as others, shape (..., 2)."""
+def parallel(f: Float, g: Float) -> NDArray[np.bool_]:
+    """Whether one frequency has the same direction as others, or nearly.
+
+    Parameters
+    ----------
+    f : ndarray, shape (2,)
+        Cycles/pixel.
+    g : ndarray, shape (..., 2)
+
+    Returns
+    -------
+    ndarray of bool, shape (...)
+    """
     cross = np.abs(f[0] * g[..., 1] - f[1] * g[..., 0])
     lengths = np.hypot(*f), np.hypot(g[..., 0], g[..., 1])
-    parallel: NDArray[np.bool_] = cross <= _MIN_SINE * lengths[0] * lengths[1]
-    return parallel
+    same: NDArray[np.bool_] = cross <= _MIN_SINE * lengths[0] * lengths[1]
+    return same
 
 
 def fundamental(

@@ -11,6 +11,8 @@ from napari_periodic_denoise.noise.outcome import Outcome
 from napari_periodic_denoise.noise.waves.frequency import Frequency, is_nyquist, lowest_alias
 from napari_periodic_denoise.noise.wording import Cause, reason_of
 
+_CERTAIN = 1e-20  # false alarms of a peak that is there for sure, whatever it is
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
@@ -35,6 +37,11 @@ class Rejected:
     cause: Cause
     measured: float = 0.0
     required: float = 0.0
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the peak is there for sure, be it noise or specimen."""
+        return self.false_alarms < _CERTAIN
 
     @property
     def reason(self) -> str:
