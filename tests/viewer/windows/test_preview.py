@@ -78,7 +78,7 @@ def test_an_option_takes_effect_at_once(viewer, qtbot, weave):
     check(dock.method_panel.unfold)
     qtbot.waitUntil(dock.method_panel.remainder.native.isVisible)
     choose(dock.method_panel.remainder, "Quasi")
-    qtbot.waitUntil(lambda: "removed" in dock.status.value, timeout=60_000)
+    qtbot.waitUntil(lambda: is_shown(dock) and "removed" in dock.status.value, timeout=60_000)
     assert viewer.layers[1] is layer
     expected = estimate_noise(pixels, remainder="quasi-periodic").cleaned
     np.testing.assert_array_equal(layer.data, expected)
