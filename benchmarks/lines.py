@@ -63,6 +63,7 @@ BOUNDS = {
     "grid in a round field of view": (18, 10),
     "hum along rows": (18, 9),
     "curved fringes": (14, 7),
+    "shading of tiles": (8, 4),
 }
 AHEAD = 3
 MICROGRAPHS = ("cell", "retina", "immunohistochemistry", "microaneurysms", *SHARED)
@@ -106,6 +107,16 @@ def shadows(rng: np.random.Generator, clean: Array) -> Array:
         shape = np.exp(-0.5 * ((y - top - slope * (x - left)) / spread) ** 2)
         gain -= rng.uniform(0.05, 0.3) * shape / (1 + np.exp(-(x - left) / 8))
     return np.clip(gain, -0.7, 0) * _intensity(clean) / 0.6
+
+
+def tiles(rng: np.random.Generator, clean: Array) -> Array:
+    """Uneven light of a field, which each tile of a mosaic has: a vignette of 15 to 35%."""
+    position, size = np.indices(clean.shape), min(clean.shape) / rng.uniform(5, 8)
+    gain = np.zeros(clean.shape)
+    for line, length in zip(position, (size, size * rng.uniform(0.75, 1)), strict=True):
+        within = (line + rng.uniform(0, length)) / length % 1
+        gain -= (within - rng.uniform(0.4, 0.6)) ** 2
+    return rng.uniform(0.3, 0.7) * (gain - gain.mean()) * _intensity(clean) / 0.6
 
 
 def streaks(rng: np.random.Generator, clean: Array) -> Array:
@@ -201,6 +212,7 @@ FAMILIES: dict[str, tuple[Callable[[np.random.Generator, Array], Array], int]] =
     "grid in a round field of view": (round_grid, 0),
     "hum along rows": (hum, 1),
     "curved fringes": (curved_fringes, 0),
+    "shading of tiles": (tiles, 0),
 }
 
 

@@ -3,7 +3,7 @@ import torch
 
 from napari_periodic_denoise.noise.lines.differences import line_differences
 from napari_periodic_denoise.noise.lines.profile import (
-    _apart,
+    apart,
     _gathered,
     as_profile,
     cosine_transform,
@@ -28,7 +28,7 @@ def test_the_cosine_transform_is_orthonormal():
 @pytest.mark.parametrize("size", [1, 2, 4, 16])
 def test_gathering_is_the_transpose_of_differences(size):
     offsets, weights = white(3, 70), white(3, 70 - 2 * size + 1, 1)
-    one = (_apart(offsets, size) * weights).sum()
+    one = (apart(offsets, size) * weights).sum()
     assert torch.allclose(one, (offsets * _gathered(weights, size)).sum())
 
 
@@ -41,7 +41,7 @@ def test_bands_hold_the_differences_of_all_distances():
     profile = profile_of(white(1, 150)[0])
     offsets = white(2, 150, 5)
     expected = sum(
-        _gathered(_apart(offsets, d.size) / d.variance, d.size) for d in profile.differences
+        _gathered(apart(offsets, d.size) / d.variance, d.size) for d in profile.differences
     )
     assert torch.allclose(profile.precision(offsets), expected)
 

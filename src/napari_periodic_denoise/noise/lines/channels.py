@@ -11,6 +11,7 @@ from napari_periodic_denoise.noise.assemble import ChannelNoise
 from napari_periodic_denoise.noise.input import Normalized
 from napari_periodic_denoise.noise.lines.find import find_lines
 from napari_periodic_denoise.noise.lines.result import (
+    LineKind,
     LineNoise,
     accept,
     render_lines,
@@ -139,9 +140,15 @@ def _share_in(noise: LineNoise, pixels: torch.Tensor, area: torch.Tensor) -> flo
 def _without(image: Normalized, noises: Sequence[LineNoise]) -> Normalized:
     """Remove line noise that is not periodic.
 
-    Streaks beside periodic lines are parts of a wave that the lines do not follow.
+    Streaks beside periodic lines are parts of a wave that the lines do not follow. Tiles in both
+    directions follow the brightness, which waves do not; in one direction they may be a wave.
     """
+    tiled = {noise.axis for noise in noises if noise.kind is LineKind.TILES}
     periodic = {noise.axis for noise in noises if _periodic_share(noise) > _PERIODIC}
+    if len(tiled) == 1:
+        periodic |= tiled
+    else:
+        periodic -= tiled
     broad = [noise for noise in noises if noise.axis not in periodic]
     if not broad:
         return image

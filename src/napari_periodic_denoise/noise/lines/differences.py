@@ -87,6 +87,23 @@ def line_differences(
     return levels
 
 
+def in_parts(orders: torch.Tensor) -> torch.Tensor:
+    """Return the differences in each part along the lines.
+
+    Parameters
+    ----------
+    orders : Tensor of float64, shape (PARTS, n)
+        As in `Differences`.
+
+    Returns
+    -------
+    Tensor of float64, shape (PARTS, n)
+        Their mean over the parts is the first order.
+    """
+    parts = _cosines(PARTS).T @ orders * math.sqrt(PARTS)
+    return parts
+
+
 def _apart(pixels: torch.Tensor, size: int) -> torch.Tensor:
     """Differences between the means of blocks of lines side by side, shape (H, W − 2·size + 1)."""
     means = avg_pool1d(pixels, size, 1) if size > 1 else pixels

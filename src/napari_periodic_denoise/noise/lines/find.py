@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -20,7 +20,14 @@ from napari_periodic_denoise.noise.lines.result import (
 )
 from napari_periodic_denoise.noise.lines.screen import may_show_lines
 from napari_periodic_denoise.noise.lines.streaks import find_streaks
-from napari_periodic_denoise.noise.outcome import Outcome
+from napari_periodic_denoise.noise.lines.tiles import (
+    Shading,
+    are_certain,
+    find_tiling,
+    fit_tiles,
+    may_be_tiles,
+)
+from napari_periodic_denoise.noise.outcome import Outcome, removed
 from napari_periodic_denoise.noise.waves.frequency import Frequency
 
 # Between what made noise of ten images and fifteen real ones show, and clean images and their
@@ -106,7 +113,9 @@ def find_lines(
     suspects = [may_show_lines(v.pixels, v.quantum, v.ignored) for v in views]
     if not any(suspects):
         return found
-    profiles = [as_profile(line_differences(v.pixels, quantum, v.ignored)) for v in views]
+    profiles = [_profile(view) for view in views]
+    tiles, views, profiles = _tiles(views, profiles)
+    found += tiles
     for view, profile, other, suspect in zip(
         views, profiles, reversed(profiles), suspects, strict=True
     ):
@@ -118,8 +127,7 @@ def find_lines(
         if left is not rest:
             # streaks that were taken for lines, and lines that streaks disturbed
             alone = view.without(rest.pixels - left.pixels)
-            differences = line_differences(alone.pixels, quantum, view.ignored)
-            lines, rest = _lines(alone, as_profile(differences), specimen)
+            lines, rest = _lines(alone, _profile(alone), specimen)
             streaks, _ = _streaks(view.without(alone.pixels - rest.pixels))
         found += lines + streaks
     return found
@@ -166,6 +174,46 @@ def _hum_of(view: _View, waves: Sequence[Frequency]) -> _Candidate | None:
         return None
     hum, foretold = found
     return _Candidate(LineKind.HUM, hum, hum.nats, foretold=foretold)
+
+
+def _profile(view: _View) -> Profile:
+    return as_profile(line_differences(view.pixels, view.quantum, view.ignored))
+
+
+def _tiles(
+    views: tuple[_View, _View], profiles: list[Profile]
+) -> tuple[list[LineNoise], tuple[_View, _View], list[Profile]]:
+    """Shading of tiles, and the image without what of it is removed.
+
+    Tiles that are certain in one direction make those of the other certain.
+    """
+    tilings = [find_tiling(profile.differences) for profile in profiles]
+    shadings = [
+        fit_tiles(profile.differences, tiling.period) if may_be_tiles(tiling, other) else None
+        for profile, tiling, other in zip(profiles, tilings, reversed(tilings), strict=True)
+    ]
+    is_certain = are_certain([shading for shading in shadings if shading])
+    found = [
+        _shading(shading, view, Outcome.REMOVED if is_certain else Outcome.SUGGESTED)
+        for shading, view in zip(shadings, views, strict=True)
+        if shading
+    ]
+    if not removed(found):
+        return found, views, profiles
+    pixels = views[0].pixels
+    for noise in found:
+        pixels = pixels - noise.render(pixels.device)
+    views = _views(pixels, views[0].quantum, views[0].ignored)
+    return found, views, [_profile(view) for view in views]
+
+
+def _shading(shading: Shading, view: _View, outcome: Outcome) -> LineNoise:
+    candidate = _Candidate(LineKind.TILES, shading.offsets, shading.nats)
+    noise = _drawn(candidate, view)
+    evidence, _ = weigh(view.pixels, noise, view.quantum, shading.nats, view.ignored)
+    # most of the shading is too slow to be seen between neighbouring lines
+    evidence = replace(evidence, agreeing=shading.agreeing)
+    return _component(candidate, view, noise, evidence, outcome)
 
 
 def _lines(view: _View, profile: Profile, specimen: torch.Tensor) -> tuple[list[LineNoise], _View]:
@@ -245,16 +293,38 @@ def _judged(candidate: _Candidate, view: _View) -> LineNoise | None:
         return None
     sure = _is_sure(candidate, evidence, view) and not 0 < candidate.jumps < _FEWEST_JUMPS
     sure = sure and not _is_rounding(noise, view)
+    if candidate.kind is LineKind.JUMPS:
+        sure = sure and _levels(noise, view)
+    outcome = Outcome.REMOVED if sure else Outcome.SUGGESTED
+    return _component(candidate, view, noise, evidence, outcome)
+
+
+def _component(
+    candidate: _Candidate,
+    view: _View,
+    noise: torch.Tensor,
+    evidence: LineEvidence,
+    outcome: Outcome,
+) -> LineNoise:
     h, w = view.pixels.shape
     return LineNoise(
         candidate.kind,
-        Outcome.REMOVED if sure else Outcome.SUGGESTED,
+        outcome,
         view.axis,
         (h, w) if view.axis == 0 else (w, h),
         candidate.pattern,
         float(noise.std()),
         evidence,
     )
+
+
+def _levels(noise: torch.Tensor, view: _View) -> bool:
+    """Whether lines are more alike without the noise.
+
+    Steps in one direction are no jumps of level, but seams of tiles or teeth of a saw.
+    """
+    before = view.pixels.median(0).values
+    return float((before - noise[0]).var()) < float(before.var())
 
 
 def _is_rounding(noise: torch.Tensor, view: _View) -> bool:

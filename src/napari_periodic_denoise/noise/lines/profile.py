@@ -96,7 +96,7 @@ def _bands(differences: Sequence[Differences], lines: int) -> torch.Tensor:
     line = torch.arange(lines)
     combs = (line % width == torch.arange(width)[:, None]).double()
     products = sum(
-        (_gathered(_apart(combs, d.size) / d.variance, d.size) for d in differences),
+        (_gathered(apart(combs, d.size) / d.variance, d.size) for d in differences),
         start=torch.zeros_like(combs),
     )
     column = line[:, None] + torch.arange(-reach, reach + 1)
@@ -104,15 +104,26 @@ def _bands(differences: Sequence[Differences], lines: int) -> torch.Tensor:
     return torch.where(inside, products[column % width, line[:, None]], 0.0)
 
 
-def _apart(offsets: torch.Tensor, size: int) -> torch.Tensor:
-    """Differences of the means of blocks side by side, shape (K, W − 2·size + 1)."""
+def apart(offsets: torch.Tensor, size: int) -> torch.Tensor:
+    """Differences of the means of blocks of lines side by side.
+
+    Parameters
+    ----------
+    offsets : Tensor of float64, shape (..., W)
+    size : int
+        Lines per block.
+
+    Returns
+    -------
+    Tensor of float64, shape (..., W − 2·size + 1)
+    """
     total = torch.nn.functional.pad(offsets.cumsum(-1), (1, 0))
     means = (total[..., size:] - total[..., :-size]) / size
     return means[..., size:] - means[..., :-size]
 
 
 def _gathered(weights: torch.Tensor, size: int) -> torch.Tensor:
-    """Transpose of `_apart`: shape (K, n) to (K, n + 2·size − 1)."""
+    """Transpose of `apart`: shape (K, n) to (K, n + 2·size − 1)."""
     pad = torch.nn.functional.pad
     means = pad(weights, (size, 0)) - pad(weights, (0, size))
     total = pad(means.cumsum(-1), (1, size - 1), mode="constant")

@@ -26,6 +26,7 @@ class LineKind(StrEnum):
     JUMPS = "jumps between lines"
     STREAKS = "streaks along lines"
     HUM = "hum along lines"
+    TILES = "shading of tiles"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
