@@ -3,8 +3,8 @@ import torch
 
 from napari_periodic_denoise.noise.lines.differences import line_differences
 from napari_periodic_denoise.noise.lines.profile import (
-    apart,
     _gathered,
+    apart,
     as_profile,
     cosine_transform,
     inverse_cosine_transform,

@@ -1,11 +1,14 @@
 """Results of runs."""
 
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pytest
 
 from fakes import make_estimate
 from napari_periodic_denoise import select_waves
+from napari_periodic_denoise.noise.outcome import Outcome
 from napari_periodic_denoise.noise.stack_model import SharedModel
 from napari_periodic_denoise.records.record import record
 from napari_periodic_denoise.stacks.clean import StackEstimate
@@ -63,6 +66,32 @@ def test_of_fewer_waves(plane):
     assert fewer.found.get("plane") == made.found.get("plane")
     assert fewer.summary.endswith("nothing removed")
     assert outcome.outcome_of_selection(made, made.estimate) is made
+
+
+def suggested_only():
+    """Estimate whose only wave is suggested, and the estimate with the wave removed."""
+    whole = make_estimate(IMAGE)
+    waves = tuple(replace(wave, outcome=Outcome.SUGGESTED) for wave in whole.waves)
+    nothing = np.zeros_like(whole.noise)
+    kept = replace(
+        whole, noise=nothing, cleaned=IMAGE, waves=(), kept_waves=waves, removed_variance=0.0
+    )
+    return kept, select_waves(IMAGE, kept, [], [(0.0, 0.1)])
+
+
+def test_a_first_wave_brings_its_contrast():
+    kept, ticked = suggested_only()
+    made = outcome.outcome_of_plane(IMAGE, kept, Plane())
+    assert made.limits == (-1, 1)
+    more = outcome.outcome_of_selection(made, ticked)
+    assert more.limits == more.reach == pytest.approx((-3, 3), rel=1e-3)
+
+
+def test_a_stronger_wave_widens_the_contrast():
+    kept, ticked = suggested_only()
+    weak = replace(kept, noise=kept.noise + 0.5)
+    more = outcome.outcome_of_selection(outcome.outcome_of_plane(IMAGE, weak, Plane()), ticked)
+    assert more.limits == pytest.approx((-3, 3), rel=1e-3)
 
 
 def test_of_all_planes():

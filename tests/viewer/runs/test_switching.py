@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from threading import Event
 
 import dask.array
@@ -13,6 +14,9 @@ from qtpy.QtWidgets import QWidget
 
 from fakes import make_estimate
 from napari_periodic_denoise import select_waves
+from napari_periodic_denoise.noise.outcome import Outcome
+from napari_periodic_denoise.viewer.layers.outcome import outcome_of_plane
+from napari_periodic_denoise.viewer.layers.plane import Plane
 from napari_periodic_denoise.viewer.panels.found import NO_RESULT, UNREADABLE
 from napari_periodic_denoise.viewer.runs import jobs, thread
 from napari_periodic_denoise.viewer.widget import EARLIER_RUN, RUN_ON_ALL_PLANES
@@ -67,6 +71,26 @@ def test_both_layers_follow_and_come_back(dock, viewer, image, result, settle):
         assert layer.data is data
         assert layer.metadata == metadata
     assert (dock.found.words.value, dock.status.value) == words
+
+
+def test_a_suggested_wave_is_visible_when_ticked(dock, result, settle, image):
+    source, noise, _ = result
+    whole = dock.switching.outcome.estimate
+    waves = tuple(replace(wave, outcome=Outcome.SUGGESTED) for wave in whole.waves)
+    nothing = np.zeros_like(whole.noise)
+    kept = replace(whole, noise=nothing, cleaned=image, waves=(), kept_waves=waves)
+    held = outcome_of_plane(image, kept, Plane())
+    noise.contrast_limits = held.limits
+    dock.switching.hold(source, held)
+    fixed = noise.contrast_limits
+    dock.switching.show([])
+    settle()
+    assert noise.data.max() == pytest.approx(3, rel=1e-3)
+    assert noise.contrast_limits == pytest.approx([-3, 3], rel=1e-3)
+    assert fixed == [-1, 1]
+    dock.switching.show([WAVE])
+    settle()
+    assert not noise.data.any()
 
 
 def test_the_latest_request_counts(dock, viewer, result, settle, qtbot, monkeypatch):

@@ -107,13 +107,20 @@ def outcome_of_selection(outcome: Outcome, estimate: NoiseEstimate) -> Outcome:
     Returns
     -------
     Outcome
-        With the same contrast limits, so that the difference is visible.
+        With the same contrast limits, so that the difference is visible; with others if the
+        noise is outside of them, or if there was none before.
     """
     if estimate is outcome.estimate:
         return outcome
     plane = outcome.plane
+    limits, reach = outcome.limits, outcome.reach
+    wider = symmetric_limits(estimate.noise)
+    if wider[1] > limits[1] or not outcome.estimate.noise.any():
+        limits = reach = wider
     return replace(
         outcome,
+        limits=limits,
+        reach=reach,
         estimate=estimate,
         noise=plane.in_place(estimate.noise),
         cleaned=plane.in_place(estimate.cleaned),

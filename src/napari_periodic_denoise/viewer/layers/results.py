@@ -382,7 +382,7 @@ def replace_data(layer: Image, arguments: dict[str, Any]) -> None:
 
 
 def refresh(
-    layers: Iterable[Layer], source: Image, outcome: Outcome
+    layers: Iterable[Layer], source: Image, outcome: Outcome, before: Outcome
 ) -> Generator[None, None, None]:
     """Show another subset of waves in the layers of a result, one step at a time.
 
@@ -392,16 +392,26 @@ def refresh(
         The viewer's. Layers that the user has removed are not added again.
     source : Image
     outcome : Outcome
+    before : Outcome
+        Result of the run, whose contrast limits the layers have.
 
     Yields
     ------
     None
     """
     for arguments in result_arguments(source, outcome):
-        layer = find_result(layers, source, arguments["metadata"][METADATA_KEY]["result"])
+        result = arguments["metadata"][METADATA_KEY]["result"]
+        layer = find_result(layers, source, result)
         if layer is not None:
             update(layer, arguments)
+            if result.startswith("noise") and outcome.limits != before.limits:
+                _set_contrast(layer, arguments)
             yield
+
+
+def _set_contrast(layer: Image, arguments: dict[str, Any]) -> None:
+    layer.contrast_limits_range = arguments["contrast_limits_range"]
+    layer.contrast_limits = arguments["contrast_limits"]
 
 
 def deliver(
@@ -430,18 +440,17 @@ def deliver(
     seed_cache(outcome.computed)
     try:
         for arguments in result_arguments(source, outcome):
-            span = arguments.pop("contrast_limits_range")
             result = arguments["metadata"][METADATA_KEY]["result"]
             layer = find_result(layers, source, result)
             if layer is None:
+                span = arguments.pop("contrast_limits_range")
                 added.append(Image(**arguments, visible=False))
                 added[-1].contrast_limits_range = span
                 layers.append(added[-1])
             else:
                 update(layer, arguments)
                 if result != "cleaned":
-                    layer.contrast_limits_range = span
-                    layer.contrast_limits = arguments["contrast_limits"]
+                    _set_contrast(layer, arguments)
             yield
         for layer in added:
             layer.visible = True

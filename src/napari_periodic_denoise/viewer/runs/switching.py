@@ -93,8 +93,10 @@ class Switching:
         )
 
     def _on_result(self, selected: Outcome) -> None:
-        if self.source is not None and self._requested is None and not self._is_abandoned():
-            self._steps = results.refresh(self._layers, self.source, selected)
+        if self.source is None or self.outcome is None:
+            return
+        if self._requested is None and not self._is_abandoned():
+            self._steps = results.refresh(self._layers, self.source, selected, self.outcome)
             QTimer.singleShot(0, lambda: self._step(self._steps, selected))
 
     def _is_abandoned(self) -> bool:
