@@ -117,3 +117,11 @@ def test_ignored_pixels_tell_nothing():
     pixels = 0.5 * white() + truth
     found, _ = find_hum(torch.where(ignored, 30.0, pixels), 1e-3, ignored)
     assert error(found.draw((H, W)), truth) < 3 * 2 / H * 0.25 * 2
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_hum_may_be_saturated_in_every_other_part(half):
+    pixels = 0.5 * white() + hum().draw((H, W))
+    ignored = (torch.arange(H)[:, None] * 8 // H % 2 == half).expand(H, W)
+    found = find_hum(torch.where(ignored, 30.0, pixels), 1e-3, ignored)
+    assert found is None or bool(found[1].isfinite().all())

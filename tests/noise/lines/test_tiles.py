@@ -108,6 +108,15 @@ def test_what_tiles_do_not_share_is_not_fitted():
     assert not are_certain([shading])
 
 
+def test_lines_that_do_not_differ_have_no_shading():
+    generator = np.random.default_rng(0)
+    image = 100 + 10 * (generator.normal(size=(256, 1)) + np.zeros((1, 256)))
+    differences, _ = differences_of(np.rint(image).astype(np.uint8))
+    shading = fit_tiles(differences, 50.0)
+    assert not shading.offsets.any()
+    assert not are_certain([shading])
+
+
 def test_parts_are_those_of_the_orders():
     parts = torch.from_numpy(np.random.default_rng(0).normal(size=(PARTS, 5)))
     index = torch.arange(PARTS, dtype=torch.float64)

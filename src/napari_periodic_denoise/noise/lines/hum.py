@@ -294,7 +294,8 @@ def _solved(own: torch.Tensor, beside: torch.Tensor, pull: torch.Tensor) -> torc
     Tensor of float64, shape (W, n)
     """
     width, count = pull.shape
-    ridge = _RIDGE * float(own.diagonal(dim1=1, dim2=2).mean())
+    # all of a half may be saturated, which tells nothing
+    ridge = _RIDGE * max(float(own.diagonal(dim1=1, dim2=2).mean()), _RIDGE)
     own = own + ridge * torch.eye(count, dtype=own.dtype)
     # what each line takes over from the one after it, and its value without that
     both = torch.cat([pad(beside, (0, 0, 0, 0, 0, 1)), pull[:, :, None]], 2)

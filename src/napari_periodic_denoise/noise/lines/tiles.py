@@ -30,6 +30,7 @@ _CLIP = 4.0  # deviations of a difference, so that no pair of edges decides
 _ROUNDS = 6  # of reweighting
 _ITERATIONS = 200  # of conjugate gradients, at most
 _CONVERGED = 1e-5  # of the first residual
+_RIDGE = 1e-9  # of the largest curvature
 _ORDERS = 8  # half cycles along the lines, up to which the strength may vary
 _BESIDE = 2  # harmonics to each side, over which the agreement of tiles is averaged
 
@@ -225,7 +226,8 @@ def _strengths(
         products += shown @ weight
         orders += d.orders[:_ORDERS] @ weight
         parts += in_parts(d.orders) @ weight
-    products.diagonal().add_(1e-9 * products.diagonal().max())
+    # a tile may have no lines inside, and all of them no shading
+    products.diagonal().add_(_RIDGE * products.diagonal().max().clamp_min(_RIDGE))
     error = torch.linalg.inv(products)
     usual = torch.zeros(_ORDERS, len(alone), dtype=torch.float64)
     usual[0] = orders[0].sum() / products.sum()
