@@ -2,7 +2,8 @@
 
 import os
 
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -38,3 +39,20 @@ def choose(choice, words):
 def check(box):
     where = QPoint(10, box.native.height() // 2)
     QTest.mouseClick(box.native, Qt.MouseButton.LeftButton, pos=where)
+
+
+def turn_wheel(widget):
+    """Turn the mouse wheel down by one notch over a widget; whether the widget takes it."""
+    centre = widget.rect().center()
+    event = QWheelEvent(
+        QPointF(centre),
+        QPointF(widget.mapToGlobal(centre)),
+        QPoint(0, 0),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(widget, event)
+    return event.isAccepted()

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QWidget
 from napari_periodic_denoise.stacks import lazy as lazy_module
 from napari_periodic_denoise.viewer.panels.found import NO_RESULT
 from napari_periodic_denoise.viewer.runs import jobs, thread
-from napari_periodic_denoise.viewer.widget import PeriodicNoiseDock
+from napari_periodic_denoise.viewer.widget import RUNNING, PeriodicNoiseDock
 
 ACROSS = Qt.Orientation.Horizontal
 
@@ -833,6 +833,29 @@ def test_every_plane_of_a_stack_in_memory(dock, viewer, engine, wait):
     np.testing.assert_array_equal(data, before)
     words = cleaned.metadata["periodic_noise"]["planes"]
     assert [plane["plane"] for plane in words] == [list(index) for index in np.ndindex(2, 3)]
+
+
+def test_what_was_found_follows_the_slider(dock, viewer, engine, wait, qtbot):
+    viewer.add_image(stack_of(2, 3), name="cell")
+    dock.planes.value = "per_plane"
+    click(dock)
+    wait()
+    for plane in ((0, 1), (1, 2)):
+        viewer.dims.current_step = (*plane, 0, 0)
+        expected = f"Plane {plane[0]}, {plane[1]}:"
+        qtbot.waitUntil(lambda: dock.found.words.value.startswith(expected))  # noqa: B023
+    assert dock.status.value == "periodic noise in 6 of 6 planes"
+
+
+def test_found_says_that_a_run_is_active(dock, viewer, image, engine, wait):
+    viewer.add_image(image)
+    assert dock.found.words.value == NO_RESULT
+    engine.hold.set()
+    click(dock)
+    assert dock.found.words.value == RUNNING
+    engine.hold.clear()
+    wait()
+    assert dock.found.words.value.startswith("1 wave removed")
 
 
 def test_from_a_plane_to_the_stack_and_back(dock, viewer, engine, wait):

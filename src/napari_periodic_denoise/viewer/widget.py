@@ -31,7 +31,7 @@ from napari_periodic_denoise.viewer.panels.areas import AreasPanel
 from napari_periodic_denoise.viewer.panels.found import FoundPanel
 from napari_periodic_denoise.viewer.panels.layer_choice import LayerChoice
 from napari_periodic_denoise.viewer.panels.method import MethodPanel
-from napari_periodic_denoise.viewer.panels.parts import page, row, wrapped_label
+from napari_periodic_denoise.viewer.panels.parts import Pause, WheelGuard, page, row, wrapped_label
 from napari_periodic_denoise.viewer.panels.preview import Preview
 from napari_periodic_denoise.viewer.panels.replay import ReplayPanel
 from napari_periodic_denoise.viewer.panels.settings import SettingsPanel
@@ -41,6 +41,9 @@ from napari_periodic_denoise.viewer.runs.switching import Switching
 
 T = TypeVar("T")
 
+_SLIDING = 50  # milliseconds at one plane, before what was found there is shown
+
+RUNNING = "Running. What is found will be listed here."
 EARLIER_RUN = "These waves are from an earlier run. Run again to switch them."
 RUN_ON_ALL_PLANES = (
     "Waves can be switched only after a run on one plane. Choose This plane and run again."
@@ -64,6 +67,7 @@ class PeriodicNoiseDock(Container[Widget]):
         self._texture = PreviewLayer(napari_viewer.layers)  # of the run, unfinished
         self._delivering = False
         self._final_status = ""
+        self._pause = Pause(_SLIDING, self._show_plane)
         self._docked = False
         self._destroyed = False
         self.switching = Switching(
@@ -76,6 +80,7 @@ class PeriodicNoiseDock(Container[Widget]):
             widgets=[
                 self._layer_row,
                 self._planes_row,
+                self.settings_panel.notice,
                 self.run_button,
                 self.preview,
                 self.progress,
@@ -85,6 +90,7 @@ class PeriodicNoiseDock(Container[Widget]):
         )
         self.margins = (4, 4, 4, 4)
         self._make_tabs()
+        WheelGuard(self.native)
         self._connect_controls()
         self._connect_viewer()
         self._on_layer()
@@ -188,6 +194,7 @@ class PeriodicNoiseDock(Container[Widget]):
     def _connect_viewer(self) -> None:
         viewer = self._viewer
         viewer.dims.events.ndisplay.connect(self._update_run_button)
+        viewer.dims.events.point.connect(self._follow_plane)
         viewer.layers.selection.events.active.connect(self._follow_selection)
         viewer.layers.events.removed.connect(self._stop_if_layer_is_gone)
         # viewer.layers[0] = other emits only this event, and napari does not pass it to docks
@@ -242,12 +249,17 @@ class PeriodicNoiseDock(Container[Widget]):
             result = results.result_of(self._viewer.layers, self.layer.value)
         if result is None:
             self.found.show_nothing()
+            if self.running:
+                self.found.words.value = RUNNING
             return
         plane, whole, why_fixed = displayed_plane(result, self._viewer.dims), None, EARLIER_RUN
         outcome = self.switching.outcome
         if outcome is not None and self.switching.has_layer(result):
-            plane, whole = outcome.plane, outcome.found
-            why_fixed = RUN_ON_ALL_PLANES if outcome.image is None else ""
+            whole = outcome.found
+            if outcome.image is None:
+                why_fixed = RUN_ON_ALL_PLANES
+            else:
+                plane, why_fixed = outcome.plane, ""
         self.found.show_result(
             results.found_in(result),
             plane.index,
@@ -255,6 +267,13 @@ class PeriodicNoiseDock(Container[Widget]):
             whole=whole,
             why_fixed=why_fixed,
         )
+
+    def _follow_plane(self) -> None:
+        self._pause.begin()
+
+    def _show_plane(self) -> None:
+        if not self.running and not self._destroyed:
+            self._show_result()
 
     def _mark_waves(self) -> None:
         """Mark the table's waves in the spectrum."""
@@ -314,6 +333,7 @@ class PeriodicNoiseDock(Container[Widget]):
             run = jobs.denoise(results.pixels(source), self._plane, **arguments)
         source.events.data.connect(self._stop_if_axes_changed)
         self._begin(run, self._on_result)
+        self._show_result()
 
     def _arguments(self, source: Image, plane: Plane) -> dict[str, Any]:
         """Return the arguments of `jobs.denoise` for a plane, except the plane itself."""
@@ -452,6 +472,7 @@ class PeriodicNoiseDock(Container[Widget]):
 
     def _stop_all(self) -> None:
         self.stop()
+        self._pause.end()
         self.preview.close()
         self.switching.drop()
         self.method_panel.missing.cancel_search()
@@ -476,6 +497,7 @@ class PeriodicNoiseDock(Container[Widget]):
             self.method_panel,
             self.areas,
             self.settings_panel,
+            self.settings_panel.notice,
         ):
             choices.enabled = not running
         self.spectrum.setEnabled(not running)

@@ -1,10 +1,11 @@
 """Parts of the dock, without a viewer."""
 
 import pytest
-from qtpy.QtCore import QCoreApplication, QEvent
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtCore import QCoreApplication, QEvent, Qt
+from qtpy.QtWidgets import QComboBox, QSizePolicy, QSpinBox, QVBoxLayout, QWidget
 
-from napari_periodic_denoise.viewer.panels.parts import Pause, page
+from napari_periodic_denoise.viewer.panels.parts import Pause, WheelGuard, page
+from window import turn_wheel
 
 
 class Square(QWidget):
@@ -34,6 +35,30 @@ def test_a_square_on_a_page_comes_to_rest(qtbot, height):
     before = square.resized
     qtbot.wait(20)
     assert square.resized == before
+
+
+def test_the_wheel_changes_a_choice_with_focus_only(qtbot):
+    dock = QWidget()
+    combo, spin = QComboBox(), QSpinBox()
+    combo.addItems(["first", "second", "third"])
+    column = QVBoxLayout(dock)
+    column.addWidget(combo)
+    column.addWidget(spin)
+    spin.setValue(5)
+    WheelGuard(dock)
+    qtbot.addWidget(dock)
+    dock.show()
+    dock.setFocus()
+    assert not turn_wheel(combo)
+    assert not turn_wheel(spin)
+    assert (combo.currentIndex(), spin.value()) == (0, 5)
+    assert combo.focusPolicy() == spin.focusPolicy() == Qt.FocusPolicy.StrongFocus
+    combo.setFocus()
+    assert turn_wheel(combo)
+    assert combo.currentIndex() == 1
+    spin.setFocus()
+    assert turn_wheel(spin)
+    assert spin.value() == 4
 
 
 class Counter:

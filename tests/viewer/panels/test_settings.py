@@ -97,6 +97,30 @@ def test_choices_are_loaded_saved_and_reset(dock, panel, answer, tmp_path, qtbot
     assert panel.choices == usual | {"features": "cosines"}
 
 
+def test_what_is_not_at_its_default_is_said(dock, panel):
+    assert panel.changes.value == ""
+    dock.method_panel.remainder.value = "quasi-periodic"
+    assert panel.changes.value == "Also remove: Quasi-periodic noise"
+    dock.method_panel.sensitivity.value = 1e-2
+    dock.method_panel.gram.value = True
+    words = panel.changes.value
+    assert words.startswith("Also remove: Quasi-periodic noise. Sensitivity: High: 1 in 100")
+    assert words.endswith("Show Gram matrices")
+    dock.method_panel.max_size.value = 64  # does not apply
+    assert panel.changes.value == words
+    panel.reset.native.click()
+    assert panel.changes.value == ""
+    assert dock.method_panel.remainder.value == "auto"
+
+
+def test_a_remembered_choice_is_said_at_once(dock, panel, viewer):
+    dock.method_panel.remainder.value = "stripes"
+    panel.save_now()
+    another = PeriodicNoiseDock(viewer)
+    assert another.settings_panel.changes.value == "Also remove: Parallel stripes"
+    another.stop()
+
+
 @pytest.mark.parametrize(
     ("choices", "words"),
     [

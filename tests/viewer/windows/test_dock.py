@@ -15,6 +15,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
+    QAbstractSpinBox,
     QApplication,
     QCheckBox,
     QComboBox,
@@ -30,7 +31,7 @@ from napari_periodic_denoise.noise.gram_matching.texture import synthesize_textu
 from napari_periodic_denoise.samples import CELL_INTERFERENCE
 from napari_periodic_denoise.stacks import lazy
 from napari_periodic_denoise.viewer.layers.results import COLOURS
-from window import DOCK, MARGIN, PLUGIN, check, choose, click, open_dock, turn_to
+from window import DOCK, MARGIN, PLUGIN, check, choose, click, open_dock, turn_to, turn_wheel
 
 HELPERS = Path(__file__).parents[2] / "helpers"
 SYNTHESIS = synthesize_texture.__kwdefaults__
@@ -318,6 +319,31 @@ def test_nothing_is_cut_off_in_a_narrow_dock(viewer, qtbot, method, theme, heigh
         qtbot.waitUntil(lambda: not cut_off(dock))
         # what is too low scrolls, what is too narrow does not
         assert dock.tabs.currentWidget().horizontalScrollBar().maximum() == 0
+
+
+def test_the_wheel_changes_no_choice_of_the_dock(viewer):
+    viewer.open_sample(PLUGIN, "cell")
+    dock = open_dock(viewer)
+    check(dock.method_panel.unfold)
+    choices = [
+        choice
+        for kind in (QComboBox, QAbstractSpinBox)
+        for choice in dock.native.findChildren(kind)
+        if choice.isVisible()
+    ]
+    assert len(choices) >= 6
+    dock.run_button.native.setFocus()
+    before = dock.settings_panel.choices, dock.layer.value
+    for choice in choices:
+        turn_wheel(choice)
+    assert (dock.settings_panel.choices, dock.layer.value) == before
+    assert not dock.settings_panel.notice.native.isVisible()
+    dock.method_panel.features.native.setFocus()
+    turn_wheel(dock.method_panel.features.native)
+    assert dock.settings_panel.notice.native.isVisible()
+    check(dock.method_panel.unfold)  # what is folded away is still said
+    assert dock.settings_panel.changes.value == "Features: Cosine patterns"
+    assert dock.settings_panel.notice.native.isVisible()
 
 
 def click_tick(dock, line):

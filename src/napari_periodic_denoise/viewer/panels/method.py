@@ -1,7 +1,7 @@
 """Panel of the engine's options."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from magicgui.widgets import CheckBox, ComboBox, Container, SpinBox, Widget
 
@@ -54,6 +54,18 @@ SENSITIVITIES = [
 _WEIGHTS_OF = "{}_weights"  # name of the setting: the file chosen for a network
 
 
+class _Row(NamedTuple):
+    """A choice with its label."""
+
+    label: str
+    choice: ComboBox | SpinBox
+    widget: Container[Widget]
+
+
+def _row(label: str, choice: ComboBox | SpinBox) -> _Row:
+    return _Row(label, choice, row(label, choice))
+
+
 class MethodPanel(Container[Widget]):
     """Chooses method, features, weights and rarely used options; shows only what applies."""
 
@@ -63,19 +75,20 @@ class MethodPanel(Container[Widget]):
         self._make_step_options()
         self._make_texture_options()
         self.missing = WeightsPanel()
-        self._weights_row = row("Weights", self.weights)
+        self._weights_row = _row("Weights", self.weights)
+        self._rare_rows = [*self._wave_rows, *self._refine_rows, *self._texture_rows]
         self.more = Container[Widget](
-            widgets=[*self._wave_rows, *self._refine_rows, *self._texture_rows, self.gram],
+            widgets=[*(r.widget for r in self._rare_rows), self.gram],
             labels=False,
             visible=False,
         )
         self.more.margins = (0, 0, 0, 0)
         self.unfold = CheckBox(text="More options", tooltip="Shows or hides rarely used options.")
+        self._first_rows = [_row("Method", self.method), _row("Features", self.features)]
         super().__init__(
             widgets=[
-                row("Method", self.method),
-                row("Features", self.features),
-                self._weights_row,
+                *(r.widget for r in self._first_rows),
+                self._weights_row.widget,
                 self.missing,
                 self.unfold,
                 self.more,
@@ -179,9 +192,9 @@ class MethodPanel(Container[Widget]):
             ),
         )
         self._wave_rows = [
-            row("Noise", self.noise_model),
-            row("Also remove", self.remainder),
-            row("Sensitivity", self.sensitivity),
+            _row("Noise", self.noise_model),
+            _row("Also remove", self.remainder),
+            _row("Sensitivity", self.sensitivity),
         ]
 
     def _make_step_options(self) -> None:
@@ -203,7 +216,7 @@ class MethodPanel(Container[Widget]):
                 "improves."
             ),
         )
-        self._refine_rows = [row("Steps", self.refine_steps)]
+        self._refine_rows = [_row("Steps", self.refine_steps)]
 
     def _make_texture_options(self) -> None:
         self.optimizer = ComboBox(
@@ -233,9 +246,9 @@ class MethodPanel(Container[Widget]):
             ),
         )
         self._texture_rows = [
-            row("Optimizer", self.optimizer),
-            row("Steps", self.texture_steps),
-            row("Size (px)", self.max_size),
+            _row("Optimizer", self.optimizer),
+            _row("Steps", self.texture_steps),
+            _row("Size (px)", self.max_size),
         ]
 
     @property
@@ -266,6 +279,31 @@ class MethodPanel(Container[Widget]):
             "network": NETWORKS,
             **{_WEIGHTS_OF.format(network): None for network in NETWORKS},
         }
+
+    def changed_words(self, defaults: Mapping[str, Any]) -> list[str]:
+        """Say which choices that apply to the method differ from their defaults.
+
+        Parameters
+        ----------
+        defaults : mapping
+            Like `choices`.
+
+        Returns
+        -------
+        list of str
+            Such as ``"Also remove: Parallel stripes"``.
+        """
+        default = {
+            self.method: defaults["method"],
+            self.features: defaults["features" if self.method.value == "aligned" else "network"],
+            **{self._choices[name]: defaults[name] for name in self._choices},
+        }
+        words = [
+            f"{label}: {getattr(choice, 'current_choice', choice.value)}"
+            for label, choice, _ in self._rows_that_apply()
+            if choice.value != default[choice]
+        ]
+        return words + ([self.gram.text] if self.gram.value != default[self.gram] else [])
 
     def set_choices(self, choices: Mapping[str, Any]) -> None:
         """Set all choices.
@@ -332,15 +370,19 @@ class MethodPanel(Container[Widget]):
         self._update_visibility()
 
     def _update_visibility(self) -> None:
+        applying = self._rows_that_apply()
+        for one in (self._weights_row, *self._rare_rows):
+            one.widget.visible = one in applying
+
+    def _rows_that_apply(self) -> list[_Row]:
         method = self.method.value
-        self._weights_row.visible = self.features.value in NETWORKS
-        for rows, applies in (
-            (self._wave_rows, method != "texture"),
-            (self._refine_rows, method == "gram_aligned"),
-            (self._texture_rows, method == "texture"),
-        ):
-            for choice in rows:
-                choice.visible = applies
+        return [
+            *self._first_rows,
+            *([self._weights_row] if self.features.value in NETWORKS else []),
+            *(self._wave_rows if method != "texture" else []),
+            *(self._refine_rows if method == "gram_aligned" else []),
+            *(self._texture_rows if method == "texture" else []),
+        ]
 
     def _find_weights(self) -> None:
         self.missing.find_weights(self.trained_network)

@@ -4,8 +4,16 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from magicgui.widgets import Container, Label, Widget
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFrame,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 
 def row(label: str, choice: Widget, *, label_width: int = 92) -> Container[Widget]:
@@ -79,6 +87,38 @@ def page(*panels: QWidget) -> QScrollArea:
     scrolled.setFrameShape(QFrame.Shape.NoFrame)
     scrolled.setWidget(content)
     return scrolled
+
+
+class WheelGuard(QObject):
+    """Lets the mouse wheel change a choice only while it has the focus.
+
+    Otherwise, whoever scrolls the dock changes what happens to lie under the mouse.
+
+    Parameters
+    ----------
+    dock : QWidget
+        All choices inside are guarded. It owns the guard.
+    """
+
+    def __init__(self, dock: QWidget) -> None:
+        super().__init__(dock)
+        for kind in (QComboBox, QAbstractSpinBox):
+            for choice in dock.findChildren(kind):
+                choice.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # the wheel gives no focus
+                choice.installEventFilter(self)
+
+    def eventFilter(self, choice: QObject | None, event: QEvent | None) -> bool:
+        """Ignore the wheel over a choice without focus; its parent scrolls."""
+        assert isinstance(choice, QWidget)
+        assert event is not None
+        if event.type() != QEvent.Type.Wheel:
+            return False
+        window = choice.window()
+        assert window is not None
+        if window.focusWidget() is choice:
+            return False
+        event.ignore()
+        return True
 
 
 class Pause:

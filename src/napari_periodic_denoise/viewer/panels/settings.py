@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QMenu
 
 from napari_periodic_denoise.viewer import preferences
 from napari_periodic_denoise.viewer.panels.method import SENSITIVITIES, MethodPanel
-from napari_periodic_denoise.viewer.panels.parts import Pause
+from napari_periodic_denoise.viewer.panels.parts import Pause, wrapped_label
 from napari_periodic_denoise.viewer.runs import thread
 
 #: By their names in napari's preferences.
@@ -29,6 +29,12 @@ class SettingsPanel(Container[Widget]):
     method_panel : MethodPanel
     planes : ComboBox
         The dock's choice of planes.
+
+    Attributes
+    ----------
+    notice : Container
+        Says what differs from the defaults, with a button that resets it. Hidden if nothing
+        does. The dock shows it above its tabs.
     """
 
     def __init__(self, method_panel: MethodPanel, planes: ComboBox) -> None:
@@ -39,6 +45,40 @@ class SettingsPanel(Container[Widget]):
         )
         super().__init__(widgets=[self.button], labels=False)
         self.margins = (0, 0, 0, 0)
+        self.changes = wrapped_label(
+            tooltip="Choices of the tab Method that differ from their defaults. They apply to\n"
+            "every image until they are reset."
+        )
+        self.reset = PushButton(text="Reset", tooltip="Resets all choices, as Settings does.")
+        self.notice = Container[Widget](
+            widgets=[self.changes, self.reset],
+            layout="horizontal",
+            labels=False,
+            visible=False,
+        )
+        self.notice.margins = (0, 0, 0, 0)
+        self.reset.changed.connect(self._reset)
+        self._make_menu()
+        self._path = preferences.settings_file()
+        self._preferences = preferences.plugin_preferences()
+        self._defaults = {
+            **self.choices,
+            # files of weights are shared: another dock may have set them already
+            **dict.fromkeys(("vgg16_weights", "vgg19_weights"), ""),
+            "sensitivity": _SENSITIVITY_OF[self._preferences.sensitivity],
+        }
+        self._saved = self._read()  # contents of the file
+        self._set_choices(self._saved)
+        self._run: thread.Run | None = None  # writes the file
+        self._unsaved: dict[str, Any] | None = None  # to be written
+        self._pause = Pause(SAVE_DELAY, self._save_in_thread)
+        method_panel.changed.connect(self._on_change)
+        planes.changed.connect(self._on_change)
+        self._show_changes()
+        self._preferences.events.sensitivity.connect(self._on_preference)
+        self.native.destroyed.connect(self._on_destroyed)
+
+    def _make_menu(self) -> None:
         self.menu = QMenu(self.native)  # magicgui has none
         self.menu.setToolTipsVisible(True)
         for label, tooltip, slot in (
@@ -63,23 +103,6 @@ class SettingsPanel(Container[Widget]):
             action.setToolTip(tooltip)
             action.triggered.connect(slot)  # a method: PySide6 never releases a function
         self.button.native.setMenu(self.menu)
-        self._path = preferences.settings_file()
-        self._preferences = preferences.plugin_preferences()
-        self._defaults = {
-            **self.choices,
-            # files of weights are shared: another dock may have set them already
-            **dict.fromkeys(("vgg16_weights", "vgg19_weights"), ""),
-            "sensitivity": _SENSITIVITY_OF[self._preferences.sensitivity],
-        }
-        self._saved = self._read()  # contents of the file
-        self._set_choices(self._saved)
-        self._run: thread.Run | None = None  # writes the file
-        self._unsaved: dict[str, Any] | None = None  # to be written
-        self._pause = Pause(SAVE_DELAY, self._save_in_thread)
-        method_panel.changed.connect(self._on_change)
-        planes.changed.connect(self._on_change)
-        self._preferences.events.sensitivity.connect(self._on_preference)
-        self.native.destroyed.connect(self._on_destroyed)
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -117,6 +140,7 @@ class SettingsPanel(Container[Widget]):
     def _on_preference(self, event: Any) -> None:  # noqa: ANN401 - napari's
         self._defaults["sensitivity"] = _SENSITIVITY_OF[event.value]
         self._method_panel.sensitivity.value = self._defaults["sensitivity"]
+        self._show_changes()
 
     def _on_change(self) -> None:
         defaults = self._defaults
@@ -124,6 +148,12 @@ class SettingsPanel(Container[Widget]):
             name: value for name, value in self.choices.items() if value != defaults[name]
         }
         self._pause.begin()
+        self._show_changes()
+
+    def _show_changes(self) -> None:
+        words = self._method_panel.changed_words(self._defaults)
+        self.changes.value = ". ".join(words)
+        self.notice.visible = bool(words)
 
     def _save_in_thread(self) -> None:
         """Write the file in a thread, because a slow disk would block the viewer."""
