@@ -1,7 +1,7 @@
 # make demo   clean the sample images; open napari on them if there is a display
 # make test   run the whole test suite, in real windows on a virtual screen
 # make bench  repeat the README's measurements; fail if a bound is missed (bench-quick: a part)
-# make peers  install the other methods into .venv-peers, for python -m benchmarks.peers
+# make peers  install the other methods into .venv-peers, for benchmarks.peers and .line_peers
 # make docs   build the site from docs/, in docs/_build/html; warnings are errors
 # make lint   check style, types, layers, the manifest and the README's figures
 #

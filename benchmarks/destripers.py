@@ -69,6 +69,17 @@ def algotom_wavelet_fft(image: np.ndarray, truth: GroundTruth, size: int) -> Arr
     )
 
 
+def algotom_filter(
+    image: np.ndarray, truth: GroundTruth, setting: tuple[str, dict[str, int]]
+) -> Array:
+    """Any of Algotom's filters of sinograms with rings, by name, with its parameters."""
+    from algotom.prep import removal
+
+    name, parameters = setting
+    remove = getattr(removal, f"remove_stripe_based_{name}")
+    return in_each_direction(image, truth, lambda x: remove(x.astype(np.float32), **parameters))
+
+
 def pystripe_wavelet_fft(image: np.ndarray, truth: GroundTruth, sigma: int) -> Array:
     """Pystripe's wavelet-FFT filter of logarithms; a larger sigma removes more.
 
@@ -108,12 +119,68 @@ def itk_ring_artifact(image: np.ndarray, truth: GroundTruth, sigma: float) -> Ar
 
 def pyvsnr_gabor(image: np.ndarray, truth: GroundTruth, level: float) -> Array:
     """Variational stationary noise remover (Fehrenbach et al. 2012), one filter per direction."""
+    return pyvsnr_lines(image, truth, (1000, level))
+
+
+def pyvsnr_lines(image: np.ndarray, truth: GroundTruth, setting: tuple[int, float]) -> Array:
+    """Variational stationary noise remover, for lines of a length in pixels; and noise level."""
     from pyvsnr import vsnr2d
 
+    length, level = setting
     filters = [
-        {"name": "Gabor", "noise_level": level, "sigma": (1000, 0.1), "theta": angle + 90}
+        {"name": "Gabor", "noise_level": level, "sigma": (length, 0.1), "theta": angle + 90}
         for angle in truth.directions
     ]
     pixels = image.astype(np.float32)
     cleaned: Array = vsnr2d(pixels, filters, algo="numpy", norm=False)
     return (pixels - cleaned).astype(float)
+
+
+def general_stripe_remover(
+    image: np.ndarray, truth: GroundTruth, weights: tuple[float, float]
+) -> Array:
+    """General Stripe Remover (Rottmayer et al. 2024): total variation and sparse stripes.
+
+    The first weight is that of the total variation, the second that of the stripes.
+    """
+    import torch
+    from destripe import UniversalStripeRemover
+
+    torch.set_num_threads(1)
+    remover = UniversalStripeRemover(*weights, device="cpu")
+
+    def remove(upright: Array) -> Array:
+        least, scale = upright.min(), np.ptp(upright)
+        scaled = ((upright - least) / scale).astype(np.float32)
+        cleaned: Array = scale * remover.process(scaled).numpy().astype(float) + least
+        return cleaned
+
+    return in_each_direction(image, truth, remove)
+
+
+def nsclean(
+    image: np.ndarray, truth: GroundTruth, setting: tuple[int | None, float, bool]
+) -> Array:
+    """NSClean (Rauscher 2024) of the JWST pipeline: a low-pass fit along each line.
+
+    As in the pipeline, a background of medians in boxes is taken out for the fit (None: none is).
+    All pixels take part: with the pipeline's mask of bright pixels, less noise was removed.
+    """
+    from jwst.clean_flicker_noise.background_level import background_level
+    from jwst.clean_flicker_noise.nsclean import NSClean
+
+    box, cycles, smoothed = setting
+
+    def remove(upright: Array) -> Array:
+        height, width = upright.shape
+        background = np.zeros_like(upright)
+        if box:
+            everywhere = np.ones(upright.shape, dtype=bool)
+            background = background_level(upright, everywhere, "model", (box, box))
+        # it leaves four lines at each border out
+        rest = np.pad(upright - background, ((0, 0), (4, 4)), mode="reflect").astype(np.float32)
+        cutoff = cycles / height
+        fit = NSClean("NRS1", np.ones(rest.shape, dtype=bool), fc=cutoff, kill_width=cutoff / 4)
+        return fit.clean(rest, buff=smoothed)[:, 4 : width + 4] + background
+
+    return in_each_direction(image, truth, remove)

@@ -16,7 +16,6 @@ import skimage.data
 import skimage.io
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, median_filter
 
 from benchmarks.families import (
     BUNDLED,
@@ -32,6 +31,8 @@ from benchmarks.families import (
     rejection,
     square_grid,
 )
+from benchmarks.ground_truth import Case, GroundTruth
+from benchmarks.medians import WINDOWS, line_median, median_difference
 from napari_periodic_denoise import estimate_noise
 
 IMAGES = (
@@ -49,7 +50,6 @@ IMAGES = (
 FIELD = 0.34  # share of the image that a round field of view has
 SIGMA = 0.01
 DEVIATION = 0.05  # of the offsets, of the range
-WINDOWS = (11, 31, 101)  # lines, that the medians' slow part is taken over
 # mean and worst in dB; and how far ahead of the best median in the mean
 BOUNDS = {
     "random column offsets": (14, 8),
@@ -200,19 +200,21 @@ def curved_fringes(rng: np.random.Generator, clean: Array) -> Array:
     return amplitude * np.cos(2 * np.pi * (cycles * distance + rng.uniform()))
 
 
-FAMILIES: dict[str, tuple[Callable[[np.random.Generator, Array], Array], int]] = {
-    "random column offsets": (columns, 0),
-    "1/f rows": (pink_rows, 1),
-    "row jumps": (row_jumps, 1),
-    "light-sheet shadows": (shadows, 1),
-    "streaks on single lines": (streaks, 1),
-    "odd and even columns": (odd_even, 0),
-    "three bad columns": (bad_columns, 0),
-    "columns and rows": (columns_and_rows, 0),
-    "grid in a round field of view": (round_grid, 0),
-    "hum along rows": (hum, 1),
-    "curved fringes": (curved_fringes, 0),
-    "shading of tiles": (tiles, 0),
+Noise = Callable[[np.random.Generator, Array], Array]
+COLUMNS, ROWS = (0.0,), (90.0,)  # directions across the lines, in degrees; () for none
+FAMILIES: dict[str, tuple[Noise, tuple[float, ...]]] = {
+    "random column offsets": (columns, COLUMNS),
+    "1/f rows": (pink_rows, ROWS),
+    "row jumps": (row_jumps, ROWS),
+    "light-sheet shadows": (shadows, ROWS),
+    "streaks on single lines": (streaks, ROWS),
+    "odd and even columns": (odd_even, COLUMNS),
+    "three bad columns": (bad_columns, COLUMNS),
+    "columns and rows": (columns_and_rows, COLUMNS + ROWS),
+    "grid in a round field of view": (round_grid, ()),
+    "hum along rows": (hum, ROWS),
+    "curved fringes": (curved_fringes, ()),
+    "shading of tiles": (tiles, ()),
 }
 
 
@@ -222,33 +224,22 @@ def removed(image: NDArray[np.generic]) -> tuple[Array, int]:
     return estimate.noise.astype(float), len(estimate.suggested)
 
 
-def line_median(upright: Array, window: int) -> Array:
-    """Median of each column, less what is slow of it: what many do by hand."""
-    offsets = np.median(upright, axis=0)
-    offsets = offsets - median_filter(offsets, window, mode="nearest")
-    return np.broadcast_to(offsets, upright.shape)
-
-
-def median_difference(upright: Array, window: int) -> Array:
-    """Median differences of neighbouring columns, added up, less what is slow of them."""
-    offsets = np.concatenate([[0], np.cumsum(np.median(np.diff(upright, axis=1), axis=0))])
-    offsets = offsets - gaussian_filter1d(offsets, window / 2)
-    return np.broadcast_to(offsets, upright.shape)
+def drawn(family: str, name: str, seed: int) -> Case:
+    """Draw a kind of noise on an image."""
+    make, directions = FAMILIES[family]
+    rng = np.random.default_rng([seed, IMAGES.index(name), 7])
+    clean = SCENES.get(family, np.asarray)(clean_image(name))
+    noise = make(rng, clean)
+    return Case(corrupt(clean, noise, rng, SIGMA), GroundTruth(directions, 255 * 0.6 * noise))
 
 
 def measured(family: str, name: str, seed: int) -> list[float]:
     """Rejection in dB: ours, then each median at each of its windows."""
-    make, axis = FAMILIES[family]
-    rng = np.random.default_rng([seed, IMAGES.index(name), 7])
-    clean = SCENES.get(family, np.asarray)(clean_image(name))
-    noise = make(rng, clean)
-    image = corrupt(clean, noise, rng, SIGMA)
-    truth = 255 * 0.6 * noise
-    upright = image.astype(float) if axis == 0 else image.T.astype(float)
-    true_upright = truth if axis == 0 else truth.T
-    return [rejection(removed(image)[0], truth)] + [
-        rejection(peer(upright, window), true_upright)
-        for peer in (line_median, median_difference)
+    case = drawn(family, name, seed)
+    image, truth = case.image, case.truth
+    return [rejection(removed(image)[0], truth.noise)] + [
+        rejection(median(image, truth, window), truth.noise)
+        for median in (line_median, median_difference)
         for window in WINDOWS
     ]
 

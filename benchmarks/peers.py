@@ -40,7 +40,7 @@ from benchmarks.families import (
     clean_image,
     rejection,
 )
-from benchmarks.field import METHODS, ORACLE, OURS, OWN
+from benchmarks.field import METHODS, ORACLE, OURS, OWN, Method
 from benchmarks.ground_truth import Case, GroundTruth, ground_truth
 from benchmarks.speed import memory_above
 from benchmarks.sweeps import IMAGES as SWEEP_IMAGES
@@ -63,17 +63,18 @@ Row = dict[str, Any]
 class Worker:
     """A process that measures one method."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, method: Method) -> None:
         self.name = name
+        self.method = method
         self._pool: ProcessPoolExecutor | None = None
 
     def call(self, function: Any, *arguments: Any) -> Any:  # noqa: ANN401
-        """Call a function there, with the method's name and arguments."""
+        """Call a function there, with the method and arguments."""
         if self._pool is None:
             spawn = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(1, mp_context=spawn)
         try:
-            return self._pool.submit(function, self.name, *arguments).result()
+            return self._pool.submit(function, self.method, *arguments).result()
         except BaseException:
             self.close()
             raise
@@ -85,26 +86,26 @@ class Worker:
         self._pool = None
 
 
-def one_case(name: str, setting: object, case: Case) -> tuple[float, float]:
+def one_case(method: Method, setting: object, case: Case) -> tuple[float, float]:
     """Rejection of a case's noise by a method, and its seconds."""
     begun = time.process_time()
-    noise = METHODS[name].noise(case.image, case.truth, setting)
+    noise = method.noise(case.image, case.truth, setting)
     seconds = time.process_time() - begun
     return rejection(noise[case.counts], case.truth.noise[case.counts]), seconds
 
 
-def one_clean(name: str, setting: object, image: np.ndarray) -> float | None:
+def one_clean(method: Method, setting: object, image: np.ndarray) -> float | None:
     """PSNR in dB of a clean image after cleaning; None if it is unchanged."""
     upright = GroundTruth((0.0,), np.zeros(image.shape))
-    noise = METHODS[name].noise(image, upright, setting)
+    noise = method.noise(image, upright, setting)
     error = float(np.mean((noise - noise.mean()) ** 2))
     return None if error == 0 else round(10 * math.log10(255**2 / error), 2)
 
 
-def one_memory(name: str, setting: object, case: Case) -> float:
+def one_memory(method: Method, setting: object, case: Case) -> float:
     """Peak memory of a method above what it held before, in images of float32."""
-    METHODS[name].noise(middle(case).image, middle(case).truth, setting)  # loads libraries
-    held = memory_above(lambda: METHODS[name].noise(case.image, case.truth, setting))
+    method.noise(middle(case).image, middle(case).truth, setting)  # loads libraries
+    held = memory_above(lambda: method.noise(case.image, case.truth, setting))
     return held / (4 * case.image.size)
 
 
@@ -144,7 +145,7 @@ def best(worker: Worker, settings: Iterable[Any], data: Sequence[Case]) -> Row:
 
 def tuned(worker: Worker, examples: Sequence[Case], data: Sequence[Case]) -> Row:
     """Measure a method with the setting that does best on examples."""
-    settings = METHODS[worker.name].settings
+    settings = worker.method.settings
     if len(settings) > 1:
         settings = (best(worker, settings, examples)["setting"],)
     return best(worker, settings, data)
@@ -266,9 +267,9 @@ def machine() -> str:
     return f"{cores} cores of an {platform.machine()} computer with {platform.system()}, {gpu}"
 
 
-def versions() -> dict[str, str]:
-    """Versions of the methods and of their main dependencies."""
-    packages = {method.package for method in METHODS.values()} | {"numpy", "scipy", "torch"}
+def versions(methods: dict[str, Method]) -> dict[str, str]:
+    """Versions of methods and of their main dependencies."""
+    packages = {method.package for method in methods.values()} | {"numpy", "scipy", "torch"}
     found = {"python": platform.python_version()}
     for package in sorted(filter(None, packages)):
         try:
@@ -276,6 +277,18 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def described(methods: dict[str, Method]) -> Row:
+    """Machine, versions and methods, for the results."""
+    return {
+        "machine": machine(),
+        "versions": versions(methods),
+        "methods": {
+            name: {"package": method.package, "given": method.given, "setting": method.setting}
+            for name, method in methods.items()
+        },
+    }
 
 
 def written(tree: Row, indent: str = "") -> str:
@@ -312,7 +325,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="only the baselines")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that are started
-    workers = {name: Worker(name) for name in (OWN if options.quick else METHODS)}
+    chosen = OWN if options.quick else METHODS
+    workers = {name: Worker(name, METHODS[name]) for name in chosen}
     try:
         if options.quick:
             return int(not quick(workers))
@@ -323,9 +337,9 @@ def main() -> int:
     return 0
 
 
-def load() -> Row:
+def load(path: Path = RESULTS) -> Row:
     """Read the results."""
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def measure(workers: dict[str, Worker], parts: Iterable[str]) -> None:
@@ -342,19 +356,7 @@ def measure(workers: dict[str, Worker], parts: Iterable[str]) -> None:
             settings = {name: row.get("setting") for name, row in stripes.items()}
             found = {"clean": clean, "memory": memory}[part](workers, settings)
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
-        results = load() | {
-            "machine": machine(),
-            "versions": versions(),
-            "methods": {
-                name: {
-                    "package": method.package,
-                    "given": method.given,
-                    "setting": method.setting,
-                }
-                for name, method in METHODS.items()
-            },
-            part: {"date": date, **found},
-        }
+        results = load() | described(METHODS) | {part: {"date": date, **found}}
         RESULTS.write_text(written(results) + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Markdown of the results of ``benchmarks.peers``: the README's block and docs/benchmarks.md."""
+"""Markdown of the results: the README's block, docs/benchmarks.md, and noise of lines."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.families import FAMILIES
 from benchmarks.field import ORACLE, OURS
+from benchmarks.lines import AHEAD
 from benchmarks.peers import PARTS, SIGMA, Row
 
 ROOT = Path(__file__).parents[1]
@@ -152,6 +153,58 @@ def readme_block(results: Row) -> str:
             "noise.",
         ]
     )
+
+
+def lines_block(results: Row) -> str:
+    """Block that compares this package with others on noise of rows and columns."""
+    kinds, images = results["rows"], results["images"]
+    names = [name for name in results["methods"] if name != OURS]
+    near = [kind for kind, rows in kinds.items() if lead_over_best(rows) < AHEAD]
+    failures = sorted(
+        {
+            f"{name}: {row['failed']}"
+            for rows in kinds.values()
+            for name, row in rows.items()
+            if "failed" in row
+        }
+    )
+
+    def cells(rows: Row) -> Iterator[str]:
+        ours = rows[OURS]["rejection"]
+        yield f"{np.mean(ours):.1f} / {min(ours):.1f} ({images[int(np.argmin(ours))]})"
+        yield from (f"{mean(rows[n]):.1f}" if "rejection" in rows[n] else "–" for n in names)
+        yield standing(rows)
+
+    return "\n\n".join(
+        [
+            table(
+                ["noise", "this package, mean / worst", *names, "compared with the best of them"],
+                ([kind, *cells(rows)] for kind, rows in kinds.items()),
+            ),
+            f"On average over the {len(images)} images, this package is at least {AHEAD} dB ahead "
+            f"of every other method in {len(kinds) - len(near)} of {len(kinds)} kinds of noise"
+            + (f"; it is not in {', '.join(near)}." if near else "."),
+            methods_table(results),
+            *([f"Not measured: {'; '.join(failures)}."] if failures else []),
+            f"Measured {results['date']} by `python -m benchmarks.line_peers`; "
+            "`benchmarks/results/lines.json` has all images and the settings chosen.",
+        ]
+    )
+
+
+def lead_over_best(rows: Row) -> float:
+    """Lead of this package over the best other method, in dB."""
+    return mean(rows[OURS]) - mean(rows[best_other(rows)])
+
+
+def standing(rows: Row) -> str:
+    """Words for the lead of this package over the best other method."""
+    lead, name = lead_over_best(rows), best_other(rows)
+    if lead >= AHEAD:
+        return f"{lead:.2f} dB ahead of {name}"
+    if lead >= 0:
+        return f"**only {lead:.2f} dB ahead of {name}**"
+    return f"**{-lead:.2f} dB behind {name}**"
 
 
 def counted(lines: list[str]) -> str:

@@ -3,6 +3,7 @@ import pytest
 
 from benchmarks.destripers import in_each_direction, rotated
 from benchmarks.families import bundled, rejection
+from benchmarks.field import LINE_METHODS, OURS
 from benchmarks.ground_truth import GroundTruth
 
 
@@ -42,3 +43,17 @@ def test_directions_are_taken_one_after_the_other():
     truth = GroundTruth((0.0, 90.0), noise)
     estimate = in_each_direction(noise, truth, lambda upright: upright / 2)
     np.testing.assert_allclose(estimate, 0.75)
+
+
+@pytest.mark.parametrize("name", [name for name in LINE_METHODS if name != OURS])
+def test_each_method_for_lines_removes_rows_that_it_is_told_of(name):
+    method = LINE_METHODS[name]
+    pytest.importorskip(method.package or "numpy")
+    offsets = 10 * np.random.default_rng(1).normal(size=96)
+    rows = np.broadcast_to(offsets[:, None], (96, 128))
+    image = np.rint(100 + 60 * bundled("moon", 128)[:96] + rows).astype(np.uint8)
+    best = max(
+        rejection(method.noise(image, GroundTruth((90.0,), rows), setting), rows)
+        for setting in method.settings
+    )
+    assert best > 3

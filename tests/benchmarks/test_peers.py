@@ -17,16 +17,16 @@ def small_case():
     return Case(100 + noise, ground_truth(noise))
 
 
-def die(_name):
+def die(_method):
     os._exit(1)
 
 
-def name_of(name):
-    return name
+def package_of(method):
+    return method.package
 
 
 def test_a_method_is_measured_in_a_process_of_its_own():
-    worker = Worker(ORACLE)
+    worker = Worker(ORACLE, METHODS[ORACLE])
     row = attempt(best, worker, METHODS[ORACLE].settings, [small_case()] * 2)
     worker.close()
     assert len(row["rejection"]) == len(row["seconds"]) == 2
@@ -35,16 +35,16 @@ def test_a_method_is_measured_in_a_process_of_its_own():
 
 @pytest.mark.skipif(importlib.util.find_spec("pystripe") is not None, reason="it is there")
 def test_a_peer_that_is_not_installed_has_a_row_that_says_so():
-    worker = Worker("pystripe")
+    worker = Worker("pystripe", METHODS["pystripe"])
     row = attempt(best, worker, METHODS["pystripe"].settings, [small_case()])
     worker.close()
     assert row == {"failed": "ModuleNotFoundError: No module named 'pystripe'"}
 
 
 def test_a_peer_that_crashes_has_a_row_that_says_so_and_goes_on():
-    worker = Worker("pyvsnr")
+    worker = Worker("pyvsnr", METHODS["pyvsnr"])
     assert "terminated abruptly" in attempt(worker.call, die)["failed"]
-    assert worker.call(name_of) == "pyvsnr"
+    assert worker.call(package_of) == "pyvsnr"
     worker.close()
 
 

@@ -1,9 +1,22 @@
 import pytest
 
 from benchmarks.field import ORACLE, OURS
+from benchmarks.line_peers import LINES
+from benchmarks.lines import AHEAD
 from benchmarks.peers import load
 from benchmarks.readme import BEGIN, END, with_block
-from benchmarks.tables import cases_lost, compared, decibels, page, readme_block, sweep
+from benchmarks.tables import (
+    cases_lost,
+    compared,
+    decibels,
+    lines_block,
+    page,
+    readme_block,
+    standing,
+    sweep,
+)
+
+FAILED = {"failed": "ModuleNotFoundError: No module named 'peer'"}
 
 
 def row(*values, seconds=1.0):
@@ -23,9 +36,8 @@ def test_an_oracle_is_not_among_the_others():
 
 
 def test_a_failure_is_said_with_its_reason():
-    failed = {"failed": "ModuleNotFoundError: No module named 'peer'"}
-    assert decibels(failed) == "failed: ModuleNotFoundError: No module named 'peer'"
-    table = sweep("pixels", {"128": {OURS: row(1, 2, 3), "peer": failed}})
+    assert decibels(FAILED) == "failed: ModuleNotFoundError: No module named 'peer'"
+    table = sweep("pixels", {"128": {OURS: row(1, 2, 3), "peer": FAILED}})
     assert table.splitlines()[-1] == "| 128 | 2.0 (1.5 to 2.5) | ModuleNotFoundError |"
 
 
@@ -45,6 +57,45 @@ def test_the_last_results_are_reported_in_full():
     assert all(
         f"### {title[0].upper()}{title[1:]}\n" in text for title in results["sweeps"]["rows"]
     )
+
+
+@pytest.mark.parametrize(
+    ("ours", "words"),
+    [
+        (9 + AHEAD, f"{AHEAD}.00 dB ahead of strong"),
+        (10, "**only 1.00 dB ahead of strong**"),
+        (7, "**2.00 dB behind strong**"),
+    ],
+)
+def test_a_small_lead_and_none_are_said_beside_the_best_other_method(ours, words):
+    assert standing({OURS: row(ours), "weak": row(2), "strong": row(9), "gone": FAILED}) == words
+
+
+def test_the_block_of_lines_has_all_methods_and_says_which_were_not_measured():
+    kinds = {
+        "columns": {OURS: row(15, 13), "strong": row(9, 7), "gone": FAILED},
+        "rows": {OURS: row(9, 7), "strong": row(8, 8), "gone": FAILED},
+    }
+    method = {"package": None, "given": "nothing", "setting": "none"}
+    block = lines_block(
+        {
+            "date": "today",
+            "images": ["cell", "moon"],
+            "versions": {},
+            "methods": dict.fromkeys(kinds["rows"], method),
+            "rows": kinds,
+        }
+    )
+    assert "| columns | 14.0 / 13.0 (moon) | 8.0 | – | 6.00 dB ahead of strong |" in block
+    assert "in 1 of 2 kinds of noise; it is not in rows." in block
+    assert f"Not measured: gone: {FAILED['failed']}." in block
+
+
+def test_the_last_results_on_lines_are_reported_in_full():
+    results = load(LINES)
+    block = lines_block(results)
+    assert all(f"\n| {kind} | " in block for kind in results["rows"])
+    assert all(f"\n| {name} | " in block for name in results["methods"])
 
 
 def test_the_block_is_put_between_its_marks():
