@@ -6,7 +6,7 @@ import torch
 from skimage import data
 
 from napari_periodic_denoise import estimate_noise
-from napari_periodic_denoise.noise.fitting.gauss_newton import Fit, zero_fit
+from napari_periodic_denoise.noise.fitting.gauss_newton import Fit
 from napari_periodic_denoise.noise.search.weak import (
     _chance,
     _of_bases,
@@ -138,7 +138,6 @@ def test_a_lattice_is_tied_and_a_wave_beside_a_site_stays_free():
         assert off.max() < 0.1
     # where the image hardly tells, a wave joins
     assert len(_tied(fit, np.array([200, 200, 200, 200, 20]), shape).bases) == 2
-    assert not len(_tied(zero_fit(np.empty((0, 2))), np.empty(0), shape))
 
 
 def test_the_chance_of_agreement_is_the_one_of_random_noise():

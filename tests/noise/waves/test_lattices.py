@@ -51,7 +51,8 @@ def test_a_lattice_has_two_bases_and_strangers_stay_free():
 )
 def test_bases_are_the_shortest_whichever_waves_are_strong(strongest):
     orders = np.array([*strongest, (1, 0), (1, -2), (-1, 3), (3, -1), (1, 4)])
-    bases, ties = index_lattice(orders @ [ONE, OTHER], np.arange(len(orders), 0, -1), SHAPE)
+    strengths = np.arange(len(orders), 0, -1)
+    bases, ties = index_lattice(orders @ [ONE, OTHER], strengths, SHAPE, thorough=True)
     assert len(bases) == 2
     assert same_waves(ties @ bases, orders @ [ONE, OTHER])
     lengths = np.hypot(*bases.T)

@@ -57,7 +57,6 @@ _AGREED = 8.0
 _MAX_PEAKS = 128
 _ROUNDS = 4
 _STEPS = 4
-_REACH = 8  # highest multiple of a base of a lattice; of 59 sites it is 8 (benchmarks.weak)
 _LARGEST_STEP = 0.3  # cycles across the image, per iteration
 
 
@@ -120,48 +119,42 @@ def find_weak(channel: ChannelModel, sensitivity: float) -> ChannelModel:
         weak &= _white_around(spectrum, channel.found.fit.frequencies)
         channel = _fitted(channel, weak)
         left = channel.residual()
-    channel, weak = _on_lattices(channel, weak, spectrum, sensitivity)
+    if weak.sum() == len(channel.waves()):
+        channel = _on_lattices(channel, spectrum, sensitivity)
+        weak = np.ones(len(channel.found), dtype=bool)
     errors = _errors(channel, channel.residual(), weak)
     return replace(channel, found=replace(channel.found, errors=errors))
 
 
-def _on_lattices(
-    channel: ChannelModel, weak: NDArray[np.bool_], spectrum: Spectrum, sensitivity: float
-) -> tuple[ChannelModel, NDArray[np.bool_]]:
-    """Tie weak waves to the bases of lattices, and add the sites that the image shows.
+def _on_lattices(channel: ChannelModel, spectrum: Spectrum, sensitivity: float) -> ChannelModel:
+    """Tie waves to the bases of lattices, and add the sites that the image shows.
 
-    The function also returns which waves are weak.
+    All waves are weak. Beside strong ones, weak sites are mostly what clipping makes of those, and
+    the lattice of what is left says nothing about the specimen.
     """
     for _ in range(_ROUNDS):
-        strong, rest = channel.found.take(~weak), channel.found.take(weak)
-        fit = _tied(rest.fit, rest.evidence, channel.shape)
-        found = strong.join(replace(rest, fit=fit))
+        found = channel.found
+        fit = _tied(found.fit, found.evidence, channel.shape)
         flat, _ = _flat(channel.residual(), channel.saturated)
-        sites, alarms = _shown_sites(found.fit, flat, spectrum, sensitivity)
-        if not len(sites) and len(fit.bases) == len(rest.fit.bases):
+        sites = _missing(fit, spectrum, channel.shape)
+        alarms = _false_alarms(flat, sites @ fit.bases)
+        sites, alarms = sites[alarms < sensitivity], alarms[alarms < sensitivity]
+        if not len(sites) and len(fit.bases) == len(found.fit.bases):
             break
-        none = np.zeros(len(sites))
-        grown = Fit(
-            found.fit.bases,
-            np.concatenate([found.fit.ties, sites]),
-            np.concatenate([found.fit.coefficients, none]),
-        )
         found = Found(
-            grown,
+            zero_fit(fit.bases, np.concatenate([fit.ties, sites])),
             np.concatenate([found.false_alarms, alarms]),
-            np.concatenate([found.evidence, none]),
+            np.concatenate([found.evidence, np.zeros(len(sites))]),
         )
-        weak = np.arange(len(found)) >= len(strong)
+        weak = np.ones(len(found), dtype=bool)
         channel = _fitted(replace(channel, found=found), weak)
-    return channel, weak
+    return channel
 
 
 def _tied(fit: Fit, evidence: Float, shape: Shape) -> Fit:
     """Describe waves as lattices, of amplitude zero, where that costs less than it saves."""
-    if not len(fit):
-        return fit
     frequencies = fit.frequencies
-    bases, ties = index_lattice(frequencies, np.abs(fit.coefficients), shape, _REACH)
+    bases, ties = index_lattice(frequencies, np.abs(fit.coefficients), shape, thorough=True)
     lattice = Fit(bases, ties, fit.coefficients)
     bases = bases + _of_bases(lattice, lowest_alias(frequencies - lattice.frequencies))
     off = lowest_alias(frequencies - ties @ bases) * shape
@@ -172,23 +165,23 @@ def _tied(fit: Fit, evidence: Float, shape: Shape) -> Fit:
     return zero_fit(np.concatenate([bases, frequencies[free]]), ties).take(np.arange(len(ties)))
 
 
-def _shown_sites(
-    fit: Fit, flat: torch.Tensor, spectrum: Spectrum, sensitivity: float
-) -> tuple[Float, Float]:
-    """Missing sites of lattices that a residual shows, shape (M, G), and their false alarms.
-
-    Sites are few frequencies, so they need little evidence.
-    """
-    shape = flat.shape[0], flat.shape[1]
+def _missing(fit: Fit, spectrum: Spectrum, shape: Shape) -> Float:
+    """Missing sites of lattices in white noise, off the axes, shape (M, G)."""
     sites = missing_sites(fit.bases, fit.ties, shape)
     # noise of rows and columns is on the axes
     off_axes = np.abs(lowest_alias(sites @ fit.bases) * shape).min(1)
     sites = sites[off_axes > LEAKAGE_FREE]
-    sites = sites[_white_around(spectrum, sites @ fit.bases)]
-    sums = [_sums_of_parts(flat, frequency) for frequency in sites @ fit.bases]
-    alarms = len(sites) * _chance(np.array(sums).reshape(len(sites), _PARTS**2))
-    shown = alarms < sensitivity
-    return sites[shown], alarms[shown]
+    white: Float = sites[_white_around(spectrum, sites @ fit.bases)]
+    return white
+
+
+def _false_alarms(flat: torch.Tensor, frequencies: Float) -> Float:
+    """Number of the frequencies that random noise would show as clearly as each, shape (K,).
+
+    They are few, so they need little evidence.
+    """
+    sums = [_sums_of_parts(flat, frequency) for frequency in frequencies]
+    return len(frequencies) * _chance(np.array(sums).reshape(-1, _PARTS**2))
 
 
 def _chance(sums: Complex) -> Float:

@@ -19,6 +19,7 @@ _STRONGEST = 8  # number of waves among which bases are searched
 _NEAR = 0.3  # cycles across the image; largest error of a member's frequency
 _HARMONICS = 32  # highest multiple of one base
 _LATTICE = 4  # highest multiple of two bases
+_FAR = 8  # the same, for thorough searches; of 59 sites it is 8 (benchmarks.weak)
 _NEIGHBOURHOOD = 2  # steps from an occupied site within which missing sites are searched
 # the strongest waves of a lattice may be sites of a coarser one, of a half or a third of the sites
 _FINER = (2, 3)
@@ -31,7 +32,7 @@ _MIN_PERIOD = 2.5  # pixels; shorter periods alias from the first harmonic on
 
 
 def index_lattice(
-    frequencies: Float, strengths: Float, shape: tuple[int, int], reach: int = _LATTICE
+    frequencies: Float, strengths: Float, shape: tuple[int, int], *, thorough: bool = False
 ) -> tuple[Float, Float]:
     """Describe waves as integer combinations of as few base frequencies as possible.
 
@@ -43,8 +44,9 @@ def index_lattice(
         Bases are searched among the strongest waves.
     shape : tuple of int
         ``(H, W)`` of the image.
-    reach : int
-        Highest multiple of two bases.
+    thorough : bool
+        Whether to look for finer lattices too, and for multiples up to 8 of the shortest bases:
+        for waves so weak that the strongest ones need not be those of the lowest orders.
 
     Returns
     -------
@@ -58,7 +60,7 @@ def index_lattice(
     bases: list[Float] = []
     columns: list[Float] = []
     while free.sum() >= 2:
-        found = _richest(frequencies, np.where(free, strengths, -1), shape, reach)
+        found = _richest(frequencies, np.where(free, strengths, -1), shape, thorough=thorough)
         if found is None:
             break
         new_bases, ties = found
@@ -73,7 +75,7 @@ def index_lattice(
 
 
 def _richest(
-    frequencies: Float, strengths: Float, shape: tuple[int, int], reach: int
+    frequencies: Float, strengths: Float, shape: tuple[int, int], *, thorough: bool
 ) -> tuple[Float, Float] | None:
     """Find the one or two bases with the most members, not counting themselves."""
     order = [int(i) for i in np.argsort(-strengths)[:_STRONGEST] if strengths[i] >= 0]
@@ -81,17 +83,17 @@ def _richest(
     candidates = [frequencies[list(each)] for each in chosen]
     best, result = 0, None
     while candidates:
-        bases = lowest_alias(candidates.pop(0))
+        bases = candidates.pop(0)
         if len(bases) == 2:
-            if parallel(*bases):
+            if parallel(*lowest_alias(bases)):
                 continue
-            bases = _shortest(bases)
-        multiples = _HARMONICS if len(bases) == 1 else reach
-        ties = lattice_indices(frequencies, bases, multiples, shape)
+            bases = _shortest(lowest_alias(bases)) if thorough else bases
+        reach = _HARMONICS if len(bases) == 1 else _FAR if thorough else _LATTICE
+        ties = lattice_indices(frequencies, bases, reach, shape)
         score = int((ties.any(1) & (strengths >= 0)).sum()) - len(bases)
         if score > best:
             best, result = score, (bases, ties)
-            finer = _finer(bases)
+            finer = _finer(bases) if thorough else []
         if not candidates and result is not None:
             candidates, finer = finer, []
     return result
