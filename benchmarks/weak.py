@@ -1,6 +1,6 @@
 """Noise that is hard to find: hard edges on flat ground, weak waves under random noise.
 
-``python -m benchmarks.weak [--seeds N] [--check]``
+``python -m benchmarks.weak [--kinds KIND...] [--seeds N] [--check]``
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.families import Array, rejection
+from benchmarks.support_lattices import support_lattices
 from napari_periodic_denoise import estimate_noise
 
+KINDS = ("flat", "white", "lattices", "pure")
 SIZES = (512, 1024, 2048)
 ENERGIES = (4, 8, 32)  # times what a matched filter needs at 1e-3 false alarms
 FOUND = {4: 0.5, 8: 1.0, 32: 1.0}  # share of waves, at least
+LATTICE_SIZES = (2048, 4096)
 SHORT = 2.0  # dB under the Cramér–Rao bound, at most, where all are found
 NOISES = ("Gaussian", "Poisson", "uniform", "salt and pepper", "coloured")
 FLAT_SIZE = 256
@@ -38,14 +41,24 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=4, help="cases of each kind")
     parser.add_argument("--noises", type=int, default=40, help="images of each random noise")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="pixels a side")
+    parser.add_argument(
+        "--lattice-sizes", type=int, nargs="+", default=LATTICE_SIZES, help="pixels a side"
+    )
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--check", action="store_true", help="exit with 1 under the bounds")
     options = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")
     one = {"initializer": torch.set_num_threads, "initargs": (1,)}
     with ProcessPoolExecutor(mp_context=spawn, **one) as pool:
-        met = flat_ground(pool, options.seeds)
-        met &= white_noise(pool, options.sizes, options.seeds)
-        met &= pure_noise(pool, options.noises)
+        runs = {
+            "flat": lambda: flat_ground(pool, options.seeds),
+            "white": lambda: white_noise(pool, options.sizes, options.seeds),
+            "lattices": lambda: support_lattices(pool, options.lattice_sizes, options.seeds),
+            "pure": lambda: pure_noise(pool, options.noises),
+        }
+        met = True
+        for kind in options.kinds:
+            met &= runs[kind]()
     return int(options.check and not met)
 
 

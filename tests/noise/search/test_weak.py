@@ -7,7 +7,16 @@ from skimage import data
 
 from napari_periodic_denoise import estimate_noise
 from napari_periodic_denoise.noise.fitting.gauss_newton import Fit
-from napari_periodic_denoise.noise.search.weak import _of_bases, agreement, in_random_noise
+from napari_periodic_denoise.noise.search.weak import (
+    _chance,
+    _of_bases,
+    _spectrum,
+    _tied,
+    _white_around,
+    agreement,
+    in_random_noise,
+)
+from napari_periodic_denoise.noise.waves.frequency import distances
 
 SIZE = 512
 FREQUENCY = np.array([0.071, -0.113])
@@ -80,6 +89,72 @@ def test_bases_move_exactly_where_all_waves_of_a_lattice_say():
     lattice = Fit(np.array([[0.1, 0.02], [-0.03, 0.1]]), ties, np.array([1, 2j, 3, 0.5, 1]))
     moved = np.array([[0.1, -0.2], [0.05, 0.3]])
     np.testing.assert_allclose(_of_bases(lattice, ties @ moved), moved)
+
+
+def lattice(powers: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies of the lowest sites of an oblique lattice, and waves of these powers there."""
+    orders = np.array([(h, k) for h in range(-4, 5) for k in range(-4, 5) if (h, k) > (0, 0)])
+    sites = orders @ np.array([[0.043, 0.011], [-0.009, 0.052]])
+    sites = sites[np.argsort(np.hypot(*sites.T))[: len(powers)]]
+    phases = np.random.default_rng(seed).uniform(size=len(sites))
+    y, x = np.ogrid[:SIZE, :SIZE]
+    waves = (
+        np.sqrt(power) * np.cos(2 * np.pi * (fy * y + fx * x + phase))
+        for power, (fy, fx), phase in zip(powers, sites, phases, strict=True)
+    )
+    return sites, (2 / SIZE * sum(waves)).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_sites_of_a_lattice_too_weak_alone_are_found_by_its_bases(seed):
+    needed = np.log(500 * SIZE**2)
+    powers = np.full(24, 1.2 * needed)
+    powers[[0, 2, 4, 5]] = 15 * needed
+    sites, truth = lattice(powers, seed)
+    _, alone = lattice(np.where(powers > 2 * needed, 0, powers), seed)
+    assert len(estimate_noise(noise(seed) + alone).waves) < 3
+    found = estimate_noise(noise(seed) + truth, suggestions="remove")
+    both = np.array([*sites, *(w.frequency for w in found.waves)])
+    near = distances(both, (SIZE, SIZE))[:24, 24:] < 0.6
+    assert near.any(0).all()  # no others
+    shown = near.any(1)
+    assert shown.sum() >= 22
+    # least squares leave a nat of each wave, and the whole power of one that is not found
+    bound = 10 * np.log10(powers.sum() / (shown.sum() + powers[~shown].sum()))
+    assert rejection(found.noise, truth) > bound - 1.5
+
+
+def test_a_lattice_is_tied_and_a_wave_beside_a_site_stays_free():
+    ties = np.array([[1, 0], [0, 1], [1, 1], [2, 1], [1, -3]])
+    frequencies = ties @ np.array([[0.1, 0.02], [-0.03, 0.1]])
+    beside = frequencies.copy()
+    beside[4] += 0.2 / SIZE
+    shape, power = (SIZE, SIZE), np.full(5, 200.0)
+    for waves, bases in ((frequencies, 2), (beside, 3)):
+        fit = Fit(waves, np.eye(5), np.array([5, 4, 1, 1, 1j]))
+        tied = _tied(fit, power, shape)
+        assert len(tied.bases) == bases
+        off = distances(np.concatenate([tied.frequencies, waves]), shape)[:5, 5:].diagonal()
+        assert off.max() < 0.1
+    # where the image hardly tells, a wave joins
+    assert len(_tied(fit, np.array([200, 200, 200, 200, 20]), shape).bases) == 2
+
+
+def test_the_chance_of_agreement_is_the_one_of_random_noise():
+    rng = np.random.default_rng(0)
+    for parts in (8, 64):
+        sums = rng.normal(size=(20_000, parts, 2)) @ [1, 1j]
+        chance = _chance(sums)
+        for level in (0.5, 0.1, 0.01):
+            assert (chance < level).mean() == pytest.approx(level, rel=0.2)
+
+
+def test_noise_around_a_strong_wave_is_white():
+    for power in (2e2, 2e4, 2e6):
+        spectrum = _spectrum(torch.from_numpy(noise() + wave(power)))
+        assert _white_around(spectrum, np.array([FREQUENCY, -FREQUENCY])).all()
+    smooth = torch.nn.functional.avg_pool2d(torch.from_numpy(noise())[None], 3, 1, 1)[0]
+    assert not _white_around(_spectrum(smooth), np.array([[0.03, 0.02]])).any()
 
 
 def test_random_noise_alone_stays_as_it_is():

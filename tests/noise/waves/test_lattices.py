@@ -41,6 +41,24 @@ def test_a_lattice_has_two_bases_and_strangers_stay_free():
     assert not ties[:5, ties[5] != 0].any()
 
 
+@pytest.mark.parametrize(
+    "strongest",
+    [
+        [(2, 0), (0, 1), (2, 1)],  # half of the sites
+        [(2, 1), (1, -1), (3, 0)],  # a third
+        [(1, 1), (2, 1), (3, 2)],  # skewed
+    ],
+)
+def test_bases_are_the_shortest_whichever_waves_are_strong(strongest):
+    orders = np.array([*strongest, (1, 0), (1, -2), (-1, 3), (3, -1), (1, 4)])
+    strengths = np.arange(len(orders), 0, -1)
+    bases, ties = index_lattice(orders @ [ONE, OTHER], strengths, SHAPE, thorough=True)
+    assert len(bases) == 2
+    assert same_waves(ties @ bases, orders @ [ONE, OTHER])
+    lengths = np.hypot(*bases.T)
+    np.testing.assert_allclose(np.sort(lengths), np.sort(np.hypot(*np.array([ONE, OTHER]).T)))
+
+
 @given(st.integers(0, 500))
 def test_unrelated_waves_stay_free(seed):
     frequencies = np.random.default_rng(seed).uniform(-0.5, 0.5, (4, 2))

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
 
+from napari_periodic_denoise.noise.fitting.evidence import NATS_PER_UNKNOWN
 from napari_periodic_denoise.noise.fitting.gauss_newton import Fit, zero_fit
 from napari_periodic_denoise.noise.fitting.standard_errors import errors_of
 from napari_periodic_denoise.noise.robust import robust_scale
@@ -25,15 +26,16 @@ from napari_periodic_denoise.noise.statistics.peaks import (
     Spectrum,
     fast_size,
     find_peaks,
-    whitened,
 )
 from napari_periodic_denoise.noise.waves.frequency import (
+    LEAKAGE_FREE,
     SAME_WAVE,
     Float,
     Shape,
     distances,
     lowest_alias,
 )
+from napari_periodic_denoise.noise.waves.lattices import index_lattice, missing_sites
 from napari_periodic_denoise.noise.waves.synthesis import phasors
 
 Complex = NDArray[np.complex128]
@@ -42,7 +44,8 @@ Complex = NDArray[np.complex128]
 # with a periodic interference at most 1.11 times.
 _WHITE = 1.2
 _ALIKE = 2.0  # times, by which two measures of the white noise's deviation may differ
-_MORE = math.log(2)  # times the power of the white noise alone, so much around a wave at most
+_MORE = 2.0  # times the power of the white noise alone, so much around a wave at most
+_AROUND = 5  # bins to each side; the median of 96 exponential variables scatters by 15%
 _PROBED = 512  # pixels a side, in the middle, by which that is inside
 _SURROUNDINGS = 8.0  # pixels, deviation of the Gaussian whose mean is taken away
 _COARSE = 4  # pixels, few enough for that Gaussian
@@ -116,7 +119,83 @@ def find_weak(channel: ChannelModel, sensitivity: float) -> ChannelModel:
         weak &= _white_around(spectrum, channel.found.fit.frequencies)
         channel = _fitted(channel, weak)
         left = channel.residual()
-    return replace(channel, found=replace(channel.found, errors=_errors(channel, left, weak)))
+    if weak.sum() == len(channel.waves()):
+        channel = _on_lattices(channel, spectrum, sensitivity)
+        weak = np.ones(len(channel.found), dtype=bool)
+    errors = _errors(channel, channel.residual(), weak)
+    return replace(channel, found=replace(channel.found, errors=errors))
+
+
+def _on_lattices(channel: ChannelModel, spectrum: Spectrum, sensitivity: float) -> ChannelModel:
+    """Tie waves to the bases of lattices, and add the sites that the image shows.
+
+    All waves are weak. Beside strong ones, weak sites are mostly what clipping makes of those, and
+    the lattice of what is left says nothing about the specimen.
+    """
+    for _ in range(_ROUNDS):
+        found = channel.found
+        fit = _tied(found.fit, found.evidence, channel.shape)
+        flat, _ = _flat(channel.residual(), channel.saturated)
+        sites = _missing(fit, spectrum, channel.shape)
+        alarms = _false_alarms(flat, sites @ fit.bases)
+        sites, alarms = sites[alarms < sensitivity], alarms[alarms < sensitivity]
+        if not len(sites) and len(fit.bases) == len(found.fit.bases):
+            break
+        found = Found(
+            zero_fit(fit.bases, np.concatenate([fit.ties, sites])),
+            np.concatenate([found.false_alarms, alarms]),
+            np.concatenate([found.evidence, np.zeros(len(sites))]),
+        )
+        weak = np.ones(len(found), dtype=bool)
+        channel = _fitted(replace(channel, found=found), weak)
+    return channel
+
+
+def _tied(fit: Fit, evidence: Float, shape: Shape) -> Fit:
+    """Describe waves as lattices, of amplitude zero, where that costs less than it saves."""
+    frequencies = fit.frequencies
+    bases, ties = index_lattice(frequencies, np.abs(fit.coefficients), shape, thorough=True)
+    lattice = Fit(bases, ties, fit.coefficients)
+    bases = bases + _of_bases(lattice, lowest_alias(frequencies - lattice.frequencies))
+    off = lowest_alias(frequencies - ties @ bases) * shape
+    # f cycles beside its frequency, a wave has sinc²(f) of its evidence, 1 − (πf)²/3
+    lost = evidence * (np.pi**2 / 3) * (off**2).sum(1)
+    free = lost > 2 * NATS_PER_UNKNOWN * math.log(shape[0] * shape[1])
+    ties = np.concatenate([np.where(free[:, None], 0, ties), np.eye(len(ties))[:, free]], 1)
+    return zero_fit(np.concatenate([bases, frequencies[free]]), ties).take(np.arange(len(ties)))
+
+
+def _missing(fit: Fit, spectrum: Spectrum, shape: Shape) -> Float:
+    """Missing sites of lattices in white noise, off the axes, shape (M, G)."""
+    sites = missing_sites(fit.bases, fit.ties, shape)
+    # noise of rows and columns is on the axes
+    off_axes = np.abs(lowest_alias(sites @ fit.bases) * shape).min(1)
+    sites = sites[off_axes > LEAKAGE_FREE]
+    white: Float = sites[_white_around(spectrum, sites @ fit.bases)]
+    return white
+
+
+def _false_alarms(flat: torch.Tensor, frequencies: Float) -> Float:
+    """Number of the frequencies that random noise would show as clearly as each, shape (K,).
+
+    They are few, so they need little evidence.
+    """
+    sums = [_sums_of_parts(flat, frequency) for frequency in frequencies]
+    return len(frequencies) * _chance(np.array(sums).reshape(-1, _PARTS**2))
+
+
+def _chance(sums: Complex) -> Float:
+    """Chance that the parts' sums of random noise agree as well, shape (K,).
+
+    The mean's power and the variance of n parts are independent, exponential and of n − 1 times
+    two degrees of freedom, so their ratio r is reached with probability (1 + r)^(1 − n).
+    """
+    count = sums.shape[1]
+    mean = sums.mean(1)
+    spread = (np.abs(sums - mean[:, None]) ** 2).sum(1)
+    ratio = count * np.abs(mean) ** 2 / np.maximum(spread, np.finfo(np.float64).tiny)
+    chance: Float = (1 + ratio) ** (1 - count)
+    return chance
 
 
 def _apart(candidates: list[Candidate], channel: ChannelModel) -> list[Candidate]:
@@ -167,16 +246,20 @@ def _spectrum(flat: torch.Tensor) -> Spectrum:
 
 
 def _white_around(spectrum: Spectrum, frequencies: Float) -> NDArray[np.bool_]:
-    """Whether around each frequency white noise is most of the power, shape (K,)."""
+    """Whether around each frequency white noise is most of the power, shape (K,).
+
+    Medians, without the main lobe of the frequency itself, since a wave must not count.
+    """
     h, w = spectrum.window
-    log_power, excess = whitened(spectrum)
-    around = log_power.sub_(excess)
-    floor = float(around.median())
-    y, x = np.rint(frequencies * (h, w)).astype(int).T
-    other = x % w > w // 2  # the half plane that is not stored
-    y, x = np.where(other, -y, y) % h, np.where(other, -x, x) % w
-    level = around[torch.from_numpy(y), torch.from_numpy(x)].cpu().double().numpy()
-    white: NDArray[np.bool_] = level - 2 * np.log(_response(frequencies)) < floor + _MORE
+    reach = np.arange(-_AROUND, _AROUND + 1)
+    steps = np.stack(np.meshgrid(reach, reach), -1).reshape(-1, 2)
+    steps = steps[np.abs(steps).max(1) >= LEAKAGE_FREE]
+    at = np.rint(frequencies * (h, w)).astype(int)[:, None] + steps
+    other = at[..., 1:] % w > w // 2  # the half plane that is not stored
+    y, x = np.moveaxis(np.where(other, -at, at) % (h, w), 2, 0)
+    power = spectrum.power[torch.from_numpy(y), torch.from_numpy(x)].cpu().double().numpy()
+    level = np.median(power, 1) / _response(frequencies) ** 2
+    white: NDArray[np.bool_] = level < _MORE * float(spectrum.power.median())
     return white
 
 

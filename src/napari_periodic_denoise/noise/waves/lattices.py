@@ -19,7 +19,10 @@ _STRONGEST = 8  # number of waves among which bases are searched
 _NEAR = 0.3  # cycles across the image; largest error of a member's frequency
 _HARMONICS = 32  # highest multiple of one base
 _LATTICE = 4  # highest multiple of two bases
+_FAR = 8  # the same, for thorough searches; of 59 sites it is 8 (benchmarks.weak)
 _NEIGHBOURHOOD = 2  # steps from an occupied site within which missing sites are searched
+# the strongest waves of a lattice may be sites of a coarser one, of a half or a third of the sites
+_FINER = (2, 3)
 _DIVISORS = (1, 2, 3, 4, 5, 7)  # a wave may be the harmonic of this order
 _MIN_HARMONICS = 3  # minimum number of harmonics in a series
 _MIN_DISTANCE = 1.5  # cycles across the image between a site and the waves, and the mean
@@ -29,7 +32,7 @@ _MIN_PERIOD = 2.5  # pixels; shorter periods alias from the first harmonic on
 
 
 def index_lattice(
-    frequencies: Float, strengths: Float, shape: tuple[int, int]
+    frequencies: Float, strengths: Float, shape: tuple[int, int], *, thorough: bool = False
 ) -> tuple[Float, Float]:
     """Describe waves as integer combinations of as few base frequencies as possible.
 
@@ -41,6 +44,9 @@ def index_lattice(
         Bases are searched among the strongest waves.
     shape : tuple of int
         ``(H, W)`` of the image.
+    thorough : bool
+        Whether to look for finer lattices too, and for multiples up to 8 of the shortest bases:
+        for waves so weak that the strongest ones need not be those of the lowest orders.
 
     Returns
     -------
@@ -54,7 +60,7 @@ def index_lattice(
     bases: list[Float] = []
     columns: list[Float] = []
     while free.sum() >= 2:
-        found = _richest(frequencies, np.where(free, strengths, -1), shape)
+        found = _richest(frequencies, np.where(free, strengths, -1), shape, thorough=thorough)
         if found is None:
             break
         new_bases, ties = found
@@ -69,21 +75,55 @@ def index_lattice(
 
 
 def _richest(
-    frequencies: Float, strengths: Float, shape: tuple[int, int]
+    frequencies: Float, strengths: Float, shape: tuple[int, int], *, thorough: bool
 ) -> tuple[Float, Float] | None:
     """Find the one or two bases with the most members, not counting themselves."""
     order = [int(i) for i in np.argsort(-strengths)[:_STRONGEST] if strengths[i] >= 0]
+    chosen = [*((i,) for i in order), *itertools.combinations(order, 2)]
+    candidates = [frequencies[list(each)] for each in chosen]
     best, result = 0, None
-    for chosen in [*((i,) for i in order), *itertools.combinations(order, 2)]:
-        bases = frequencies[list(chosen)]
-        if len(bases) == 2 and parallel(*lowest_alias(bases)):
-            continue
-        reach = _HARMONICS if len(chosen) == 1 else _LATTICE
+    while candidates:
+        bases = candidates.pop(0)
+        if len(bases) == 2:
+            if parallel(*lowest_alias(bases)):
+                continue
+            bases = _shortest(lowest_alias(bases)) if thorough else bases
+        reach = _HARMONICS if len(bases) == 1 else _FAR if thorough else _LATTICE
         ties = lattice_indices(frequencies, bases, reach, shape)
-        score = int((ties.any(1) & (strengths >= 0)).sum()) - len(chosen)
+        score = int((ties.any(1) & (strengths >= 0)).sum()) - len(bases)
         if score > best:
             best, result = score, (bases, ties)
+            finer = _finer(bases) if thorough else []
+        if not candidates and result is not None:
+            candidates, finer = finer, []
     return result
+
+
+def _shortest(bases: Float) -> Float:
+    """Shortest two bases of the same lattice (Lagrange 1773): multiples are low then."""
+    one, other = bases
+    while True:
+        if one @ one > other @ other:
+            one, other = other, one
+        steps = np.rint(one @ other / (one @ one))
+        if not steps:
+            return np.array([one, other])
+        other = other - steps * one
+
+
+def _finer(bases: Float) -> list[Float]:
+    """Bases of all lattices that contain that of two bases, with two or three times its sites."""
+    if len(bases) < 2:
+        return []
+    one, other = bases
+    return [
+        np.array(pair)
+        for p in _FINER
+        for pair in (
+            (one / p, other),
+            *(((other + j * one) / p, one) for j in range(-((p - 1) // 2), p // 2 + 1)),
+        )
+    ]
 
 
 def lattice_indices(frequencies: Float, bases: Float, reach: int, shape: tuple[int, int]) -> Float:
