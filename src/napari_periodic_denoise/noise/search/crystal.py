@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.outcome import Outcome
 from napari_periodic_denoise.noise.search.channel import ChannelModel
-from napari_periodic_denoise.noise.waves.lattices import in_lattices, parallel
+from napari_periodic_denoise.noise.waves.lattices import SQUARE, in_lattices, parallel
 from napari_periodic_denoise.noise.waves.wave import Wave
 from napari_periodic_denoise.noise.wording import Cause
 
@@ -25,7 +25,6 @@ _MOST = 2 / 3  # of the variance, from which on an image shows hardly anything e
 # A screen of prints is square, and its dots are sharp: made ones have 24 to 48 waves
 # (`benchmarks.lines`), the lattices of atoms 3 to 14.
 _SCREEN = 18
-_SQUARE = 0.05  # relative to both, largest difference of the periods, and of the angle from 90°
 # An oblique lattice with as many waves is sharp in all directions, as a crystal's. Devices make
 # grids at right angles, or few waves; three images of atoms have 9 to 31 in crops.
 _MANY_WAVES = 8
@@ -89,10 +88,10 @@ def _may_be_specimen(
 ) -> bool:
     """Whether the lattice of a channel may be a crystal."""
     members = [wave for wave, member in zip(waves, lattice, strict=True) if member]
-    if any(wave.dark is not None or wave.profile is not None for wave in members):
+    if any(w.dark is not None or w.profile is not None or w.tones is not None for w in members):
         return False
     squareness, obliqueness = _cell(members)
-    if len(members) >= _SCREEN and max(squareness, obliqueness) < _SQUARE:
+    if len(members) >= _SCREEN and max(squareness, obliqueness) < SQUARE:
         return False
     energy = np.array([wave.amplitude**2 / 2 for wave in members])
     unsteady = np.array([_unsteadiness(wave) for wave in members])
@@ -100,7 +99,7 @@ def _may_be_specimen(
         return False
     if len(_refused(channel)) >= _REFUSED_PEAKS:
         return True
-    if len(members) >= _MANY_WAVES and obliqueness > _SQUARE:
+    if len(members) >= _MANY_WAVES and obliqueness > SQUARE:
         return True
     return float(energy.sum()) > _MOST * float(channel.pixels.var())
 
