@@ -25,6 +25,7 @@ from napari_periodic_denoise.noise.fitting.tones import (
 from napari_periodic_denoise.noise.progress import Stage, Step
 from napari_periodic_denoise.noise.search.acceptance import evidence_threshold
 from napari_periodic_denoise.noise.search.channel import SEARCH_PIXELS, ChannelModel
+from napari_periodic_denoise.noise.search.crystal import is_unsteady, may_be_crystal
 from napari_periodic_denoise.noise.search.kinds import (
     MIN_FINAL,
     SIDEBAND,
@@ -99,6 +100,8 @@ def _toned(channel: ChannelModel, bases: Float) -> Steps:
         false_alarms=min(wave.false_alarms for wave in members),
         evidence=sum(wave.evidence for wave in members) + saved,
     )
+    if may_be_crystal(channel) and not is_unsteady(waves, channel.pixels):
+        return channel
     return reconsidered(replace(others, settled=(*others.settled, *waves)))
 
 
