@@ -113,10 +113,9 @@ def test_a_square_crystal_on_a_step_is_no_print():
 
 
 def test_a_channel_without_a_screen_stays(image, screen):
-    second = dots(np.random.default_rng(9), specimen())
-    other = corrupt(specimen(), second, np.random.default_rng(2), 0.01)
-    clean = corrupt(specimen(), np.zeros(SHAPE), np.random.default_rng(3), 0.01)
-    both = estimate_noise(np.stack([image, other, clean], -1), channel_axis=-1, remainder="none")
-    for i, truth in enumerate((screen, second)):
-        assert rejection(both.noise[..., i], 255 * 0.6 * truth) > 10
-    np.testing.assert_array_equal(both.cleaned[..., 2], clean)
+    part = np.s_[:128, :160]
+    clean = corrupt(specimen(), np.zeros(SHAPE), np.random.default_rng(3), 0.01)[part]
+    both = estimate_noise(np.stack([image[part], clean], -1), channel_axis=-1, remainder="none")
+    assert any(wave.tones is not None for wave in both.waves)
+    assert rejection(both.noise[..., 0], 255 * 0.6 * screen[part]) > 10
+    np.testing.assert_array_equal(both.cleaned[..., 1], clean)
