@@ -16,6 +16,8 @@ import skimage.data
 import skimage.io
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.special import expit
 
 from benchmarks.families import (
     BUNDLED,
@@ -64,6 +66,7 @@ BOUNDS = {
     "hum along rows": (18, 9),
     "curved fringes": (14, 7),
     "shading of tiles": (8, 4),
+    "tone-following dots": (12, 8),
 }
 AHEAD = 3
 MICROGRAPHS = ("cell", "retina", "immunohistochemistry", "microaneurysms", *SHARED)
@@ -200,6 +203,23 @@ def curved_fringes(rng: np.random.Generator, clean: Array) -> Array:
     return amplitude * np.cos(2 * np.pi * (cycles * distance + rng.uniform()))
 
 
+def dots(rng: np.random.Generator, clean: Array) -> Array:
+    """Ink in dots of a screen at about 45°, of a size that gives the tone; 4 to 9 pixels."""
+    h, w = clean.shape
+    y, x = np.mgrid[:h, :w]
+    period, angle = rng.uniform(4, 9), np.radians(45 + rng.uniform(-8, 8))
+    along, across = (
+        np.cos(2 * np.pi * (np.cos(a) * x + np.sin(a) * y) / period)
+        for a in (angle, angle + np.pi / 2)
+    )
+    # the share of the pixels with less is the tone at which the dots reach a pixel
+    height = along + across
+    reached = np.searchsorted(np.sort(height, axis=None), height) / height.size
+    tone = np.clip(clean, 0.03, 0.97)
+    ink = gaussian_filter(expit((tone - reached) / 0.03), 0.8)
+    return 0.4 * (ink - tone)
+
+
 Noise = Callable[[np.random.Generator, Array], Array]
 COLUMNS, ROWS = (0.0,), (90.0,)  # directions across the lines, in degrees; () for none
 FAMILIES: dict[str, tuple[Noise, tuple[float, ...]]] = {
@@ -215,6 +235,7 @@ FAMILIES: dict[str, tuple[Noise, tuple[float, ...]]] = {
     "hum along rows": (hum, ROWS),
     "curved fringes": (curved_fringes, ()),
     "shading of tiles": (tiles, ()),
+    "tone-following dots": (dots, ()),
 }
 
 

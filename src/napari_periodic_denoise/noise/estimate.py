@@ -173,8 +173,9 @@ def estimate_noise(image: Any, **options: Any) -> NoiseEstimate:  # noqa: ANN401
 
     Other descriptions replace constant waves if they are shorter: one folded profile for
     harmonics, a lattice for integer combinations of two base frequencies, a gain
-    ``I = b + (C − b)(1 + M)`` for waves that follow the brightness, and a carrier with a slow
-    envelope for waves that leave a residual.
+    ``I = b + (C − b)(1 + M)`` for waves that follow the brightness, a carrier with a slow
+    envelope for waves that leave a residual, and amplitudes that follow the tone for a print's
+    screen.
 
     The fit ignores saturated and clipped pixels. Their values after the subtraction are
     explained in `assemble.restore_saturated`. It also ignores pixels that are NaN or infinite:

@@ -98,4 +98,6 @@ def _kinds(wave: Wave) -> list[str]:
         words.append("changing over the image")
     if wave.dark is not None:
         words.append("follows the brightness")
+    if wave.tones is not None:
+        words.append("follows the tone")
     return words or ["constant"]

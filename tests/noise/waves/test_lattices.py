@@ -11,6 +11,7 @@ from napari_periodic_denoise.noise.waves.lattices import (
     index_lattice,
     lattice_indices,
     missing_sites,
+    square_lattice,
 )
 
 SHAPE = (200, 260)
@@ -129,3 +130,17 @@ def test_waves_of_one_direction_are_no_lattice():
     frequencies = np.array([[1, 0], [2, 0], [1.371, 0], [2.371, 0], [0.629, 0]]) @ [ONE, OTHER]
     _, ties = index_lattice(frequencies, np.array([9, 5, 8, 3, 2]), SHAPE)
     assert (np.count_nonzero(ties, axis=1) == 1).all()
+
+
+def test_a_square_lattice_has_the_bases_of_most_of_its_waves():
+    bases = np.array([[0.131, 0.128], [0.128, -0.131]])
+    ties = np.array([[1, 1], [1, -1], [1, 0], [0, 1], [2, 0]])
+    strengths = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
+    found = square_lattice(ties @ bases, strengths, (256, 256))
+    np.testing.assert_allclose(found, bases)
+
+
+def test_a_hexagonal_lattice_is_not_square():
+    angles = np.radians([10, 70, 130])
+    hexagon = 0.1 * np.stack([np.sin(angles), np.cos(angles)], 1)
+    assert square_lattice(hexagon, np.ones(3), (256, 256)) is None

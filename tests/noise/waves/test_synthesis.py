@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,13 @@ from hypothesis import strategies as st
 
 from napari_periodic_denoise import Wave
 from napari_periodic_denoise.noise.waves.frequency import is_nyquist
-from napari_periodic_denoise.noise.waves.synthesis import phasors, synthesize
-from napari_periodic_denoise.noise.waves.wave import in_units, wave_at_centre
+from napari_periodic_denoise.noise.waves.synthesis import (
+    phasors,
+    render_noise,
+    synthesize,
+    synthesize_screen,
+)
+from napari_periodic_denoise.noise.waves.wave import Tones, in_units, wave_at_centre
 
 frequencies = st.floats(-0.5, 0.5, allow_subnormal=False)
 waves = st.builds(
@@ -72,3 +78,25 @@ def test_a_modulated_wave_is_its_carrier_times_its_envelope(frequency, seed, j, 
     if is_nyquist(np.array(frequency)):
         local = expected  # the other phase is zero on all pixels
     assert wave.amplitude == pytest.approx(np.sqrt(np.mean(np.abs(local) ** 2)), rel=1e-6)
+
+
+TONED = Wave(
+    (0.21, -0.17), 1.0, 0.0, 0.0, 0.0, tones=Tones((0.5 + 1j, -2 + 0.3j, 0.7j), -1.0, 3.0, 4.0)
+)
+
+
+@given(st.floats(-3, 5))
+def test_in_one_tone_a_wave_that_follows_it_is_constant(tone):
+    t = min(max((tone + 1) / 2 - 1, -1), 1)
+    e = (0.5 + 1j) + (-2 + 0.3j) * t + 0.7j * (2 * t**2 - 1)
+    noise = synthesize_screen(torch.full((19, 23), tone), [TONED])
+    constant = replace(TONED, amplitude=abs(e), phase=float(np.angle(e)), tones=None)
+    np.testing.assert_allclose(noise, synthesize([constant], (19, 23)), atol=1e-4)
+
+
+@given(st.floats(0.5, 200), st.floats(-100, 100))
+def test_units_do_not_change_what_follows_the_tone(unit, zero):
+    y, x = np.mgrid[:19, :23]
+    pixels = torch.from_numpy(0.1 * y + 0.05 * x).float()
+    noise = render_noise(unit * pixels + zero, [in_units(TONED, unit, zero)])
+    np.testing.assert_allclose(noise, unit * render_noise(pixels, [TONED]), atol=2e-3 * unit)

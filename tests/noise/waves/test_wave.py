@@ -8,6 +8,7 @@ from napari_periodic_denoise import Wave
 from napari_periodic_denoise.noise.waves.synthesis import synthesize
 from napari_periodic_denoise.noise.waves.wave import (
     Rejected,
+    Tones,
     in_units,
     profile_at_centre,
     wave_at_centre,
@@ -36,6 +37,7 @@ def test_to_dict_is_json():
         "envelope": None,
         "profile": None,
         "dark": None,
+        "tones": None,
         "channel": 0,
         "share": 0.0,
         "outcome": "removed",
@@ -62,6 +64,17 @@ def test_signs_of_odd_and_even_pixels_have_no_errors():
 def test_an_envelope_is_json_too():
     wave = Wave((0.1, -0.2), 3.0, 0.5, 1e-9, 100.0, envelope=((1 + 2j, 0j),))
     assert json.loads(json.dumps(wave.to_dict()))["envelope"] == [[[1.0, 2.0], [0.0, 0.0]]]
+
+
+def test_tones_are_json_too():
+    tones = Tones((1 + 2j, -3j), -1.0, 2.0, 5.5)
+    wave = Wave((0.1, -0.2), 3.0, 0.5, 1e-9, 100.0, tones=tones)
+    assert json.loads(json.dumps(wave.to_dict()))["tones"] == {
+        "coefficients": [[1.0, 2.0], [0.0, -3.0]],
+        "darkest": -1.0,
+        "brightest": 2.0,
+        "period": 5.5,
+    }
 
 
 def test_a_wave_at_the_centre_is_in_the_upper_half_plane():

@@ -98,11 +98,11 @@ def _step(
     """Take one step; return the fit and the softening of the next step."""
     waves, device = fit.waves, light.device
     count = len(waves)
-    columns = _waves_at(sample, waves.frequencies)
+    columns = waves_at(sample, waves.frequencies)
     both = np.concatenate([waves.coefficients.real, waves.coefficients.imag])
     coefficients = torch.from_numpy(both.astype(np.float32)).to(device)
     gain = (coefficients @ columns.flatten(1)).view_as(light).add_(1).clamp_(min=MIN_GAIN)
-    residual = _differences((light - fit.dark) / gain)
+    residual = differences((light - fit.dark) / gain)
     weight = (residual.square() + softening**2).rsqrt_() * sample.counted
     # d/df of Re(c·E) is −2π x·Im(c·E)
     real, imaginary = coefficients.view(2, count, 1, 1, 1)
@@ -113,7 +113,7 @@ def _step(
     y = ((sample.rows - (h - 1) / 2) / h)[:, None]
     x = (sample.columns - (w - 1) / 2) / w
     change = torch.cat([columns, turned * y, turned * x]) * ((guide - fit.dark) / gain)
-    jacobian = _differences(torch.cat([change, (1 / gain - 1)[None]])).flatten(1)
+    jacobian = differences(torch.cat([change, (1 / gain - 1)[None]])).flatten(1)
     weighted = jacobian * weight.flatten()
     normal = (weighted @ jacobian.T).cpu().double()
     moment = (weighted @ residual.flatten()).cpu().double()
@@ -137,12 +137,12 @@ def _local_mean(image: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.avg_pool2d(padded, _LOCAL, stride=1)[0, 0]
 
 
-def _differences(values: torch.Tensor) -> torch.Tensor:
+def differences(values: torch.Tensor) -> torch.Tensor:
     """Return both first differences of values here, below and beside, (..., 3, m, n)."""
     return values[..., 1:, :, :] - values[..., :1, :, :]
 
 
-def _waves_at(sample: GradientSample, frequencies: np.ndarray) -> torch.Tensor:
+def waves_at(sample: GradientSample, frequencies: np.ndarray) -> torch.Tensor:
     """Cosine and −sine at each pixel, the one below and the one beside; (2K, 3, m, n)."""
     tables = []
     for axis, lines in enumerate((sample.rows, sample.columns)):

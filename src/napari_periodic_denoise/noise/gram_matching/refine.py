@@ -110,7 +110,7 @@ def refine_channel(
         In the given order. The given waves are returned if the refined ones lengthen the
         description by more than the evidence of one wave.
     """
-    free = [i for i, w in enumerate(waves) if w.profile is None and w.dark is None]
+    free = [i for i, w in enumerate(waves) if (w.profile, w.dark, w.tones) == (None,) * 3]
     if not free:
         return list(waves)
     shape = (pixels.shape[0], pixels.shape[1])

@@ -24,7 +24,11 @@ from napari_periodic_denoise.noise.waves.frequency import (
     Shape,
     lowest_alias,
 )
-from napari_periodic_denoise.noise.waves.synthesis import divide_by_gain, synthesize
+from napari_periodic_denoise.noise.waves.synthesis import (
+    divide_by_gain,
+    synthesize,
+    synthesize_screen,
+)
 from napari_periodic_denoise.noise.waves.wave import Rejected, Wave, wave_at_centre
 
 # Pixels per sample. The time of a fit grows with them, and the errors fall with their root
@@ -120,10 +124,11 @@ class ChannelModel:
     dark : float or None
         Intensity that is not multiplied. None without gains.
     settled : tuple of Wave
-        Added waves with envelopes or profiles. They are not fitted again.
+        Added waves with envelopes or profiles, or that follow the tone. They are not fitted again.
     rejected : tuple of Rejected
-    folded, multiplied, bent : tuple of ndarray, shape (2,)
-        Frequencies that have been tried as a profile, as a gain, and as fringes that bend.
+    folded, multiplied, bent, toned : tuple of ndarray, shape (2,)
+        Frequencies that have been tried as a profile, as a gain, as fringes that bend, and as a
+        screen.
     """
 
     pixels: torch.Tensor
@@ -139,6 +144,7 @@ class ChannelModel:
     folded: tuple[NDArray[np.float64], ...] = ()
     multiplied: tuple[NDArray[np.float64], ...] = ()
     bent: tuple[NDArray[np.float64], ...] = ()
+    toned: tuple[NDArray[np.float64], ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -174,7 +180,11 @@ class ChannelModel:
 
     def _without(self, added: Sequence[Wave]) -> torch.Tensor:
         flat = divide_by_gain(self.pixels, self.multiplying())
-        return flat - synthesize(added, self.shape, self.pixels.device) if added else flat
+        plain = [wave for wave in added if wave.tones is None]
+        following = [wave for wave in added if wave.tones is not None]
+        if plain:
+            flat = flat - synthesize(plain, self.shape, self.pixels.device)
+        return flat - synthesize_screen(self.pixels, following) if following else flat
 
 
 def channel_model(

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_periodic_denoise.noise.outcome import Outcome
 from napari_periodic_denoise.noise.search.channel import ChannelModel
-from napari_periodic_denoise.noise.waves.lattices import in_lattices, parallel
+from napari_periodic_denoise.noise.waves.lattices import SQUARE, in_lattices, parallel
+from napari_periodic_denoise.noise.waves.synthesis import polynomials, smooth_tone
 from napari_periodic_denoise.noise.waves.wave import Wave
 from napari_periodic_denoise.noise.wording import Cause
 
@@ -25,11 +27,11 @@ _MOST = 2 / 3  # of the variance, from which on an image shows hardly anything e
 # A screen of prints is square, and its dots are sharp: made ones have 24 to 48 waves
 # (`benchmarks.lines`), the lattices of atoms 3 to 14.
 _SCREEN = 18
-_SQUARE = 0.05  # relative to both, largest difference of the periods, and of the angle from 90°
 # An oblique lattice with as many waves is sharp in all directions, as a crystal's. Devices make
 # grids at right angles, or few waves; three images of atoms have 9 to 31 in crops.
 _MANY_WAVES = 8
 _POINTS = 32  # a side, at which an envelope is looked at
+_SPACING = 4  # pixels, at which a tone is looked at
 
 
 def with_suggestions(channels: Sequence[ChannelModel]) -> list[list[Wave]]:
@@ -52,21 +54,23 @@ def with_suggestions(channels: Sequence[ChannelModel]) -> list[list[Wave]]:
         In the order of `ChannelModel.waves`.
     """
     waves = [channel.waves() for channel in channels]
-    lattices = [_lattice(channel, of) for channel, of in zip(channels, waves, strict=True)]
-    pairs = list(zip(waves, lattices, strict=True))
-    suspect = any(
-        bool(lattice.any()) and _may_be_specimen(channel, of, lattice)
-        for channel, (of, lattice) in zip(channels, pairs, strict=True)
-    )
-    if not suspect:
+    if not any(map(may_be_crystal, channels)):
         return waves
     return [
         [
             replace(wave, outcome=Outcome.SUGGESTED) if member else wave
-            for wave, member in zip(of, lattice, strict=True)
+            for wave, member in zip(of, _lattice(channel, of), strict=True)
         ]
-        for of, lattice in pairs
+        for channel, of in zip(channels, waves, strict=True)
     ]
+
+
+def may_be_crystal(channel: ChannelModel) -> bool:
+    """Whether a channel has a lattice that may be a crystal, see `with_suggestions`."""
+    waves = channel.waves()
+    lattice = _lattice(channel, waves)
+    members = [wave for wave, member in zip(waves, lattice, strict=True) if member]
+    return bool(members) and _may_be_specimen(channel, members)
 
 
 def _lattice(channel: ChannelModel, waves: Sequence[Wave]) -> NDArray[np.bool_]:
@@ -84,25 +88,21 @@ def _refused(channel: ChannelModel) -> list[tuple[float, float]]:
     )
 
 
-def _may_be_specimen(
-    channel: ChannelModel, waves: Sequence[Wave], lattice: NDArray[np.bool_]
-) -> bool:
-    """Whether the lattice of a channel may be a crystal."""
-    members = [wave for wave, member in zip(waves, lattice, strict=True) if member]
+def _may_be_specimen(channel: ChannelModel, members: Sequence[Wave]) -> bool:
+    """Whether the waves of a channel's lattice may be those of a crystal."""
     if any(wave.dark is not None or wave.profile is not None for wave in members):
         return False
     squareness, obliqueness = _cell(members)
-    if len(members) >= _SCREEN and max(squareness, obliqueness) < _SQUARE:
+    if len(members) >= _SCREEN and max(squareness, obliqueness) < SQUARE:
         return False
-    energy = np.array([wave.amplitude**2 / 2 for wave in members])
-    unsteady = np.array([_unsteadiness(wave) for wave in members])
-    if energy @ unsteady > _STEADY * energy.sum():
+    if is_unsteady(members, channel.pixels):
         return False
     if len(_refused(channel)) >= _REFUSED_PEAKS:
         return True
-    if len(members) >= _MANY_WAVES and obliqueness > _SQUARE:
+    if len(members) >= _MANY_WAVES and obliqueness > SQUARE:
         return True
-    return float(energy.sum()) > _MOST * float(channel.pixels.var())
+    energy = sum(wave.amplitude**2 / 2 for wave in members)
+    return energy > _MOST * float(channel.pixels.var())
 
 
 def _cell(waves: Sequence[Wave]) -> tuple[float, float]:
@@ -121,12 +121,38 @@ def _cell(waves: Sequence[Wave]) -> tuple[float, float]:
     return abs(lengths[0] - lengths[second]) / lengths[0], float(cosine)
 
 
-def _unsteadiness(wave: Wave) -> float:
+def is_unsteady(waves: Sequence[Wave], pixels: torch.Tensor) -> bool:
+    """Whether waves of a lattice change over the image, as those of a crystal do not.
+
+    Parameters
+    ----------
+    waves : sequence of Wave
+        Added waves without a profile.
+    pixels : Tensor of float32, shape (H, W)
+        Their image.
+
+    Returns
+    -------
+    bool
+    """
+    energy = np.array([wave.amplitude**2 for wave in waves])
+    unsteadiness = np.array([_unsteadiness(wave, pixels) for wave in waves])
+    return bool(energy @ unsteadiness > _STEADY * energy.sum())
+
+
+def _unsteadiness(wave: Wave, pixels: torch.Tensor) -> float:
     """Relative deviation of a wave's amplitude over the image."""
-    if wave.envelope is None:
+    if wave.tones is not None:
+        darkest, brightest, period = wave.tones.screen
+        tone = smooth_tone(pixels, period)[::_SPACING, ::_SPACING]
+        coefficients = np.array(wave.tones.coefficients)
+        powers = polynomials(tone, (darkest, brightest), len(coefficients))
+        amplitude = np.abs(coefficients @ torch.stack(powers).flatten(1).cpu().numpy())
+    elif wave.envelope is not None:
+        envelope = np.array(wave.envelope)
+        at = (np.arange(_POINTS) + 0.5) * (np.pi / _POINTS)
+        y, x = (np.cos(at[:, None] * np.arange(count)) for count in envelope.shape)
+        amplitude = np.abs(y @ envelope @ x.T)
+    else:
         return 0.0
-    envelope = np.array(wave.envelope)
-    at = (np.arange(_POINTS) + 0.5) * (np.pi / _POINTS)
-    y, x = (np.cos(at[:, None] * np.arange(count)) for count in envelope.shape)
-    amplitude = np.abs(y @ envelope @ x.T)
     return float(amplitude.std() / amplitude.mean())

@@ -32,6 +32,7 @@ from napari_periodic_denoise.noise.search.kinds import (
     refine_all,
     with_errors,
 )
+from napari_periodic_denoise.noise.search.prints import follow_tones
 from napari_periodic_denoise.noise.search.specimen import (
     reject_incomplete,
     reject_outside_exemplar,
@@ -149,6 +150,11 @@ def find_waves(
         for i, channel in enumerate(channels):
             channels[i] = yield from follow_fringes(channel, smeared)
             changed |= len(channels[i].settled) > len(channel.settled)
+        if changed:
+            continue
+        for i, channel in enumerate(channels):
+            channels[i] = yield from follow_tones(channel)
+            changed |= channels[i].settled is not channel.settled
         if not changed:
             break
     for i, channel in enumerate(channels):

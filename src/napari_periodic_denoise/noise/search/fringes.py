@@ -180,7 +180,11 @@ def _without_beside(channel: ChannelModel, frequency: Frequency) -> ChannelModel
         )
 
     keep = np.array([apart(wave) for wave in channel.found.waves(channel.shape)], dtype=bool)
-    settled = tuple(wave for wave in channel.settled if wave.profile is not None or apart(wave))
+    settled = tuple(
+        wave
+        for wave in channel.settled
+        if wave.profile is not None or wave.tones is not None or apart(wave)
+    )
     return replace(channel, found=channel.found.take(keep), settled=settled)
 
 

@@ -58,8 +58,8 @@ from napari_periodic_denoise.runtime.steps import mapped
 
 Steps = Generator[Step, None, ChannelModel]
 # benchmarks.rejection and benchmarks.speed check these numbers.
-_MIN_FINAL, _FINAL_WORK = 60_000, 2_400_000  # pixels, and pixels times waves, of the last fit
-_SITE_EXCESS = 1.5  # local excess at a missing lattice site, from which on a wave is tried
+MIN_FINAL, _FINAL_WORK = 60_000, 2_400_000  # pixels, and pixels times waves, of the last fit
+SITE_EXCESS = 1.5  # local excess at a missing lattice site, from which on a wave is tried
 _GROWTH = 3  # times that the missing sites of a lattice are tried
 _LEADING = 1  # number of waves, the strongest, that may multiply
 # Size in pixels of the central part, and pixels of its sample, that decide whether a gain is
@@ -69,7 +69,7 @@ _MAX_DARK = 0.1  # highest dark level, from the darkest (0) to the median (1) in
 _CHANGING = 2.0  # local excess of the residual at a wave, from which on an envelope is fitted
 _PATIENCE = 2  # failed envelope fits, after which the weaker waves are not tried
 _DOUBT = 60.0  # nats that an envelope may lack on few pixels and still gain on all
-_SIDEBAND = 16.0  # cycles across the image; largest distance of a sideband from its carrier
+SIDEBAND = 16.0  # cycles across the image; largest distance of a sideband from its carrier
 _SIDEBAND_STRENGTH = 0.5  # largest amplitude of a sideband: full modulation has one half
 
 
@@ -107,7 +107,7 @@ def _last_sample(channel: ChannelModel, count: int) -> GradientSample:
     """Sample, without all other waves, for the last fit of a number of constant waves."""
     image = channel.before_constant()
     full = channel.sample if image is channel.pixels else channel.sample.of(image)
-    return full.first(max(_MIN_FINAL, _FINAL_WORK // count))
+    return full.first(max(MIN_FINAL, _FINAL_WORK // count))
 
 
 def _at_nyquist(sample: GradientSample, found: Found) -> Found:
@@ -167,8 +167,8 @@ def _filled(channel: ChannelModel, few: GradientSample) -> ChannelModel:
     found = channel.found
     missing = missing_sites(found.fit.bases, found.fit.ties, channel.shape)
     if len(missing):
-        excess = local_excess(_edges(channel), missing @ found.fit.bases)
-        missing = missing[excess > _SITE_EXCESS]
+        excess = local_excess(residual_edges(channel), missing @ found.fit.bases)
+        missing = missing[excess > SITE_EXCESS]
     if not len(missing):
         return channel
     fit = zero_fit(found.fit.bases, np.concatenate([found.fit.ties, missing]))
@@ -204,7 +204,7 @@ def fold(channel: ChannelModel) -> Steps:
         false_alarms=float(found.false_alarms[members].min()),
         evidence=float(found.evidence[members].sum() + fit.saved),
     )
-    return _reconsidered(replace(others, settled=(*channel.settled, wave)))
+    return reconsidered(replace(others, settled=(*channel.settled, wave)))
 
 
 def multiply(channel: ChannelModel, *, forced: bool) -> Steps:
@@ -238,7 +238,7 @@ def _multiplied(
     The function returns the channel itself if they do not.
     """
     found, shape = channel.found, channel.shape
-    parts = distances(found.fit.frequencies, shape)[carrier] < _SIDEBAND
+    parts = distances(found.fit.frequencies, shape)[carrier] < SIDEBAND
     wave, beside = found.take(np.arange(len(parts)) == carrier), found.take(parts)
     levels = channel.sample.levels(channel.pixels)
     # numpy's quantile takes a third of the time of torch's, which sorts
@@ -285,7 +285,7 @@ def _multiplied(
             return channel
     # a multiplied specimen was found as sidebands of the wave
     gains = replace(gains, fit=fit.waves)
-    return _reconsidered(replace(channel, found=found.take(~parts), gains=gains, dark=fit.dark))
+    return reconsidered(replace(channel, found=found.take(~parts), gains=gains, dark=fit.dark))
 
 
 def _middle(image: torch.Tensor) -> torch.Tensor:
@@ -307,12 +307,12 @@ def modulate(channel: ChannelModel) -> Steps:
         channel.pixels.device,
         channel.found.fit.frequencies,
     )
-    maps = _edges(channel)
+    maps = residual_edges(channel)
     at, beside = local_energy(maps, frequencies)
     tiny = np.finfo(np.float32).tiny
     excess = at / np.maximum(beside, tiny)
     clumped = beside / max(independent_energy(maps), tiny)
-    near = distances(frequencies, shape) < _SIDEBAND
+    near = distances(frequencies, shape) < SIDEBAND
     strength = np.abs(channel.found.fit.coefficients)
     # a wave that changes leaves a residual, or was found together with weaker sidebands
     sidebands = near & (strength < _SIDEBAND_STRENGTH * strength[:, None])
@@ -355,7 +355,7 @@ def modulate(channel: ChannelModel) -> Steps:
     return channel
 
 
-def _edges(channel: ChannelModel) -> torch.Tensor:
+def residual_edges(channel: ChannelModel) -> torch.Tensor:
     """Clipped differences of the residual, shape (2, H − 1, W − 1)."""
     return channel.counted(edges(channel.residual()))
 
@@ -373,7 +373,7 @@ def _enveloped(
     return (yield from mapped(tries, step))
 
 
-def _reconsidered(channel: ChannelModel) -> ChannelModel:
+def reconsidered(channel: ChannelModel) -> ChannelModel:
     """Fit and test the constant waves again, after other waves have changed."""
     channel = refit(channel)
     if not len(channel.found):

@@ -61,12 +61,23 @@ def reject_incomplete(channel: ChannelModel) -> Steps:
     if not drop.any():
         return channel
     # waves with common bases stay or go together; most of their energy decides
-    shared = (channel.found.fit.ties != 0).astype(int)
-    together = shared @ shared.T > 0
-    energy = np.abs(channel.found.fit.coefficients) ** 2
-    others = len(channel.gains) + len(channel.settled)
-    drop[others:] = together @ (energy * drop[others:]) > 0.5 * (together @ energy)
+    together = _together(channel)
+    energy = np.array([wave.amplitude**2 for wave in waves])
+    drop = together @ (energy * drop) > 0.5 * (together @ energy)
     return _without(channel, drop, Cause.INCOMPLETE, np.minimum(left, 1.0), required=MAX_LEFT)
+
+
+def _together(channel: ChannelModel) -> NDArray[np.bool_]:
+    """Which waves share a base: those of a lattice, and those of a screen, shape (K, K)."""
+    gains, settled = len(channel.gains), len(channel.settled)
+    together = np.eye(gains + settled + len(channel.found), dtype=bool)
+    shared = (channel.found.fit.ties != 0).astype(int)
+    together[gains + settled :, gains + settled :] = shared @ shared.T > 0
+    screens = [None if w.tones is None else w.tones.screen for w in channel.settled]
+    for i, screen in enumerate(screens):
+        for j in range(i):
+            together[gains + i, gains + j] = screen is not None and screen == screens[j]
+    return together | together.T
 
 
 def reject_outside_exemplar(channel: ChannelModel) -> Steps:

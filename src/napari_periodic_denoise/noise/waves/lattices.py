@@ -25,9 +25,12 @@ _NEIGHBOURHOOD = 2  # steps from an occupied site within which missing sites are
 _FINER = (2, 3)
 _DIVISORS = (1, 2, 3, 4, 5, 7)  # a wave may be the harmonic of this order
 _MIN_HARMONICS = 3  # minimum number of harmonics in a series
-_MIN_DISTANCE = 1.5  # cycles across the image between a site and the waves, and the mean
+MIN_DISTANCE = 1.5  # cycles across the image between a site and the waves, and the mean
 _DISTORTION = 1.5  # cycles across the image; largest error of a bent lattice
 _MIN_SINE = 0.1  # sine of the smallest angle between two different directions
+# Relative to both, largest difference of the periods, and of the angle from 90°, of a print's
+# screen (benchmarks.lines, tone-following dots).
+SQUARE = 0.05
 _MIN_PERIOD = 2.5  # pixels; shorter periods alias from the first harmonic on
 
 
@@ -206,7 +209,7 @@ def missing_sites(bases: Float, ties: Float, shape: tuple[int, int]) -> Float:
             frequency = site @ bases
             nearest = distances(np.concatenate([frequency[None], occupied]), shape)[0, 1:].min()
             cycles = np.hypot(*(lowest_alias(frequency) * shape))
-            if cycles > _MIN_DISTANCE and nearest > _MIN_DISTANCE:
+            if cycles > MIN_DISTANCE and nearest > MIN_DISTANCE:
                 missing.append(site)
                 occupied = np.concatenate([occupied, frequency[None]])
     return np.array(missing).reshape(-1, len(bases))
@@ -238,6 +241,37 @@ def in_lattices(frequencies: Float, shape: tuple[int, int]) -> NDArray[np.bool_]
             members[first] |= threes.any()
             members[first + 1 :] |= threes.any(0) | threes.any(1)
     return members
+
+
+def square_lattice(frequencies: Float, strengths: Float, shape: tuple[int, int]) -> Float | None:
+    """Find two bases of equal length at a right angle, whose sites have the most variance.
+
+    Parameters
+    ----------
+    frequencies : ndarray, shape (K, 2)
+        Cycles/pixel.
+    strengths : ndarray, shape (K,)
+        Amplitudes. Bases are searched among the strongest waves.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+
+    Returns
+    -------
+    ndarray, shape (2, 2), or None
+        Cycles/pixel. None if no two waves are such bases.
+    """
+    most, result = 0.0, None
+    for first, second in itertools.combinations(np.argsort(-strengths)[:_STRONGEST], 2):
+        bases = frequencies[[first, second]]
+        lengths = np.hypot(*bases.T)
+        cosine = abs(bases[0] @ bases[1]) / lengths.prod()
+        if max(cosine, abs(lengths[0] / lengths[1] - 1)) > SQUARE:
+            continue
+        members = lattice_indices(frequencies, bases, _LATTICE, shape).any(1)
+        energy = float((strengths[members] ** 2).sum())
+        if energy > most:
+            most, result = energy, bases
+    return result
 
 
 def parallel(f: Float, g: Float) -> NDArray[np.bool_]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
+from torch.nn.functional import conv2d, pad
 
 from napari_periodic_denoise.noise.waves.frequency import Frequency
 from napari_periodic_denoise.noise.waves.wave import Wave
 
+# Deviation of the Gaussian whose mean is the tone, in periods of the screen. It leaves a tenth of
+# the screen's first waves, and details of the tone (benchmarks.lines, tone-following dots).
+_TONE_REACH = 0.35
 MIN_GAIN = 0.05  # division by less amplifies the random noise by more than 20 (26 dB)
 
 
@@ -40,8 +46,9 @@ def divide_by_gain(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
 def render_noise(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
     """Render the noise N of an image ``I = C + N``.
 
-    M is the sum of the waves that multiply, and A is the sum of the waves that are added:
-    ``I = b + (C + A − b)(1 + M)``, with the dark level b.
+    M is the sum of the waves that multiply, A is the sum of the waves that are added, and S is
+    that of the waves that follow the tone of I: ``I = b + (C + A + S − b)(1 + M)``, with the dark
+    level b.
 
     Parameters
     ----------
@@ -55,9 +62,96 @@ def render_noise(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
     Tensor of float32, shape (H, W)
     """
     multiplying = [wave for wave in waves if wave.dark is not None]
-    added = [wave for wave in waves if wave.dark is None]
+    following = [wave for wave in waves if wave.tones is not None]
+    added = [wave for wave in waves if wave.dark is None and wave.tones is None]
     noise = synthesize(added, (pixels.shape[0], pixels.shape[1]), pixels.device)
-    return noise.add_(pixels - divide_by_gain(pixels, multiplying)) if multiplying else noise
+    if multiplying:
+        noise.add_(pixels - divide_by_gain(pixels, multiplying))
+    if following:
+        noise.add_(synthesize_screen(pixels, following))
+    return noise
+
+
+def synthesize_screen(pixels: torch.Tensor, waves: Sequence[Wave]) -> torch.Tensor:
+    """Sum waves that follow the tone of an image.
+
+    Parameters
+    ----------
+    pixels : Tensor of float32, shape (H, W)
+        Intensities with the waves.
+    waves : sequence of Wave
+        Waves with `tones`.
+
+    Returns
+    -------
+    Tensor of float32, shape (H, W)
+    """
+    noise = torch.zeros_like(pixels)
+    tones = [(wave, wave.tones) for wave in waves if wave.tones is not None]
+    for screen in dict.fromkeys(each.screen for _, each in tones):
+        members = [(wave, each.coefficients) for wave, each in tones if each.screen == screen]
+        darkest, brightest, period = screen
+        count = len(members[0][1])
+        powers = polynomials(smooth_tone(pixels, period), (darkest, brightest), count)
+        for degree, power in enumerate(powers):
+            plain = [_constant(wave, each[degree]) for wave, each in members]
+            noise.addcmul_(
+                power, synthesize(plain, (noise.shape[0], noise.shape[1]), noise.device)
+            )
+    return noise
+
+
+def _constant(wave: Wave, coefficient: complex) -> Wave:
+    """Constant wave of the frequency of another."""
+    phase = float(np.angle(coefficient))
+    return replace(wave, amplitude=abs(coefficient), phase=phase, tones=None)
+
+
+def smooth_tone(image: torch.Tensor, period: float) -> torch.Tensor:
+    """Mean of each pixel's surroundings, which hardly shows a screen of this period.
+
+    Parameters
+    ----------
+    image : Tensor of float32, shape (H, W)
+        It goes on mirrored.
+    period : float
+        Pixels.
+
+    Returns
+    -------
+    Tensor of float32, shape (H, W)
+    """
+    deviation = _TONE_REACH * period
+    reach = min(math.ceil(3 * deviation), min(image.shape) - 1)
+    at = torch.arange(-reach, reach + 1, device=image.device, dtype=torch.float32)
+    weights = torch.exp(-0.5 * (at / deviation) ** 2)
+    weights /= weights.sum()
+    values = pad(image[None, None], (reach,) * 4, mode="reflect")
+    values = conv2d(conv2d(values, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1))
+    return values[0, 0]
+
+
+def polynomials(tone: torch.Tensor, span: tuple[float, float], count: int) -> list[torch.Tensor]:
+    """Chebyshev polynomials of tones, which are clipped to a span.
+
+    Parameters
+    ----------
+    tone : Tensor of float32, any shape
+    span : tuple of float
+        Darkest and brightest tone, for which the argument is −1 and 1.
+    count : int
+        Number of polynomials.
+
+    Returns
+    -------
+    list of Tensor of float32, shapes of the tone
+    """
+    darkest, brightest = span
+    t = ((tone - darkest) * (2 / (brightest - darkest)) - 1).clamp_(-1, 1)
+    powers = [torch.ones_like(t), t]
+    while len(powers) < count:
+        powers.append(2 * t * powers[-1] - powers[-2])
+    return powers[:count]
 
 
 _BAND = 1 << 18  # pixels per band of a profile; 2 MB of float64 phases fit the cache

@@ -58,12 +58,54 @@ Order = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Tones:
+    """How a wave of a print's screen follows the tone, see `synthesis.smooth_tone`.
+
+    The wave is ``Re(e(t) exp(2πi (fy·y + fx·x)))``, ``e(t) = Σ_d e_d T_d(t)``, with Chebyshev
+    polynomials T_d of the tone t, from −1 at the darkest to 1 at the brightest.
+
+    Attributes
+    ----------
+    coefficients : tuple of complex
+        ``e_d`` in the unit of the amplitude.
+    darkest, brightest : float
+        Tones in the image's intensity unit. Beyond them, e does not change.
+    period : float
+        Period of the screen in pixels. The tone is the image's mean over about one.
+    """
+
+    coefficients: tuple[complex, ...]
+    darkest: float
+    brightest: float
+    period: float
+
+    @property
+    def screen(self) -> tuple[float, float, float]:
+        """Tones and period, which all waves of a screen have in common."""
+        return self.darkest, self.brightest, self.period
+
+    def in_units(self, unit: float, zero: float) -> Tones:
+        """Convert tones of pixels to intensities, ``unit · pixels + zero``."""
+        return Tones(
+            tuple(unit * each for each in self.coefficients),
+            unit * self.darkest + zero,
+            unit * self.brightest + zero,
+            self.period,
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the attributes as plain numbers and lists for JSON."""
+        plain: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
+        return plain | {"coefficients": [[e.real, e.imag] for e in self.coefficients]}
+
+
+@dataclass(frozen=True, slots=True)
 class Wave:
     """One wave ``amplitude · cos(2π (fy·y + fx·x) + phase)``. The origin is pixel (0, 0).
 
     An envelope e changes amplitude and phase over the image of H×W pixels:
     ``Re Σ_jk e_jk cos(πj(y+½)/H) cos(πk(x+½)/W) exp(2πi (fy·y + fx·x))``. A profile T has hard
-    edges: ``T((fy·y + fx·x) mod 1)``.
+    edges: ``T((fy·y + fx·x) mod 1)``. A wave of a print's screen follows the tone, see `Tones`.
 
     Attributes
     ----------
@@ -74,7 +116,8 @@ class Wave:
         constant wave. Signs of odd and even pixels have half of their peak-to-peak height too.
         The unit is the image's intensity unit, or a share of the intensity if ``dark`` is given.
     phase : float
-        Radians, in (−π, π]. Phase of the envelope's mean, or of the profile's fundamental.
+        Radians, in (−π, π]. Phase of the envelope's mean, of the profile's fundamental, or of the
+        mean over all tones.
     false_alarms : float
         Expected number of peaks this strong in the spectrum of an image without periodic noise.
         Smaller is more certain.
@@ -88,6 +131,8 @@ class Wave:
     dark : float, optional
         Intensity that is not multiplied. A wave with ``dark`` multiplies: ``I − dark`` is the
         clean ``C − dark`` times one plus the waves. A wave without is added.
+    tones : Tones, optional
+        Amplitudes and phases of a wave that follows the tone. None for other waves.
     channel : int
         Index of the channel that has the wave.
     share : float
@@ -99,9 +144,10 @@ class Wave:
         Standard errors of the amplitude, in its unit, and of the phase, in radians. The phase is
         that at pixel (0, 0), so the error of the frequency, which turns the wave about the
         image's centre, is part of it. None for a wave with an envelope or a profile, a wave that
-        multiplies, signs of odd and even pixels, waves that a network has refined, and waves that
-        planes of a stack share. Rounding of an image without random noise changes amplitudes
-        everywhere alike, by some hundredths of a grey level; the errors do not show it.
+        multiplies or follows the tone, signs of odd and even pixels, waves that a network has
+        refined, and waves that planes of a stack share. Rounding of an image without random noise
+        changes amplitudes everywhere alike, by some hundredths of a grey level; the errors do not
+        show it.
     frequency_error : tuple of float, optional
         Standard errors of ``(fy, fx)`` in cycles/pixel. None where the others are None.
     """
@@ -114,6 +160,7 @@ class Wave:
     envelope: tuple[tuple[complex, ...], ...] | None = None
     profile: tuple[tuple[float, float], ...] | None = None
     dark: float | None = None
+    tones: Tones | None = None
     channel: int = 0
     share: float = 0.0
     outcome: Outcome = Outcome.REMOVED
@@ -165,6 +212,8 @@ class Wave:
             plain["envelope"] = [[[e.real, e.imag] for e in row] for row in self.envelope]
         if self.profile is not None:
             plain["profile"] = [list(step) for step in self.profile]
+        if self.tones is not None:
+            plain["tones"] = self.tones.to_dict()
         return plain
 
 
@@ -223,6 +272,49 @@ def wave_at_centre(
     amplitude, phase, along_y, along_x = errors.tolist()
     return replace(
         wave, amplitude_error=amplitude, phase_error=phase, frequency_error=(along_y, along_x)
+    )
+
+
+def toned_at_centre(
+    frequency: np.ndarray,
+    tones: Tones,
+    weights: np.ndarray,
+    shape: tuple[int, int],
+    *,
+    false_alarms: float,
+    evidence: float,
+) -> Wave:
+    """Make a wave that follows the tone from coefficients with phases at the image's centre.
+
+    Parameters
+    ----------
+    frequency : ndarray of float64, shape (2,)
+        Cycles/pixel, in any half plane.
+    tones : Tones
+        Its coefficients have their phases at the image's centre.
+    weights : ndarray of float64, shape (D, D)
+        Mean products of the polynomials of the tone over the image.
+    shape : tuple of int
+        ``(H, W)`` of the image.
+    false_alarms, evidence : float
+        See `Wave`.
+
+    Returns
+    -------
+    Wave
+    """
+    parts = [
+        wave_at_centre(
+            frequency, np.array([[each]]), shape, false_alarms=false_alarms, evidence=evidence
+        )
+        for each in tones.coefficients
+    ]
+    coefficients = np.array([part.amplitude * np.exp(1j * part.phase) for part in parts])
+    return replace(
+        parts[0],
+        amplitude=float(np.sqrt((coefficients.conj() @ weights @ coefficients).real)),
+        phase=float(np.angle(weights[0] @ coefficients)),
+        tones=replace(tones, coefficients=tuple(coefficients.tolist())),
     )
 
 
@@ -304,5 +396,6 @@ def in_units(wave: Wave, unit: float, zero: float) -> Wave:
         amplitude=unit * wave.amplitude,
         envelope=envelope,
         profile=profile,
+        tones=None if wave.tones is None else wave.tones.in_units(unit, zero),
         amplitude_error=error,
     )
