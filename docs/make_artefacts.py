@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.families import clean_image, corrupt, scan_hum, square_grid
+from benchmarks.lines import tiles
 from benchmarks.shared import plane
 from napari_periodic_denoise import NoiseEstimate, clean_stack, estimate_noise
 from napari_periodic_denoise.noise.statistics.whitened import WhitenedSpectrum, whitened_spectrum
@@ -105,6 +106,15 @@ def main() -> None:
     image = noisy("immunohistochemistry", square_grid(rng, tissue))
     draw(
         "grid.png", image, estimate_noise(image), whitened_spectrum(image), np.s_[200:300, 200:300]
+    )
+
+    image = noisy("immunohistochemistry", tiles(rng, tissue))
+    draw(
+        "mosaic.png",
+        image,
+        estimate_noise(image),
+        whitened_spectrum(image),
+        np.s_[150:300, 150:300],
     )
 
     planes = np.stack([plane(i, 512, 0.5, 1, 5.0) for i in range(PLANES)])

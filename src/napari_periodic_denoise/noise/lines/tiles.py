@@ -108,7 +108,7 @@ def find_tiling(differences: Sequence[Differences]) -> Tiling:
         if strength > best.strength:
             best = Tiling(period, strength)
         period += _SHIFT * period / count
-    if best.period < _SMALLEST:
+    if best.period < _SMALLEST / _ASPECT:
         return Tiling(0.0, 0.0)
     return replace(best, period=_refined(products, best.period))
 
@@ -144,12 +144,14 @@ def may_be_tiles(tiling: Tiling, other: Tiling) -> bool:
     Returns
     -------
     bool
-        Less strength suffices beside tiles of about the same length.
+        Beside tiles of about the same length, less strength suffices, and they may be shorter.
     """
-    if tiling.strength >= _STRENGTH:
-        return True
-    weaker = min(tiling.strength, other.strength)
-    return weaker >= _BESIDE_STRENGTH and 1 / _ASPECT <= tiling.period / other.period <= _ASPECT
+    beside = (
+        min(tiling.strength, other.strength) >= _BESIDE_STRENGTH
+        and 1 / _ASPECT <= tiling.period / other.period <= _ASPECT
+    )
+    longer = max(tiling.period, other.period) if beside else tiling.period
+    return longer >= _SMALLEST and (beside or tiling.strength >= _STRENGTH)
 
 
 def are_certain(shadings: Sequence[Shading]) -> bool:
