@@ -1,12 +1,16 @@
 """Waves under strong random noise, and hard edges on flat ground."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from skimage import data
 
 from napari_periodic_denoise import estimate_noise
-from napari_periodic_denoise.noise.fitting.gauss_newton import Fit
+from napari_periodic_denoise.noise.fitting.gauss_newton import Fit, zero_fit
+from napari_periodic_denoise.noise.input import normalize
+from napari_periodic_denoise.noise.search.channel import Found, channel_model
 from napari_periodic_denoise.noise.search.weak import (
     _chance,
     _of_bases,
@@ -14,6 +18,7 @@ from napari_periodic_denoise.noise.search.weak import (
     _tied,
     _white_around,
     agreement,
+    find_weak,
     in_random_noise,
 )
 from napari_periodic_denoise.noise.waves.frequency import distances
@@ -176,3 +181,14 @@ def test_noise_of_rows_is_no_agreement_of_parts():
     maps = torch.from_numpy((noise() + rows).astype(np.float32))
     frequencies = np.array([(k / SIZE, 0.0) for k in range(20, 240, 4)])
     assert agreement(maps, frequencies).max() < 8
+
+
+@pytest.mark.parametrize(("share", "searched"), [(0.05, True), (0.2, False)])
+def test_beside_waves_that_clip_weak_ones_are_not_searched(share, searched):
+    image = normalize((128 + 10 * (noise() + wave(400.0))).astype(np.uint8))
+    hidden = torch.rand(SIZE, SIZE, generator=torch.Generator().manual_seed(0)) < share
+    channel = replace(channel_model(image, 0), saturated=hidden)
+    assert find_weak(channel, 1e-3) is not channel  # without a known wave it looks
+    known = Found(zero_fit(FREQUENCY[None]), np.array([1e-30]), np.array([1000.0]))
+    channel = replace(channel, found=known)
+    assert (find_weak(channel, 1e-3) is not channel) is searched

@@ -46,6 +46,7 @@ _WHITE = 1.2
 _ALIKE = 2.0  # times, by which two measures of the white noise's deviation may differ
 _MORE = 2.0  # times the power of the white noise alone, so much around a wave at most
 _AROUND = 5  # bins to each side; the median of 96 exponential variables scatters by 15%
+_CLIPPED = 0.1  # of the pixels
 _PROBED = 512  # pixels a side, in the middle, by which that is inside
 _SURROUNDINGS = 8.0  # pixels, deviation of the Gaussian whose mean is taken away
 _COARSE = 4  # pixels, few enough for that Gaussian
@@ -82,6 +83,11 @@ def _is_rounding(image: torch.Tensor, quantum: float) -> bool:
     return robust_scale(image - _smooth(image)) < quantum / 2
 
 
+def _is_clipped(channel: ChannelModel) -> bool:
+    """Whether strong waves saturate so many pixels that the rest shows waves that are none."""
+    return channel.saturated is not None and float(channel.saturated.float().mean()) > _CLIPPED
+
+
 def find_weak(channel: ChannelModel, sensitivity: float) -> ChannelModel:
     """Add constant waves that only all pixels together tell, and fit all of them efficiently.
 
@@ -98,6 +104,8 @@ def find_weak(channel: ChannelModel, sensitivity: float) -> ChannelModel:
     """
     left = channel.residual()
     if not in_random_noise(left) or _is_rounding(left, channel.sample.quantum):
+        return channel
+    if len(channel.waves()) and _is_clipped(channel):
         return channel
     for round_ in range(_ROUNDS):
         flat, scale = _flat(left, channel.saturated)
