@@ -44,6 +44,26 @@ def switched(table):
     return heard
 
 
+def test_columns_are_as_wide_as_their_words(table):
+    header = table.view.horizontalHeader()
+    titles = [table.model.headerData(i, Qt.Orientation.Horizontal) for i in range(4)]
+    assert titles == ["Period (px)", "Angle", "Amplitude", "Share"]
+    for number, title in enumerate(titles):
+        words = header.fontMetrics().horizontalAdvance(title)
+        widest = max(words, table.view.sizeHintForColumn(number))
+        assert widest <= table.view.columnWidth(number) <= widest + 10
+
+
+def test_another_image_is_shown_from_the_left(table):
+    table.resize(150, 300)
+    table.show()
+    scroll = table.view.horizontalScrollBar()
+    scroll.setValue(scroll.maximum())
+    assert scroll.value() > 0
+    table.show_waves(rows_of(SHORT))
+    assert scroll.value() == 0
+
+
 def column(table, title):
     """The texts of a column, from top to bottom."""
     shown = table.view.model()

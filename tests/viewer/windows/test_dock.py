@@ -363,6 +363,11 @@ def test_waves_are_switched_off_and_on_in_the_table(viewer, tmp_path, monkeypatc
     wait(lambda: len(viewer.layers) == 3 and not dock.running)
     table = dock.found.table
     assert table.view.isVisible()
+    docked = dock.native.parent()
+    viewer.window._qt_window.resizeDocks([docked], [320], Qt.Orientation.Horizontal)
+    wait(lambda: docked.width() == 320)
+    # period, period in micrometres, angle and amplitude
+    assert table.view.columnViewportPosition(4) < table.view.viewport().width()
     assert [round(row.period(), 1) for row in table.model.rows] == [18.9, 7.0]
     _, noise, cleaned = viewer.layers
     first = noise.data, cleaned.data

@@ -20,6 +20,7 @@ Frequency = tuple[float, float]
 Key = Frequency | str  # what switches a row: a frequency, or the name of the lines
 
 _LINES = 6  # minimum number of visible rows; a layout choice
+_MARGIN = 10  # pixels beside the words of a header
 
 _TOOLTIP = (
     "Untick a wave (or press the space bar) to keep it in the image. Tick what is suggested to\n"
@@ -175,7 +176,10 @@ class WavesTable(QWidget):
         self._sorted.setSortRole(Qt.ItemDataRole.UserRole)
         self.view = _View()
         # an empty check box is nearly invisible in napari's dark theme
-        self.view.setStyleSheet("QTableView::indicator:unchecked { border: 1px solid gray }")
+        self.view.setStyleSheet(
+            "QTableView::indicator:unchecked { border: 1px solid gray }"
+            "QHeaderView::section { padding: 2px 1px }"
+        )
         self.view.setModel(self._sorted)
         self.view.setSortingEnabled(True)
         self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -223,8 +227,21 @@ class WavesTable(QWidget):
         """
         self.model.show(rows, channels, pixel, why_fixed)
         self.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # strongest first
-        self.view.resizeColumnsToContents()
+        self._fit_columns()
+        self.view.scrollToTop()
+        scroll = self.view.horizontalScrollBar()
+        assert scroll is not None
+        scroll.setValue(0)  # also if it was scrolled for another image
         self.setVisible(bool(rows))
+
+    def _fit_columns(self) -> None:
+        """Make columns as wide as their words; Qt adds room for an arrow, and hides the share."""
+        header = self.view.horizontalHeader()
+        assert header is not None
+        for column in range(self.model.columnCount()):
+            title = str(self.model.headerData(column, Qt.Orientation.Horizontal))
+            width = header.fontMetrics().horizontalAdvance(title) + _MARGIN
+            self.view.setColumnWidth(column, max(width, self.view.sizeHintForColumn(column)))
 
     def switch(self, frequency: Key, on: bool) -> None:
         """Switch a wave off or on, as a click on its check box does.
