@@ -119,3 +119,13 @@ def test_a_channel_without_a_screen_stays(image, screen):
     assert any(wave.tones is not None for wave in both.waves)
     assert rejection(both.noise[..., 0], 255 * 0.6 * screen[part]) > 10
     np.testing.assert_array_equal(both.cleaned[..., 1], clean)
+
+
+def test_signs_of_odd_and_even_pixels_follow_no_tone():
+    """As of a colour filter: a lattice of two bases that are both at the Nyquist frequency."""
+    image = 255 * bundled("astronaut")[:320, :320]
+    image[::2, ::2] *= 0.8
+    image[1::2, 1::2] *= 0.7
+    estimate = estimate_noise(np.rint(image).astype(np.uint8))
+    assert {wave.frequency for wave in estimate.waves} == {(0.5, 0.5), (0.5, 0.0), (0.0, 0.5)}
+    assert all(wave.tones is None for wave in estimate.waves)

@@ -89,7 +89,7 @@ class Screen:
 
 def choose_screen(
     sample: GradientSample, tone: torch.Tensor, bases: Float
-) -> Generator[Order, None, Screen]:
+) -> Generator[Order, None, Screen | None]:
     """Fit screens of higher and higher order, while the description gets shorter.
 
     Parameters
@@ -104,8 +104,8 @@ def choose_screen(
 
     Returns
     -------
-    Screen
-        The one with the shortest description.
+    Screen or None
+        The one with the shortest description. None if no fit comes to rest near the bases.
     """
     best: Screen | None = None
     for order in ORDERS:
@@ -113,8 +113,9 @@ def choose_screen(
         screen = fit_screen(sample, tone, bases, order)
         if best is not None and screen.description >= best.description:
             break
+        if not len(sites_of(screen.bases, order[0], sample.shape)):
+            break  # the bases have run away
         best, bases = screen, screen.bases
-    assert best is not None
     return best
 
 

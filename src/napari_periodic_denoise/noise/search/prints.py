@@ -35,7 +35,7 @@ from napari_periodic_denoise.noise.search.kinds import (
     residual_edges,
 )
 from napari_periodic_denoise.noise.statistics.local_energy import local_excess
-from napari_periodic_denoise.noise.waves.frequency import Float, is_near_any
+from napari_periodic_denoise.noise.waves.frequency import Float, is_near_any, is_nyquist
 from napari_periodic_denoise.noise.waves.lattices import square_lattice
 from napari_periodic_denoise.noise.waves.synthesis import smooth_tone
 from napari_periodic_denoise.noise.waves.wave import Order, Wave
@@ -62,6 +62,8 @@ def follow_tones(channel: ChannelModel) -> Steps:
     bases = square_lattice(frequencies, strengths, channel.shape)
     if bases is None or is_near_any(bases[0], channel.toned, channel.shape):
         return channel
+    if is_nyquist(bases).any():  # signs of odd and even pixels have no phase to follow
+        return channel
     yield Step(Stage.DETECT, "searching for dots that follow the tone")
     channel = replace(channel, toned=(*channel.toned, bases[0]))
     if not _changes(channel, bases):
@@ -87,7 +89,7 @@ def _toned(channel: ChannelModel, bases: Float) -> Steps:
         return channel
     few = whole.first(SEARCH_PIXELS)
     screen = yield from mapped(choose_screen(few, tone, bases), _step)
-    if screen.description > _before(channel, few, members):
+    if screen is None or screen.description > _before(channel, few, members):
         return channel
     yield _step(screen.order)
     screen = fit_screen(whole, tone, screen.bases, screen.order)
