@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -195,7 +195,30 @@ def most_probable(
         gathered = cosine_transform(profile.precision(inverse_cosine_transform(coefficients)))
         return gathered + inverse * coefficients
 
-    rest = cosine_transform(pulls)
+    found = conjugate_gradients(applied, cosine_transform(pulls), scale)
+    found = found * noise / both.clamp_min(1e-30)
+    found[..., 0] = 0
+    return inverse_cosine_transform(found)
+
+
+def conjugate_gradients(
+    applied: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
+    """Solve symmetric positive equations, each row by itself (Hestenes & Stiefel 1952).
+
+    Parameters
+    ----------
+    applied : callable
+        The matrix, times tensors of float64, shape (..., n).
+    right : Tensor of float64, shape (..., n)
+    scale : Tensor of float64, shape (..., n)
+        Preconditioner: about the inverse of the matrix's diagonal.
+
+    Returns
+    -------
+    Tensor of float64, shape (..., n)
+    """
+    rest = right
     found, first = torch.zeros_like(rest), float(rest.square().sum())
     scaled = scale * rest
     direction, norm = scaled, (rest * scaled).sum(-1, keepdim=True)
@@ -209,9 +232,7 @@ def most_probable(
         scaled = scale * rest
         norm, before = (rest * scaled).sum(-1, keepdim=True), norm
         direction = scaled + norm / before.clamp_min(1e-300) * direction
-    found = found * noise / both.clamp_min(1e-30)
-    found[..., 0] = 0
-    return inverse_cosine_transform(found)
+    return found
 
 
 def least_squares(profile: Profile, pulls: torch.Tensor) -> torch.Tensor:
