@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -195,30 +195,7 @@ def most_probable(
         gathered = cosine_transform(profile.precision(inverse_cosine_transform(coefficients)))
         return gathered + inverse * coefficients
 
-    found = conjugate_gradients(applied, cosine_transform(pulls), scale)
-    found = found * noise / both.clamp_min(1e-30)
-    found[..., 0] = 0
-    return inverse_cosine_transform(found)
-
-
-def conjugate_gradients(
-    applied: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor, scale: torch.Tensor
-) -> torch.Tensor:
-    """Solve symmetric positive equations, each row by itself (Hestenes & Stiefel 1952).
-
-    Parameters
-    ----------
-    applied : callable
-        The matrix, times tensors of float64, shape (..., n).
-    right : Tensor of float64, shape (..., n)
-    scale : Tensor of float64, shape (..., n)
-        Preconditioner: about the inverse of the matrix's diagonal.
-
-    Returns
-    -------
-    Tensor of float64, shape (..., n)
-    """
-    rest = right
+    rest = cosine_transform(pulls)
     found, first = torch.zeros_like(rest), float(rest.square().sum())
     scaled = scale * rest
     direction, norm = scaled, (rest * scaled).sum(-1, keepdim=True)
@@ -232,7 +209,9 @@ def conjugate_gradients(
         scaled = scale * rest
         norm, before = (rest * scaled).sum(-1, keepdim=True), norm
         direction = scaled + norm / before.clamp_min(1e-300) * direction
-    return found
+    found = found * noise / both.clamp_min(1e-30)
+    found[..., 0] = 0
+    return inverse_cosine_transform(found)
 
 
 def least_squares(profile: Profile, pulls: torch.Tensor) -> torch.Tensor:

@@ -13,12 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from napari_periodic_denoise.noise.lines.differences import PARTS, Differences, in_parts
-from napari_periodic_denoise.noise.lines.profile import (
-    Profile,
-    apart,
-    as_profile,
-    conjugate_gradients,
-)
+from napari_periodic_denoise.noise.lines.profile import Profile, apart, as_profile
 
 _FEWEST = 4  # tiles across; three coins in a row repeat as well
 _SHORTEST = 3.0  # lines, so that shorter repetition is not taken for tiles
@@ -33,9 +28,11 @@ _SHOWS = 0.2  # of the usual shading, which a part of the image that agrees has 
 _FINER = 10  # steps to each side of a period, when it is refined
 _CLIP = 4.0  # deviations of a difference, so that no pair of edges decides
 _ROUNDS = 6  # of reweighting
+_ITERATIONS = 200  # of conjugate gradients, at most
+_CONVERGED = 1e-5  # of the first residual
 _RIDGE = 1e-9  # of the largest curvature
 _ORDERS = 8  # half cycles along the lines, up to which the strength may vary
-_HARMONICS = 2  # to each side, over which the agreement of tiles is averaged
+_BESIDE = 2  # harmonics to each side, over which the agreement of tiles is averaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +90,9 @@ def find_tiling(differences: Sequence[Differences]) -> Tiling:
     -----
     Differences are white where lines do not repeat, so that their autocorrelation tells.
     """
-    none = Tiling(0.0, 0.0)
+    best = Tiling(0.0, 0.0)
     if not differences:
-        return none
+        return best
     first = differences[0]
     known = first.orders[0] / first.variance.sqrt()
     known = (known - known.median()).clamp(-_CLIP, _CLIP)
@@ -103,27 +100,17 @@ def find_tiling(differences: Sequence[Differences]) -> Tiling:
     spectrum = torch.fft.rfft(known, 2 * count).abs().square()
     products = torch.fft.irfft(spectrum, 2 * count)[:count]
     power = float(products[0].clamp_min(1e-30)) / count
-    periods = _periods(count)
-    if not len(periods):
-        return none
-    sums, pairs = torch.zeros_like(periods), torch.zeros_like(periods)
-    for tiles in range(1, int((count - 1) / _SHORTEST) + 1):
-        lags = tiles * periods[periods * tiles <= count - 1]
-        sums[: len(lags)] += products[lags.round().long()]
-        pairs[: len(lags)] += count - lags
-    strengths = sums / (power * pairs.sqrt())
-    best = int(strengths.argmax())
-    period, strength = float(periods[best]), float(strengths[best])
-    if period < _SMALLEST / _ASPECT or strength <= 0:
-        return none
-    return Tiling(_refined(products, period), strength)
-
-
-def _periods(count: int) -> torch.Tensor:
-    """Lengths of tiles to try, each longer by the same share, ascending, float64."""
-    ratio = 1 + _SHIFT / count
-    steps = math.floor(math.log(count / _FEWEST / _SHORTEST) / math.log(ratio))
-    return _SHORTEST * ratio ** torch.arange(max(steps + 1, 0), dtype=torch.float64)
+    period = _SHORTEST
+    while period <= count / _FEWEST:
+        lags = _lags(period, count)
+        pairs = float((count - lags).sum())
+        strength = float(products[lags.round().long()].sum()) / (power * math.sqrt(pairs))
+        if strength > best.strength:
+            best = Tiling(period, strength)
+        period += _SHIFT * period / count
+    if best.period < _SMALLEST / _ASPECT:
+        return Tiling(0.0, 0.0)
+    return replace(best, period=_refined(products, best.period))
 
 
 def _lags(period: float, count: int) -> torch.Tensor:
@@ -196,14 +183,13 @@ def fit_tiles(differences: Sequence[Differences], period: float) -> Shading:
     """
     count = math.ceil(period)
     line = torch.arange(len(differences[0].variance) + 1, dtype=torch.float64)
-    none_unknown = torch.zeros_like(line, dtype=torch.bool)
     _, phase = _within(line / period, count)
-    values = _folded(differences, phase, count, none_unknown)
+    values = _folded(differences, phase, count, torch.zeros_like(line, dtype=torch.bool))
     seam = int((values - values.roll(1)).abs().argmax())
     tile, phase = _within(line / period - seam / count + 1, count)
     values, even_tiles, odd_tiles = (
         _folded(differences, phase, count, unknown)
-        for unknown in (none_unknown, tile % 2 == 1, tile % 2 == 0)
+        for unknown in (tile < 0, tile % 2 == 1, tile % 2 == 0)
     )
     agreed = _agreement(even_tiles, odd_tiles)
     shared = torch.fft.irfft(agreed * torch.fft.rfft(values), count)[phase]
@@ -285,14 +271,24 @@ def _solved(profile: Profile, phase: torch.Tensor, values: torch.Tensor) -> torc
     def applied(offsets: torch.Tensor) -> torch.Tensor:
         return gathered(profile.precision(offsets[phase][None])[0])
 
-    rest = gathered(profile.pulls[0]) - applied(values)
-    return values + conjugate_gradients(applied, rest, torch.ones_like(rest))
+    pulls = gathered(profile.pulls[0])
+    rest = pulls - applied(values)
+    direction, norm = rest, rest.square().sum()
+    for _ in range(_ITERATIONS):
+        if norm <= _CONVERGED**2 * pulls.square().sum():
+            break
+        image = applied(direction)
+        step = norm / (direction * image).sum().clamp_min(1e-300)
+        values = values + step * direction
+        rest = rest - step * image
+        norm, before = rest.square().sum(), norm
+        direction = rest + norm / before * direction
+    return values
 
 
 def _agreement(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Share of each harmonic that two profiles have in common, 0 to 1."""
     a, b = torch.fft.rfft(a), torch.fft.rfft(b)
     both = torch.stack([(a * b.conj()).real, (a.abs().square() + b.abs().square()) / 2])
-    both = torch.nn.functional.pad(both, (_HARMONICS, _HARMONICS))
-    around = both.unfold(1, 2 * _HARMONICS + 1, 1).sum(2)
+    around = torch.nn.functional.pad(both, (_BESIDE, _BESIDE)).unfold(1, 2 * _BESIDE + 1, 1).sum(2)
     return (around[0] / around[1].clamp_min(1e-300)).clamp(0, 1)
